@@ -1,0 +1,63 @@
+/* Backbones: frozen feature extractors, on a device, in a precision. */
+#ifndef IMIAD_BACKBONE_H
+#define IMIAD_BACKBONE_H
+
+#include "imiad/common.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Never changes after it was made; detectors share it and keep it alive. Features may be computed
+ * by one thread at a time. */
+typedef struct imiad_backbone imiad_backbone;
+
+typedef struct imiad_backbone_options {
+    uint32_t struct_size;
+    const char *weights;   /* a .safetensors or torchvision .pth file; NULL: random weights */
+    uint64_t seed;         /* of the random weights */
+    const char *device;    /* "cpu", "cuda", "cuda:1"; NULL: "cpu" */
+    const char *precision; /* "float32" or "bfloat16"; NULL: "float32" */
+} imiad_backbone_options;
+#define IMIAD_BACKBONE_OPTIONS_INIT                                                                \
+    {                                                                                              \
+        sizeof(imiad_backbone_options), 0, 0, 0, 0                                                 \
+    }
+
+/* The architectures: what imiad_backbone_create takes as a name, such as "wide_resnet50_2". */
+IMIAD_API size_t imiad_backbone_architecture_count(void);
+IMIAD_API const char *imiad_backbone_architecture(size_t index);
+
+/* Builds the architecture and loads its weights by torchvision's parameter names. Layers that the
+ * file lacks are no error until somebody asks for their features.
+ * Errors: IMIAD_UNKNOWN_OPTION, IMIAD_NOT_FOUND, IMIAD_FORMAT, IMIAD_MISMATCH (what is missing,
+ * extra or of another shape is named), IMIAD_UNSUPPORTED (no such device). options may be NULL. */
+IMIAD_API imiad_status imiad_backbone_create(imiad_backbone **out, const char *architecture,
+                                             const imiad_backbone_options *options);
+IMIAD_API void imiad_backbone_free(imiad_backbone *backbone);
+
+IMIAD_API const char *imiad_backbone_name(const imiad_backbone *backbone);
+/* What the weights are, in words: a file's name, or "random weights, seed 0". Borrowed. */
+IMIAD_API const char *imiad_backbone_weights(const imiad_backbone *backbone);
+/* SHA-256 of the weight file in hexadecimal; "" for random weights. Borrowed. */
+IMIAD_API const char *imiad_backbone_digest(const imiad_backbone *backbone);
+IMIAD_API const char *imiad_backbone_device(const imiad_backbone *backbone);
+IMIAD_API const char *imiad_backbone_precision(const imiad_backbone *backbone);
+
+/* The output of a layer by torchvision's name ("layer2") for images of height x width: its
+ * channels, height and width. Errors: IMIAD_UNKNOWN_OPTION, IMIAD_MISMATCH (the weights lack that
+ * layer). */
+IMIAD_API imiad_status imiad_backbone_shape(int64_t out[3], const imiad_backbone *backbone,
+                                            const char *layer, int32_t height, int32_t width);
+/* Features of `count` normalised images (count x 3 x height x width floats) into `out`, which holds
+ * `capacity` floats: count x channels x h x w, rows last. Errors: those of imiad_backbone_shape,
+ * and IMIAD_INVALID_ARGUMENT where capacity is too small. */
+IMIAD_API imiad_status imiad_backbone_features(float *out, size_t capacity,
+                                               const imiad_backbone *backbone, const char *layer,
+                                               const float *images, int64_t count, int32_t height,
+                                               int32_t width);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,15 @@
+/* libimiad: industrial image anomaly detection. This header includes every other one. */
+#ifndef IMIAD_IMIAD_H
+#define IMIAD_IMIAD_H
+
+#include "imiad/common.h"
+#include "imiad/image.h"
+#include "imiad/dataset.h"
+#include "imiad/split.h"
+#include "imiad/backbone.h"
+#include "imiad/bank.h"
+#include "imiad/detector.h"
+#include "imiad/metrics.h"
+#include "imiad/protocol.h"
+
+#endif

@@ -1,0 +1,32 @@
+/* The thread's last error, and the log. */
+#ifndef BASE_ERROR_H
+#define BASE_ERROR_H
+
+#include <stdbool.h>
+
+#include "imiad/common.h"
+
+/* Records the message and returns the status, so that a failure is one line:
+ *     return fail(IMIAD_IO, "cannot read %s: %s", path, strerror(errno));
+ * Never allocates: the message is cut at the buffer's end. */
+imiad_status fail(imiad_status status, const char *format, ...)
+    __attribute__((format(printf, 2, 3), cold));
+
+/* Puts context before the message of a failure that is being passed on: "category bottle: ...". */
+imiad_status fail_within(imiad_status status, const char *format, ...)
+    __attribute__((format(printf, 2, 3), cold));
+
+imiad_status fail_memory(const char *what, size_t bytes) __attribute__((cold));
+
+void log_message(imiad_log_level level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Returns from the calling function when the expression is not IMIAD_OK. */
+#define TRY(expression)                                                                            \
+    do {                                                                                           \
+        imiad_status try_status_ = (expression);                                                   \
+        if (try_status_ != IMIAD_OK)                                                               \
+            return try_status_;                                                                    \
+    } while (0)
+
+#endif

@@ -1,0 +1,232 @@
+#include "base/options.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+enum { MOST_OPTIONS = 128 };
+
+struct option_set {
+    size_t count;
+    const option_spec *specs[MOST_OPTIONS];
+    char *values[MOST_OPTIONS];
+};
+
+/* strtod in the C locale: a host program's decimal comma must not change what "0.1" means. */
+static locale_t plain_locale;
+
+static void make_plain_locale(void)
+{
+    plain_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+}
+
+static double read_real(const char *text, char **end)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_plain_locale);
+    return strtod_l(text, end, plain_locale);
+}
+
+/* The merged schema: order of first appearance, definition of the last. */
+static size_t merge(const option_spec *merged[MOST_OPTIONS], const option_spec *const *tables)
+{
+    size_t count = 0;
+    for (; *tables; ++tables)
+        for (const option_spec *spec = *tables; spec->name; ++spec) {
+            size_t i = 0;
+            while (i < count && strcmp(merged[i]->name, spec->name) != 0)
+                ++i;
+            if (i == MOST_OPTIONS)
+                abort();
+            merged[i] = spec;
+            count += i == count;
+        }
+    return count;
+}
+
+/* "low..high", "low..", "..high", "low<..high" */
+static bool in_range(const char *range, double value)
+{
+    const char *dots = strstr(range, "..");
+    if (!dots)
+        return true;
+    bool open = dots > range && dots[-1] == '<';
+    if (dots > range) {
+        double low = read_real(range, NULL);
+        if (open ? value <= low : value < low)
+            return false;
+    }
+    return !dots[2] || value <= read_real(dots + 2, NULL);
+}
+
+static bool among(const char *choices, const char *value)
+{
+    size_t length = strlen(value);
+    if (strchr(value, '|'))
+        return false;
+    for (const char *choice = choices; choice; choice = strchr(choice, '|')) {
+        choice += *choice == '|';
+        if (strncmp(choice, value, length) == 0 && (choice[length] == '|' || !choice[length]))
+            return length > 0;
+    }
+    return false;
+}
+
+static imiad_status check(const char *owner, const option_spec *spec, const char *value)
+{
+    char *end = NULL;
+    bool number = true, good = true;
+    errno = 0;
+    switch (spec->type) {
+    case OPT_INT: {
+        long long parsed = strtoll(value, &end, 10);
+        number = end != value && !*end && errno == 0;
+        good = in_range(spec->range, (double)parsed);
+        break;
+    }
+    case OPT_REAL: {
+        double parsed = read_real(value, &end);
+        number = end != value && !*end && isfinite(parsed);
+        good = in_range(spec->range, parsed);
+        break;
+    }
+    case OPT_BOOL:
+        good = among("true|false", value);
+        break;
+    case OPT_CHOICE:
+        good = among(spec->range, value);
+        break;
+    }
+    if (!number)
+        return fail(IMIAD_OUT_OF_RANGE, "%s: option %s is \"%s\", which is not %s", owner,
+                    spec->name, value, spec->type == OPT_INT ? "a whole number" : "a number");
+    if (!good)
+        return fail(IMIAD_OUT_OF_RANGE, "%s: option %s is \"%s\": it must be in %s", owner,
+                    spec->name, value, spec->type == OPT_BOOL ? "true|false" : spec->range);
+    return IMIAD_OK;
+}
+
+static imiad_status unknown(const char *owner, const option_set *set, const char *name)
+{
+    char known[512] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < set->count && used < sizeof known; ++i)
+        used += (size_t)snprintf(known + used, sizeof known - used, " %s", set->specs[i]->name);
+    return fail(IMIAD_UNKNOWN_OPTION, "%s has no option \"%s\"; it has:%s", owner, name, known);
+}
+
+static imiad_status set_values(option_set *set, const char *owner, const imiad_option *given,
+                               size_t given_count)
+{
+    for (size_t g = 0; g < given_count; ++g) {
+        if (!given[g].name || !given[g].value)
+            return fail(IMIAD_INVALID_ARGUMENT, "%s: option %zu has no name or no value", owner, g);
+        size_t i = 0;
+        while (i < set->count && strcmp(set->specs[i]->name, given[g].name) != 0)
+            ++i;
+        if (i == set->count)
+            return unknown(owner, set, given[g].name);
+        TRY(check(owner, set->specs[i], given[g].value));
+        free(set->values[i]);
+        set->values[i] = strdup(given[g].value);
+    }
+    for (size_t i = 0; i < set->count; ++i) {
+        if (!set->values[i])
+            set->values[i] = strdup(set->specs[i]->default_value);
+        if (!set->values[i])
+            return fail_memory("options", strlen(set->specs[i]->default_value));
+    }
+    return IMIAD_OK;
+}
+
+imiad_status options_parse(option_set **out, const char *owner, const option_spec *const *tables,
+                           const imiad_option *given, size_t given_count)
+{
+    if (given_count > 0 && !given)
+        return fail(IMIAD_INVALID_ARGUMENT, "%s: options is NULL but their count is %zu", owner,
+                    given_count);
+    option_set *set = calloc(1, sizeof *set);
+    if (!set)
+        return fail_memory("options", sizeof *set);
+    set->count = merge(set->specs, tables);
+    imiad_status status = set_values(set, owner, given, given_count);
+    if (status != IMIAD_OK) {
+        options_free(set);
+        return status;
+    }
+    *out = set;
+    return IMIAD_OK;
+}
+
+void options_free(option_set *set)
+{
+    if (!set)
+        return;
+    for (size_t i = 0; i < set->count; ++i)
+        free(set->values[i]);
+    free(set);
+}
+
+const char *options_find(const option_set *set, const char *name)
+{
+    for (size_t i = 0; i < set->count; ++i)
+        if (strcmp(set->specs[i]->name, name) == 0)
+            return set->values[i];
+    return NULL;
+}
+
+const char *options_text(const option_set *set, const char *name)
+{
+    const char *value = options_find(set, name);
+    if (!value)
+        abort(); /* a schema without a name that its own code reads */
+    return value;
+}
+
+int64_t options_int(const option_set *set, const char *name)
+{
+    return strtoll(options_text(set, name), NULL, 10);
+}
+
+double options_real(const option_set *set, const char *name)
+{
+    return read_real(options_text(set, name), NULL);
+}
+
+bool options_bool(const option_set *set, const char *name)
+{
+    return strcmp(options_text(set, name), "true") == 0;
+}
+
+size_t options_count(const option_set *set)
+{
+    return set->count;
+}
+
+imiad_option options_get(const option_set *set, size_t index)
+{
+    return (imiad_option){set->specs[index]->name, set->values[index]};
+}
+
+imiad_status options_info(imiad_option_info *out, const option_spec *const *tables, size_t index)
+{
+    const option_spec *merged[MOST_OPTIONS];
+    size_t count = merge(merged, tables);
+    if (!out || out->struct_size < sizeof *out)
+        return fail(IMIAD_INVALID_ARGUMENT, "option info: struct_size is not set");
+    if (index >= count)
+        return fail(IMIAD_OUT_OF_RANGE, "option %zu of %zu", index, count);
+    const option_spec *spec = merged[index];
+    out->type = (imiad_option_type)spec->type;
+    out->name = spec->name;
+    out->default_value = spec->default_value;
+    out->range = spec->range;
+    out->help = spec->help;
+    return IMIAD_OK;
+}

@@ -1,0 +1,31 @@
+/* The inner loops of the bank: the same arithmetic on every CPU, so that picks and neighbours do
+ * not depend on the machine. */
+#ifndef BANK_KERNELS_H
+#define BANK_KERNELS_H
+
+#include <stddef.h>
+
+/* Sums run in 16 interleaved parts, part l over the columns l, l + 16, ...; the parts are then
+ * added in halves (0 + 8, ..., 7 + 15; and so on down to one). Nothing is fused. This order defines
+ * what "the distance of two rows" is in this folder, to the last bit. */
+enum { LANES = 16 };
+
+typedef enum kernel_level { KERNEL_PLAIN, KERNEL_AVX2, KERNEL_AVX512, KERNEL_LEVELS } kernel_level;
+
+typedef struct kernels {
+    const char *name;
+    /* |a - b|^2 */
+    float (*squared_distance)(const float *a, const float *b, size_t columns);
+    /* out[i] = |point - rows[i]|^2; rows lie one after the other */
+    void (*squared_distances)(float *out, const float *point, const float *rows, size_t count,
+                              size_t columns);
+    /* out[i * others + j] = rows[i] . other[j] */
+    void (*products)(float *out, const float *rows, size_t count, const float *other, size_t others,
+                     size_t columns);
+} kernels;
+
+/* The fastest that this CPU runs, and each one for the tests: NULL where this CPU cannot run it. */
+const kernels *kernels_best(void);
+const kernels *kernels_at(kernel_level level);
+
+#endif

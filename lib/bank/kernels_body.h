@@ -1,0 +1,100 @@
+/* The kernels for one instruction set; kernels.c includes this once for each, with
+ *     NAME(word)  the identifier for this set
+ *     TARGET      the attribute that allows its instructions
+ *     WIDTH       the floats of one of its vectors, a divisor of LANES
+ * GCC and Clang turn operations on these vector types into single instructions. */
+
+typedef float NAME(vector)
+    __attribute__((vector_size(WIDTH * sizeof(float)), aligned(4), may_alias));
+#define LOAD(from) (*(const NAME(vector) *)(from))
+enum { NAME(PARTS) = LANES / WIDTH };
+
+TARGET INLINE float NAME(add_lanes)(const NAME(vector) * sum)
+{
+    float part[LANES];
+    memcpy(part, sum, sizeof part);
+    for (size_t half = LANES / 2; half > 0; half /= 2)
+        for (size_t l = 0; l < half; ++l)
+            part[l] += part[l + half];
+    return part[0];
+}
+
+TARGET static float NAME(squared_distance)(const float *a, const float *b, size_t columns)
+{
+    NAME(vector) sum[NAME(PARTS)] = {{0}};
+    size_t j = 0;
+    for (; j + LANES <= columns; j += LANES)
+        for (size_t p = 0; p < NAME(PARTS); ++p) {
+            NAME(vector) d = LOAD(a + j + p * WIDTH) - LOAD(b + j + p * WIDTH);
+            sum[p] += d * d;
+        }
+    if (j < columns) {
+        float d[LANES] = {0};
+        for (size_t l = 0; j + l < columns; ++l)
+            d[l] = a[j + l] - b[j + l];
+        for (size_t p = 0; p < NAME(PARTS); ++p)
+            sum[p] += LOAD(d + p * WIDTH) * LOAD(d + p * WIDTH);
+    }
+    return NAME(add_lanes)(sum);
+}
+
+TARGET static void NAME(squared_distances)(float *out, const float *point, const float *rows,
+                                           size_t count, size_t columns)
+{
+    for (size_t i = 0; i < count; ++i)
+        out[i] = NAME(squared_distance)(point, rows + i * columns, columns);
+}
+
+/* height rows times width others at once: every loaded vector is used several times */
+TARGET INLINE void NAME(product_tile)(float *out, size_t pitch, const float *rows, size_t height,
+                                      const float *other, size_t width, size_t columns)
+{
+    NAME(vector) sum[TILE][TILE][NAME(PARTS)] = {{{{0}}}};
+    size_t j = 0;
+    for (; j + LANES <= columns; j += LANES)
+        for (size_t h = 0; h < height; ++h)
+            for (size_t w = 0; w < width; ++w)
+                for (size_t p = 0; p < NAME(PARTS); ++p)
+                    sum[h][w][p] += LOAD(rows + h * columns + j + p * WIDTH) *
+                                    LOAD(other + w * columns + j + p * WIDTH);
+    for (size_t h = 0; h < height; ++h)
+        for (size_t w = 0; w < width; ++w) {
+            float rest[LANES] = {0};
+            for (size_t l = 0; j + l < columns; ++l)
+                rest[l] = rows[h * columns + j + l] * other[w * columns + j + l];
+            for (size_t p = 0; p < NAME(PARTS); ++p)
+                sum[h][w][p] += LOAD(rest + p * WIDTH);
+            out[h * pitch + w] = NAME(add_lanes)(sum[h][w]);
+        }
+}
+
+TARGET static void NAME(products)(float *out, const float *rows, size_t count, const float *other,
+                                  size_t others, size_t columns)
+{
+    size_t i = 0;
+    for (; i + TILE <= count; i += TILE) {
+        size_t j = 0;
+        for (; j + TILE <= others; j += TILE)
+            NAME(product_tile)
+            (out + i * others + j, others, rows + i * columns, TILE, other + j * columns, TILE,
+             columns);
+        for (; j < others; ++j)
+            NAME(product_tile)
+            (out + i * others + j, others, rows + i * columns, TILE, other + j * columns, 1,
+             columns);
+    }
+    for (; i < count; ++i)
+        for (size_t j = 0; j < others; ++j)
+            NAME(product_tile)
+            (out + i * others + j, others, rows + i * columns, 1, other + j * columns, 1, columns);
+}
+
+static const kernels NAME(kernels) = {NAME_TEXT, NAME(squared_distance), NAME(squared_distances),
+                                      NAME(products)};
+
+#undef NAME
+#undef NAME_TEXT
+#undef TARGET
+#undef WIDTH
+#undef TILE
+#undef LOAD

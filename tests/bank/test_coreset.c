@@ -1,0 +1,233 @@
+#include "bank_data.h"
+
+static imiad_coreset_options options_of(double ratio, int exact, int projection, int starts)
+{
+    imiad_coreset_options o = IMIAD_CORESET_OPTIONS_INIT;
+    o.ratio = ratio;
+    o.exact = exact;
+    o.projection = projection;
+    o.starts = starts;
+    return o;
+}
+
+/* The rule of the published code in double arithmetic, distances as a full matrix. */
+static void brute_force(int64_t *picks, size_t wanted, const float *rows, size_t count,
+                        size_t columns, const imiad_coreset_options *o)
+{
+    double *d = malloc(count * count * sizeof *d), *m = calloc(count, sizeof *m);
+    for (size_t i = 0; i < count; ++i)
+        for (size_t j = 0; j < count; ++j)
+            d[i * count + j] = distance_between(rows + i * columns, rows + j * columns, columns);
+    for (size_t i = 0; i < count; ++i) {
+        if (o->exact) {
+            for (size_t j = 0; j < count; ++j)
+                m[i] += d[i * count + j] * d[i * count + j];
+            m[i] = sqrt(m[i]);
+        } else {
+            for (int s = 0; s < o->starts; ++s)
+                m[i] += d[i * count + (size_t)o->start_rows[s]] / o->starts;
+        }
+    }
+    for (size_t p = 0; p < wanted; ++p) {
+        size_t best = 0;
+        for (size_t i = 1; i < count; ++i)
+            if (m[i] > m[best])
+                best = i;
+        picks[p] = (int64_t)best;
+        for (size_t i = 0; i < count; ++i)
+            m[i] = fmin(m[i], d[best * count + i]);
+    }
+    free(d);
+    free(m);
+}
+
+static double covering_radius(const int64_t *picks, size_t picked, const float *rows, size_t count,
+                              size_t columns)
+{
+    double radius = 0;
+    for (size_t i = 0; i < count; ++i) {
+        double nearest = INFINITY;
+        for (size_t p = 0; p < picked; ++p)
+            nearest = fmin(nearest, distance_between(rows + i * columns,
+                                                     rows + (size_t)picks[p] * columns, columns));
+        radius = fmax(radius, nearest);
+    }
+    return radius;
+}
+
+START_TEST(sizes_are_the_floor_of_the_ratio)
+{
+    ck_assert_int_eq(imiad_coreset_size(166992, 0.1), 16699); /* the golden run's numbers */
+    ck_assert_int_eq(imiad_coreset_size(166992, 0.01), 1669);
+    ck_assert_int_eq(imiad_coreset_size(784, 1), 784);
+    ck_assert_int_eq(imiad_coreset_size(9, 0.1), 0);
+    ck_assert_int_eq(imiad_coreset_size(0, 0.5), 0);
+}
+END_TEST
+
+START_TEST(picks_follow_the_published_rule)
+{
+    enum { ROWS = 400, COLUMNS = 19, STARTS = 10 };
+    static const int64_t starts[STARTS] = {3, 399, 17, 80, 81, 200, 250, 300, 310, 0};
+    imiad_coreset_options o = options_of(0.25, _i % 2, 0, STARTS);
+    o.start_rows = starts;
+    float *rows = random_rows(_i / 2 == 0 ? SPREAD : CLUSTERS, ROWS, COLUMNS, (uint64_t)_i);
+    imiad_bank *bank = bank_of(rows, ROWS, COLUMNS);
+    int64_t expected[100], picks[100];
+    brute_force(expected, 100, rows, ROWS, COLUMNS, &o);
+    ck_ok(imiad_bank_select(picks, bank, &o, NULL, NULL));
+    ck_assert_mem_eq(picks, expected, sizeof picks);
+    imiad_bank_free(bank);
+    free(rows);
+}
+END_TEST
+
+/* The exact selection begins with the row farthest from all others; by hand: rows on a line. */
+START_TEST(the_exact_selection_begins_with_the_most_remote_row)
+{
+    static const float line[] = {0, 1, 2, 3, 4, 5, -20, 6, 7, 9};
+    imiad_bank *bank = bank_of(line, 10, 1);
+    imiad_coreset_options o = options_of(0.4, 1, 0, 0);
+    int64_t picks[4];
+    ck_ok(imiad_bank_select(picks, bank, &o, NULL, NULL));
+    ck_assert_int_eq(picks[0], 6); /* -20 */
+    ck_assert_int_eq(picks[1], 9); /* 9, 29 away */
+    ck_assert_int_eq(picks[2], 0); /* 0, 9 away from 9 */
+    ck_assert_int_eq(picks[3], 4); /* 4, as far from 0 as 5 is from 9: the first */
+    imiad_bank_free(bank);
+}
+END_TEST
+
+START_TEST(the_radius_is_that_of_the_rule_and_picks_differ)
+{
+    enum { ROWS = 500, COLUMNS = 12 };
+    float *rows = random_rows((enum row_kind)_i, ROWS, COLUMNS, (uint64_t)_i);
+    imiad_bank *bank = bank_of(rows, ROWS, COLUMNS);
+    imiad_coreset_options o = options_of(0.2, 1, 0, 0);
+    int64_t expected[100], picks[100];
+    brute_force(expected, 100, rows, ROWS, COLUMNS, &o);
+    ck_ok(imiad_bank_select(picks, bank, &o, NULL, NULL));
+    double radius = covering_radius(expected, 100, rows, ROWS, COLUMNS);
+    ck_assert_double_le(fabs(covering_radius(picks, 100, rows, ROWS, COLUMNS) - radius),
+                        1e-5 * radius + 1e-20); /* GRID's ties and TINY's squares are rounded */
+    for (int i = 0; i < 100 && _i != CONSTANT; ++i)
+        for (int j = 0; j < i; ++j)
+            ck_assert_int_ne(picks[i], picks[j]);
+    imiad_bank_free(bank);
+    free(rows);
+}
+END_TEST
+
+/* Where every distance is zero the rule picks the first row again and again. */
+START_TEST(equal_rows_force_repetitions)
+{
+    float *rows = random_rows(CONSTANT, 50, 8, 1);
+    imiad_bank *bank = bank_of(rows, 50, 8);
+    imiad_coreset_options o = options_of(0.2, _i, 0, 3);
+    int64_t picks[10];
+    ck_ok(imiad_bank_select(picks, bank, &o, NULL, NULL));
+    for (int i = 0; i < 10; ++i)
+        ck_assert_int_eq(picks[i], 0);
+    imiad_bank_free(bank);
+    free(rows);
+}
+END_TEST
+
+START_TEST(a_given_projection_and_given_starts_are_honoured)
+{
+    enum { ROWS = 300, COLUMNS = 40, TO = 5 };
+    float *rows = random_rows(SPREAD, ROWS, COLUMNS, 9),
+          *matrix = random_rows(GRID, TO, COLUMNS, 8);
+    float projected[ROWS * TO];
+    for (int i = 0; i < ROWS; ++i)
+        for (int t = 0; t < TO; ++t) {
+            double sum = 0;
+            for (int j = 0; j < COLUMNS; ++j)
+                sum += (double)rows[i * COLUMNS + j] * (double)matrix[t * COLUMNS + j];
+            projected[i * TO + t] = (float)sum;
+        }
+    static const int64_t starts[] = {5, 250};
+    imiad_coreset_options o = options_of(0.1, 0, TO, 2);
+    o.projection_matrix = matrix;
+    o.start_rows = starts;
+    int64_t expected[30], picks[30];
+    brute_force(expected, 30, projected, ROWS, TO, &o);
+    imiad_bank *bank = bank_of(rows, ROWS, COLUMNS);
+    ck_ok(imiad_bank_select(picks, bank, &o, NULL, NULL));
+    ck_assert_mem_eq(picks, expected, sizeof picks);
+    imiad_bank_free(bank);
+    free(rows);
+    free(matrix);
+}
+END_TEST
+
+START_TEST(the_seed_decides_and_threads_do_not)
+{
+    enum { ROWS = 9000, COLUMNS = 70, WANTED = 90 };
+    float *rows = random_rows(SPREAD, ROWS, COLUMNS, 2);
+    imiad_bank *bank = bank_of(rows, ROWS, COLUMNS);
+    imiad_coreset_options o = options_of(0.01, 0, 32, 10);
+    int64_t first[WANTED], picks[WANTED];
+    ck_ok(imiad_set_threads(1));
+    ck_ok(imiad_bank_select(first, bank, &o, NULL, NULL));
+    for (int threads = 2; threads <= 5; ++threads) {
+        ck_ok(imiad_set_threads(threads));
+        ck_ok(imiad_bank_select(picks, bank, &o, NULL, NULL));
+        ck_assert_mem_eq(picks, first, sizeof picks);
+    }
+    o.seed = 1;
+    ck_ok(imiad_bank_select(picks, bank, &o, NULL, NULL));
+    ck_assert_mem_ne(picks, first, sizeof picks);
+    imiad_bank_free(bank);
+    free(rows);
+}
+END_TEST
+
+static int stop_later(void *user, const imiad_progress *state)
+{
+    ck_assert_str_eq(state->stage, "coreset");
+    ck_assert_int_eq(state->total, 1000);
+    return ++*(int *)user == 3;
+}
+
+START_TEST(a_cancelled_selection_changes_nothing)
+{
+    float *rows = random_rows(SPREAD, 2000, 8, 2);
+    imiad_bank *bank = bank_of(rows, 2000, 8);
+    imiad_coreset_options o = options_of(0.5, 0, 4, 10);
+    int64_t picks[1000];
+    memset(picks, 0x5a, sizeof picks);
+    int calls = 0;
+    ck_fails(imiad_bank_select(picks, bank, &o, stop_later, &calls), IMIAD_CANCELLED, "");
+    ck_assert_int_eq(calls, 3);
+    for (int i = 0; i < 1000; ++i)
+        ck_assert_int_eq(picks[i], 0x5a5a5a5a5a5a5a5a);
+    ck_assert_mem_eq(imiad_bank_data(bank), rows, 2000 * 8 * sizeof *rows);
+    ck_ok(imiad_bank_select(picks, bank, &o, NULL, NULL));
+    imiad_bank_free(bank);
+    free(rows);
+}
+END_TEST
+
+START_TEST(a_ratio_of_one_keeps_everything_in_order)
+{
+    float *rows = random_rows(SPREAD, 20, 8, 2);
+    imiad_bank *bank = bank_of(rows, 20, 8);
+    imiad_coreset_options o = options_of(1, 0, 4, 10);
+    int64_t picks[20];
+    ck_ok(imiad_bank_select(picks, bank, &o, NULL, NULL));
+    for (int i = 0; i < 20; ++i)
+        ck_assert_int_eq(picks[i], i);
+    imiad_bank_free(bank);
+    free(rows);
+}
+END_TEST
+
+SUITE("coreset", TEST(sizes_are_the_floor_of_the_ratio),
+      LOOP_TEST(picks_follow_the_published_rule, 4),
+      TEST(the_exact_selection_begins_with_the_most_remote_row),
+      LOOP_TEST(the_radius_is_that_of_the_rule_and_picks_differ, ROW_KINDS),
+      LOOP_TEST(equal_rows_force_repetitions, 2),
+      TEST(a_given_projection_and_given_starts_are_honoured),
+      TEST(the_seed_decides_and_threads_do_not), TEST(a_cancelled_selection_changes_nothing),
+      TEST(a_ratio_of_one_keeps_everything_in_order))

@@ -6,6 +6,10 @@
 
 #include "imiad/common.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Records the message and returns the status, so that a failure is one line:
  *     return fail(IMIAD_IO, "cannot read %s: %s", path, strerror(errno));
  * Never allocates: the message is cut at the buffer's end. */
@@ -29,4 +33,7 @@ void log_message(imiad_log_level level, const char *format, ...)
             return try_status_;                                                                    \
     } while (0)
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct random_stream {
     uint32_t key[2];
     uint64_t block; /* of four numbers: the next one to make */
@@ -30,4 +34,7 @@ void random_shuffle(random_stream *stream, size_t *values, size_t count);
 /* The generator itself: ten rounds on a counter, exposed for its published test vectors. */
 void philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -6,6 +6,10 @@
 
 #include "imiad/common.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Runs body(context, begin, end) over [0, count) in pieces of at most `grain`, on the calling
  * thread and the pool's. Returns when all is done. Pieces are the same whatever the number of
  * threads, so a body that writes per piece gives the same result everywhere. A call from inside a
@@ -13,4 +17,7 @@
 void parallel_for(size_t count, size_t grain, void (*body)(void *context, size_t begin, size_t end),
                   void *context);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -52,7 +52,7 @@ const char *bridge_torch_version(void); /* "1.13.1" */
 /* ---- scopes and failure ---- */
 
 typedef struct scope {
-    size_t mark;
+    size_t mark, depth;
     bool grad, outer_grad;
 } scope;
 
@@ -72,6 +72,9 @@ bool t_failed(void);
 /* Records a failure found by the caller, unless one stands already. Returns NULL for convenience.
  */
 tensor *t_fail(imiad_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Makes the failure of another function, with its last error, the thread's; true where none stands
+ * afterwards: for (...) if (!t_try(read_next(...))) break; */
+bool t_try(imiad_status status);
 
 /* ---- making, looking, copying ---- */
 
@@ -271,6 +274,8 @@ tensor *t_cosine_similarity(tensor *a, tensor *b, int dim);
 /* ---- random; numbers come from base/random.h's named streams, so a seed means the same everywhere
  */
 
+/* Where the calling thread's next t_dropout draws from. */
+void t_seed(uint64_t seed, const char *purpose);
 tensor *t_uniform(int rank, const int64_t *shape, double low, double high, uint64_t seed,
                   const char *purpose, device d);
 tensor *t_normal(int rank, const int64_t *shape, double mean, double std, uint64_t seed,

@@ -1,0 +1,27 @@
+/* Gradients. */
+#include "bridge/bridge.h"
+
+void t_require_grad(tensor *t, bool required)
+{
+    action("require_grad", {t}, [&] { t->value.set_requires_grad(required); });
+}
+
+void t_backward(tensor *loss)
+{
+    action("backward", {loss}, [&] { loss->value.backward(); });
+}
+
+tensor *t_grad(tensor *leaf)
+{
+    if (!may_run("grad", {leaf}) || !leaf->value.is_leaf() || !leaf->value.grad().defined())
+        return nullptr;
+    return operation("grad", {leaf}, [&] { return leaf->value.grad(); });
+}
+
+void t_clear_grad(tensor *leaf)
+{
+    action("clear_grad", {leaf}, [&] {
+        if (leaf->value.grad().defined())
+            leaf->value.mutable_grad().reset();
+    });
+}

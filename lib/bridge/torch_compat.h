@@ -1,0 +1,56 @@
+/* libtorch's headers, and the only place that knows how its releases differ. What HAVE_... say was
+ * found out by compiling, never by comparing version numbers (see meson.build). */
+#ifndef BRIDGE_TORCH_COMPAT_H
+#define BRIDGE_TORCH_COMPAT_H
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
+#include <torch/cuda.h>
+#include <torch/version.h>
+
+#include "torch_config.h" /* made by meson.build */
+
+namespace compat
+{
+
+/* Takes the place of libtorch's printing of warnings, for the calling thread. */
+class warning_log : public c10::WarningHandler
+{
+  public:
+    virtual void log(const char *message) = 0;
+
+#if HAVE_WARNING_UTILS
+    void process(const c10::Warning &warning) override
+    {
+        log(warning.msg().c_str());
+    }
+#else
+    void process(const c10::SourceLocation &, const std::string &message, const bool) override
+    {
+        log(message.c_str());
+    }
+#endif
+};
+
+#if HAVE_WARNING_UTILS
+namespace warnings = c10::WarningUtils;
+#else
+namespace warnings = c10::Warning;
+#endif
+
+/* softmax(scale q k^T) v, fused where this libtorch can */
+inline at::Tensor attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
+                            double scale)
+{
+#if HAVE_SCALED_ATTENTION
+    return at::scaled_dot_product_attention(q, k, v, {}, 0.0, false, scale);
+#else
+    return at::matmul(at::softmax(at::matmul(at::mul(q, scale), k.transpose(-2, -1)), -1), v);
+#endif
+}
+
+} // namespace compat
+
+#endif

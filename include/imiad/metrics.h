@@ -35,6 +35,22 @@ IMIAD_API imiad_status imiad_metrics_add_map(imiad_metrics *metrics, const float
                                              int32_t width, int32_t height,
                                              const imiad_image *mask);
 
+/* What was added so far: the numbers to report beside every result. */
+typedef struct imiad_metrics_counts {
+    uint32_t struct_size;
+    int64_t images, defective_images; /* of imiad_metrics_add_image */
+    int64_t maps, defective_maps;     /* of imiad_metrics_add_map; with a defective pixel */
+    int64_t empty_masks; /* masks given without a defective pixel: good images, or defects that
+                          * vanished when the mask was resized */
+    int64_t normal_pixels, defective_pixels;
+    int64_t regions; /* connected, of all masks */
+} imiad_metrics_counts;
+#define IMIAD_METRICS_COUNTS_INIT                                                                  \
+    {                                                                                              \
+        sizeof(imiad_metrics_counts), 0, 0, 0, 0, 0, 0, 0, 0                                       \
+    }
+IMIAD_API imiad_status imiad_metrics_count(imiad_metrics_counts *out, const imiad_metrics *metrics);
+
 /* Area under the ROC curve, average precision (stepwise, no interpolation), and the largest F1 with
  * the lowest threshold that attains it (prediction: score >= threshold; threshold may be NULL). */
 IMIAD_API imiad_status imiad_metrics_image_auroc(double *out, const imiad_metrics *metrics);

@@ -1,0 +1,297 @@
+#include "imiad/metrics.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/options.h"
+#include "metrics/pixels.h"
+
+static const option_spec metrics_options[] = {
+    {"connectivity", OPT_CHOICE, "8", "8|4", "neighbours of a pixel in the regions of AUPRO"},
+    {"infinities", OPT_CHOICE, "reject", "reject|allow", "what to do with infinite scores"},
+    {0},
+};
+static const option_spec *const option_tables[] = {metrics_options, NULL};
+
+/* What was added, and the rankings of it, made when they are first asked for. Asking changes
+ * nothing that can be seen, so it takes a const handle; hence the extra pointer. */
+typedef struct metrics_state {
+    int connectivity;
+    bool infinities;
+    image_score *images;
+    size_t image_count, image_room;
+    pixel_store *pixels; /* NULL before the first map */
+    uint64_t empty_masks;
+    ranking image_ranking, pixel_ranking;
+    bool images_ranked, pixels_ranked;
+} metrics_state;
+
+struct imiad_metrics {
+    metrics_state *state;
+};
+
+imiad_status imiad_metrics_create(imiad_metrics **out, const imiad_option *options,
+                                  size_t option_count)
+{
+    if (!out)
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_metrics_create: out is NULL");
+    option_set *set = NULL;
+    TRY(options_parse(&set, "metrics", option_tables, options, option_count));
+    imiad_metrics *metrics = malloc(sizeof *metrics);
+    metrics_state *state = calloc(1, sizeof *state);
+    if (metrics && state) {
+        state->connectivity = strcmp(options_text(set, "connectivity"), "4") == 0 ? 4 : 8;
+        state->infinities = strcmp(options_text(set, "infinities"), "allow") == 0;
+        metrics->state = state;
+    }
+    options_free(set);
+    if (!metrics || !state) {
+        free(metrics);
+        free(state);
+        return fail_memory("metrics", sizeof *state);
+    }
+    *out = metrics;
+    return IMIAD_OK;
+}
+
+void imiad_metrics_free(imiad_metrics *metrics)
+{
+    if (!metrics)
+        return;
+    free(metrics->state->images);
+    pixel_store_free(metrics->state->pixels);
+    free(metrics->state);
+    free(metrics);
+}
+
+imiad_status imiad_metrics_option_info(imiad_option_info *out, size_t index)
+{
+    return options_info(out, option_tables, index);
+}
+
+imiad_status imiad_metrics_add_image(imiad_metrics *metrics, int label, double score)
+{
+    if (!metrics)
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_metrics_add_image: metrics is NULL");
+    metrics_state *state = metrics->state;
+    if (label != 0 && label != 1)
+        return fail(IMIAD_OUT_OF_RANGE, "label is %d: it must be 0 (good) or 1 (defective)", label);
+    if (isnan(score) || (isinf(score) && !state->infinities))
+        return fail(IMIAD_NOT_FINITE, "the score of image %zu is %s", state->image_count,
+                    isnan(score) ? "NaN" : "infinite; option infinities=allow admits it");
+    if (state->image_count == state->image_room) {
+        size_t room = state->image_room ? 2 * state->image_room : 64;
+        image_score *grown = realloc(state->images, room * sizeof *grown);
+        if (!grown)
+            return fail_memory("image scores", room * sizeof *grown);
+        state->images = grown;
+        state->image_room = room;
+    }
+    state->images[state->image_count++] = (image_score){score, label};
+    state->images_ranked = false;
+    return IMIAD_OK;
+}
+
+/* The largest pattern of bits without the sign: NaN and infinity lie above all numbers. */
+static uint32_t largest_magnitude(const float *map, size_t count)
+{
+    int32_t largest = 0;
+    for (size_t i = 0; i < count; ++i) {
+        int32_t bits;
+        memcpy(&bits, &map[i], sizeof bits);
+        bits &= 0x7fffffff;
+        largest = bits > largest ? bits : largest;
+    }
+    return (uint32_t)largest;
+}
+
+static imiad_status check_scores(const metrics_state *state, const float *map, int32_t width,
+                                 int32_t height)
+{
+    const uint32_t infinity = 0x7f800000;
+    size_t count = (size_t)width * (size_t)height;
+    uint32_t largest = largest_magnitude(map, count);
+    if (largest < infinity || (largest == infinity && state->infinities))
+        return IMIAD_OK;
+    size_t i = 0;
+    while (i < count && !isnan(map[i]) && (!isinf(map[i]) || state->infinities))
+        ++i;
+    return fail(IMIAD_NOT_FINITE, "the map's score at row %zu, column %zu is %s", i / (size_t)width,
+                i % (size_t)width,
+                isnan(map[i]) ? "NaN" : "infinite; option infinities=allow admits it");
+}
+
+static imiad_status check_mask(const imiad_image *mask, int32_t width, int32_t height)
+{
+    if (mask->struct_size < sizeof *mask || !mask->pixels)
+        return fail(IMIAD_INVALID_ARGUMENT, "the mask has no pixels, or struct_size is not set");
+    if (mask->format != IMIAD_PIXEL_GRAY8)
+        return fail(IMIAD_MISMATCH, "the mask must be GRAY8, one byte a pixel");
+    if (mask->width != width || mask->height != height)
+        return fail(IMIAD_MISMATCH,
+                    "the mask is %d x %d but the map is %d x %d: resize one of them first, by "
+                    "nearest neighbour",
+                    (int)mask->width, (int)mask->height, (int)width, (int)height);
+    if (mask->stride < (size_t)width)
+        return fail(IMIAD_INVALID_ARGUMENT, "the mask's stride of %zu bytes is below its width %d",
+                    mask->stride, (int)width);
+    return IMIAD_OK;
+}
+
+imiad_status imiad_metrics_add_map(imiad_metrics *metrics, const float *map, int32_t width,
+                                   int32_t height, const imiad_image *mask)
+{
+    if (!metrics || !map)
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_metrics_add_map: %s is NULL",
+                    metrics ? "map" : "metrics");
+    if (width < 1 || height < 1)
+        return fail(IMIAD_INVALID_ARGUMENT, "a map of %d x %d: both must be at least 1", (int)width,
+                    (int)height);
+    metrics_state *state = metrics->state;
+    if (mask)
+        TRY(check_mask(mask, width, height));
+    TRY(check_scores(state, map, width, height));
+    if (!state->pixels)
+        TRY(pixel_store_create(&state->pixels));
+    state->pixels_ranked = false;
+    TRY(pixel_store_add(state->pixels, map, width, height, mask, state->connectivity));
+    if (mask && state->pixels->mask.region_count == 0)
+        state->empty_masks++;
+    return IMIAD_OK;
+}
+
+imiad_status imiad_metrics_count(imiad_metrics_counts *out, const imiad_metrics *metrics)
+{
+    if (!out || !metrics)
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_metrics_count: %s is NULL",
+                    out ? "metrics" : "out");
+    const metrics_state *state = metrics->state;
+    imiad_metrics_counts counts = {.struct_size = out->struct_size,
+                                   .images = (int64_t)state->image_count,
+                                   .empty_masks = (int64_t)state->empty_masks};
+    for (size_t i = 0; i < state->image_count; ++i)
+        counts.defective_images += state->images[i].label;
+    if (state->pixels) {
+        counts.maps = (int64_t)state->pixels->map_count;
+        counts.defective_maps = (int64_t)state->pixels->defective_map_count;
+        counts.normal_pixels = (int64_t)score_set_total(state->pixels->normals);
+        counts.defective_pixels = (int64_t)state->pixels->defect_count;
+        counts.regions = (int64_t)state->pixels->region_count;
+    }
+    memcpy(out, &counts, out->struct_size < sizeof counts ? out->struct_size : sizeof counts);
+    return IMIAD_OK;
+}
+
+static imiad_status check_query(const void *out, const imiad_metrics *metrics)
+{
+    if (!out || !metrics)
+        return fail(IMIAD_INVALID_ARGUMENT, "%s is NULL", out ? "metrics" : "out");
+    return IMIAD_OK;
+}
+
+static imiad_status rank_images(const ranking **out, const imiad_metrics *metrics)
+{
+    metrics_state *state = metrics->state;
+    if (!state->images_ranked)
+        state->image_ranking = ranking_of_images(state->images, state->image_count);
+    state->images_ranked = true;
+    *out = &state->image_ranking;
+    return IMIAD_OK;
+}
+
+static void rank_groups(void *context, const tie_group *groups, size_t count,
+                        const uint64_t *defects)
+{
+    ranking_add(context, groups, count);
+}
+
+static imiad_status rank_pixels(const ranking **out, const imiad_metrics *metrics)
+{
+    metrics_state *state = metrics->state;
+    pixel_store *pixels = state->pixels;
+    if (!state->pixels_ranked && pixels) {
+        state->pixel_ranking =
+            ranking_begin(pixels->defect_count, score_set_total(pixels->normals));
+        TRY(pixel_store_sweep(pixels, rank_groups, &state->pixel_ranking));
+        state->pixels_ranked = true;
+    }
+    *out = &state->pixel_ranking;
+    return IMIAD_OK;
+}
+
+imiad_status imiad_metrics_image_auroc(double *out, const imiad_metrics *metrics)
+{
+    const ranking *r;
+    TRY(check_query(out, metrics));
+    TRY(rank_images(&r, metrics));
+    return ranking_auroc(out, r, "image");
+}
+
+imiad_status imiad_metrics_image_ap(double *out, const imiad_metrics *metrics)
+{
+    const ranking *r;
+    TRY(check_query(out, metrics));
+    TRY(rank_images(&r, metrics));
+    return ranking_ap(out, r, "image");
+}
+
+imiad_status imiad_metrics_image_f1max(double *out, double *threshold, const imiad_metrics *metrics)
+{
+    const ranking *r;
+    TRY(check_query(out, metrics));
+    TRY(rank_images(&r, metrics));
+    return ranking_f1max(out, threshold, r, "image");
+}
+
+imiad_status imiad_metrics_pixel_auroc(double *out, const imiad_metrics *metrics)
+{
+    const ranking *r;
+    TRY(check_query(out, metrics));
+    TRY(rank_pixels(&r, metrics));
+    return ranking_auroc(out, r, "pixel");
+}
+
+imiad_status imiad_metrics_pixel_ap(double *out, const imiad_metrics *metrics)
+{
+    const ranking *r;
+    TRY(check_query(out, metrics));
+    TRY(rank_pixels(&r, metrics));
+    return ranking_ap(out, r, "pixel");
+}
+
+imiad_status imiad_metrics_pixel_f1max(double *out, double *threshold, const imiad_metrics *metrics)
+{
+    const ranking *r;
+    TRY(check_query(out, metrics));
+    TRY(rank_pixels(&r, metrics));
+    return ranking_f1max(out, threshold, r, "pixel");
+}
+
+static imiad_status check_pro(const void *out, const imiad_metrics *metrics, double limit)
+{
+    TRY(check_query(out, metrics));
+    if (!(limit > 0 && limit <= 1))
+        return fail(IMIAD_OUT_OF_RANGE, "the limit of AUPRO is %g: it must be in (0, 1]", limit);
+    const pixel_store *pixels = metrics->state->pixels;
+    if (!pixels || pixels->region_count == 0)
+        return fail(IMIAD_UNDEFINED, "AUPRO is undefined: no defective pixel was added");
+    if (score_set_total(pixels->normals) == 0)
+        return fail(IMIAD_UNDEFINED, "AUPRO is undefined: no good pixel was added");
+    return IMIAD_OK;
+}
+
+imiad_status imiad_metrics_aupro(double *out, const imiad_metrics *metrics, double limit)
+{
+    TRY(check_pro(out, metrics, limit));
+    return pro_area(out, metrics->state->pixels, limit);
+}
+
+imiad_status imiad_metrics_aupro_sampled(double *out, const imiad_metrics *metrics, double limit,
+                                         int steps)
+{
+    TRY(check_pro(out, metrics, limit));
+    if (steps < 2)
+        return fail(IMIAD_OUT_OF_RANGE, "AUPRO from %d thresholds: it must be at least 2", steps);
+    return pro_area_sampled(out, metrics->state->pixels, limit, steps);
+}

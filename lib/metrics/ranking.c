@@ -1,0 +1,99 @@
+#include "metrics/ranking.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+
+ranking ranking_begin(uint64_t positives, uint64_t negatives)
+{
+    return (ranking){.positives = positives, .negatives = negatives};
+}
+
+/* F1 = 2 TP / (predicted + P): of two fractions with the same P, compared without rounding. */
+static bool better_f1(uint64_t true_a, uint64_t predicted_a, uint64_t true_b, uint64_t predicted_b,
+                      uint64_t positives)
+{
+    return (uint128)true_a * ((uint128)predicted_b + positives) >
+           (uint128)true_b * ((uint128)predicted_a + positives);
+}
+
+void ranking_add(ranking *r, const tie_group *groups, size_t count)
+{
+    for (size_t i = 0; i < count; ++i) {
+        const tie_group *g = &groups[i];
+        uint64_t found = r->positives - g->positives_below; /* predicted: score >= the group's */
+        uint64_t predicted = found + (r->negatives - g->negatives_below);
+        r->doubled_pairs +=
+            (uint128)g->positives * (2 * (uint128)g->negatives_below + g->negatives);
+        r->precisions += (double)g->positives * ((double)found / (double)predicted);
+        /* ascending scores and a strict comparison: the lowest threshold stays */
+        if (r->best_predicted == 0 ||
+            better_f1(found, predicted, r->best_true, r->best_predicted, r->positives)) {
+            r->best_true = found;
+            r->best_predicted = predicted;
+            r->best_threshold = g->score;
+        }
+    }
+}
+
+static imiad_status needs_positives(const ranking *r, const char *metric, const char *what)
+{
+    if (r->positives == 0)
+        return fail(IMIAD_UNDEFINED, "%s %s is undefined: no defective %s was added", what, metric,
+                    what);
+    return IMIAD_OK;
+}
+
+imiad_status ranking_auroc(double *out, const ranking *r, const char *what)
+{
+    TRY(needs_positives(r, "AUROC", what));
+    if (r->negatives == 0)
+        return fail(IMIAD_UNDEFINED, "%s AUROC is undefined: no good %s was added", what, what);
+    *out = (double)r->doubled_pairs / (double)(2 * (uint128)r->positives * r->negatives);
+    return IMIAD_OK;
+}
+
+imiad_status ranking_ap(double *out, const ranking *r, const char *what)
+{
+    TRY(needs_positives(r, "AP", what));
+    *out = r->precisions / (double)r->positives;
+    return IMIAD_OK;
+}
+
+imiad_status ranking_f1max(double *out, double *threshold, const ranking *r, const char *what)
+{
+    TRY(needs_positives(r, "F1-max", what));
+    *out = 2 * (double)r->best_true / (double)((uint128)r->best_predicted + r->positives);
+    if (threshold)
+        *threshold = r->best_threshold;
+    return IMIAD_OK;
+}
+
+static int compare_scores(const void *a, const void *b)
+{
+    double x = ((const image_score *)a)->score, y = ((const image_score *)b)->score;
+    return (x > y) - (x < y);
+}
+
+ranking ranking_of_images(image_score *images, size_t count)
+{
+    uint64_t positives = 0;
+    for (size_t i = 0; i < count; ++i)
+        positives += images[i].label != 0;
+    ranking r = ranking_begin(positives, count - positives);
+    if (count == 0)
+        return r;
+    qsort(images, count, sizeof *images, compare_scores);
+    tie_group group = {0};
+    for (size_t begin = 0, end; begin < count; begin = end) {
+        group.positives_below += group.positives;
+        group.negatives_below += group.negatives;
+        group.positives = group.negatives = 0;
+        group.score = images[begin].score;
+        for (end = begin; end < count && images[end].score == group.score; ++end)
+            *(images[end].label ? &group.positives : &group.negatives) += 1;
+        if (group.positives > 0)
+            ranking_add(&r, &group, 1);
+    }
+    return r;
+}

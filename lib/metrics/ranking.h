@@ -1,0 +1,39 @@
+/* AUROC, AP and F1-max of anything that is ranked by a score. */
+#ifndef METRICS_RANKING_H
+#define METRICS_RANKING_H
+
+#include "metrics/scores.h"
+
+/* The images or pixels of exactly one score. Groups without positives move no result. */
+typedef struct tie_group {
+    double score;
+    uint64_t positives, negatives;
+    uint64_t positives_below, negatives_below;
+} tie_group;
+
+typedef struct ranking {
+    uint64_t positives, negatives; /* in all */
+    uint128 doubled_pairs;         /* ordered rightly, counted twice; ties counted once */
+    double precisions;             /* summed over the positives */
+    uint64_t best_true, best_predicted;
+    double best_threshold;
+} ranking;
+
+ranking ranking_begin(uint64_t positives, uint64_t negatives);
+/* Groups with positives, ascending by score. */
+void ranking_add(ranking *r, const tie_group *groups, size_t count);
+
+/* what: "image" or "pixel", for the message where the metric is undefined */
+imiad_status ranking_auroc(double *out, const ranking *r, const char *what);
+imiad_status ranking_ap(double *out, const ranking *r, const char *what);
+imiad_status ranking_f1max(double *out, double *threshold, const ranking *r, const char *what);
+
+/* Images, few and with scores in double. */
+typedef struct image_score {
+    double score;
+    int label;
+} image_score;
+/* Sorts the images. */
+ranking ranking_of_images(image_score *images, size_t count);
+
+#endif

@@ -1,0 +1,21 @@
+/* Pillow's resizing, whole or a part of the result. */
+#ifndef IMAGE_RESIZE_H
+#define IMAGE_RESIZE_H
+
+#include "imiad/image.h"
+
+/* A rectangle of an image that has been resized to full_width x full_height. */
+typedef struct resize_region {
+    int32_t full_width, full_height;
+    int32_t x, y, width, height;
+} resize_region;
+
+/* Antialiased bilinear. Only the region is computed; alpha is filtered like a colour. Writes
+ * region.height rows of region.width pixels in the image's format, `stride` bytes apart. */
+imiad_status resize_bilinear(uint8_t *out, size_t stride, const imiad_image *image,
+                             const resize_region *region);
+
+/* The source index of each of `count` resized positions from `first` on, by nearest neighbour. */
+void nearest_indices(int32_t *out, int32_t size, int32_t full, int32_t first, int32_t count);
+
+#endif

@@ -23,7 +23,9 @@ tensor *t_arange(int64_t count, dtype type, device d)
 
 tensor *t_eye(int64_t n, dtype type, device d)
 {
-    return operation("eye", {}, [&] { return at::eye(n, options_of(type, d)); });
+    return operation("eye", {}, [&] { /* by way of f32: not every libtorch has all types */
+                                      return at::eye(n, options_of(F32, d)).to(scalar_type(type));
+    });
 }
 
 static at::Tensor over(const void *host, int rank, const int64_t *shape, dtype type)

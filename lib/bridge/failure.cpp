@@ -6,6 +6,7 @@
 #include <cstring>
 #include <exception>
 #include <new>
+#include <stdexcept>
 
 #include "base/error.h"
 
@@ -159,9 +160,10 @@ void record_caught(const char *name, const operands &given) noexcept
         record(status_of(e.what_without_backtrace()), name, given, e.what_without_backtrace());
     } catch (const std::bad_alloc &) {
         record(IMIAD_NO_MEMORY, name, given, "out of memory");
+    } catch (const std::runtime_error &e) { /* so some of libtorch's own checks */
+        record(status_of(e.what()), name, given, e.what());
     } catch (const std::exception &e) {
-        record(status_of(e.what()) == IMIAD_NO_MEMORY ? IMIAD_NO_MEMORY : IMIAD_INTERNAL, name,
-               given, e.what());
+        record(IMIAD_INTERNAL, name, given, e.what());
     } catch (...) {
         record(IMIAD_INTERNAL, name, given, "an exception of unknown type");
     }

@@ -3,7 +3,7 @@
 
 void t_require_grad(tensor *t, bool required)
 {
-    action("require_grad", {t}, [&] { t->value.set_requires_grad(required); });
+    action("require_grad", {t}, [&] { t->value.requires_grad_(required); });
 }
 
 void t_backward(tensor *loss)

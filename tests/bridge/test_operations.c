@@ -1,0 +1,681 @@
+/* Every operation: a value by hand, a shape that must be refused, a gradient against central
+ * differences. */
+#include "operand.h"
+
+#include "base/random.h"
+#include "check_suite.h"
+
+typedef tensor *(*operator)(tensor **x);
+
+#define OP(name, expression)                                                                       \
+    static tensor *op_##name(tensor **x)                                                           \
+    {                                                                                              \
+        return expression;                                                                         \
+    }
+#define IN_PLACE(name, statement)                                                                  \
+    static tensor *op_##name(tensor **x)                                                           \
+    {                                                                                              \
+        tensor *a = t_clone(x[0]);                                                                 \
+        statement;                                                                                 \
+        return a;                                                                                  \
+    }
+
+OP(add, t_add(x[0], x[1]))
+OP(sub, t_sub(x[0], x[1]))
+OP(mul, t_mul(x[0], x[1]))
+OP(div, t_div(x[0], x[1]))
+OP(minimum, t_minimum(x[0], x[1]))
+OP(maximum, t_maximum(x[0], x[1]))
+OP(cube, t_pow(x[0], 3))
+OP(add_scalar, t_add_scalar(x[0], 2.5))
+OP(add_whole, t_add_scalar(x[0], 2))
+OP(mul_scalar, t_mul_scalar(x[0], -2))
+OP(clamp, t_clamp(x[0], 0, 1))
+OP(clamp_low, t_clamp(x[0], 0, INFINITY))
+OP(clamp_high, t_clamp(x[0], -INFINITY, 1))
+OP(clamp_open, t_clamp(x[0], -INFINITY, INFINITY))
+OP(leaky_relu, t_leaky_relu(x[0], 0.1))
+OP(elu, t_elu(x[0], 2))
+OP(softmax, t_softmax(x[0], 1))
+OP(log_softmax, t_log_softmax(x[0], -1))
+OP(gt, t_gt(x[0], x[1]))
+OP(ge, t_ge(x[0], x[1]))
+OP(eq, t_eq(x[0], x[1]))
+OP(gt_scalar, t_gt_scalar(x[0], 2))
+OP(lt_scalar, t_lt_scalar(x[0], 2))
+OP(eq_scalar, t_eq_scalar(x[0], 2))
+OP(logical_not, t_logical_not(x[0]))
+OP(logical_and, t_logical_and(x[0], x[1]))
+OP(where, t_where(x[0], x[1], x[2]))
+OP(plus, t_plus(t_plus(NULL, x[0]), x[1]))
+OP(times, t_times(t_times(NULL, x[0]), x[1]))
+OP(relu_, t_relu_(t_clone(x[0])))
+OP(cumsum, t_cumsum(x[0], 1))
+
+IN_PLACE(copy_, t_copy_(a, x[1]))
+IN_PLACE(zero_, t_zero_(a))
+IN_PLACE(fill_, t_fill_(a, 7))
+IN_PLACE(add_, t_add_(a, x[1], 2))
+IN_PLACE(mul_, t_mul_(a, 3))
+IN_PLACE(lerp_, t_lerp_(a, x[1], 0.25))
+IN_PLACE(addcmul_, t_addcmul_(a, x[1], x[2], 2))
+IN_PLACE(addcdiv_, t_addcdiv_(a, x[1], x[2], 2))
+
+OP(sum, t_sum(x[0], 1, false))
+OP(sum_keep, t_sum(x[0], -1, true))
+OP(mean, t_mean(x[0], 1, false))
+OP(var, t_var(x[0], 1, true, false))
+OP(var_biased, t_var(x[0], 1, false, true))
+OP(std, t_std(x[0], 1, true, false))
+OP(amax, t_amax(x[0], 1, false))
+OP(amin, t_amin(x[0], 1, true))
+OP(argmax, t_argmax(x[0], 1))
+OP(argmin, t_argmin(x[0], 1))
+OP(norm1, t_norm(x[0], 1, 1, false))
+OP(norm2, t_norm(x[0], 2, 1, true))
+OP(norm_inf, t_norm(x[0], INFINITY, 1, false))
+OP(logsumexp, t_logsumexp(x[0], 1, false))
+OP(sum_all, t_sum_all(x[0]))
+OP(mean_all, t_mean_all(x[0]))
+OP(max_all, t_max_all(x[0]))
+OP(normalize, t_normalize(x[0], 1))
+
+OP(view, t_view(x[0], 2, (int64_t[]){3, -1}))
+OP(view_of_transposed, t_view(t_transpose(x[0], 0, 1), 1, (int64_t[]){6}))
+OP(permute, t_permute(x[0], 3, (int[]){2, 0, 1}))
+OP(transpose, t_transpose(x[0], 0, 1))
+OP(unsqueeze, t_unsqueeze(x[0], 1))
+OP(squeeze, t_squeeze(x[0], 1))
+OP(expand, t_expand(x[0], 2, (int64_t[]){2, 3}))
+OP(repeat, t_repeat(x[0], 2, (int64_t[]){2, 2}))
+OP(flatten, t_flatten(x[0], 1, 2))
+OP(cat, t_cat(x, 2, 1))
+OP(stack, t_stack(x, 2, 0))
+OP(slice, t_slice(x[0], 1, 1, 3))
+OP(flip, t_flip(x[0], 1))
+OP(roll, t_roll(x[0], 1, 1))
+OP(rot90, t_rot90(x[0], 1, 0, 1))
+OP(index_select, t_index_select(x[0], 0, x[1]))
+OP(gather, t_gather(x[0], 1, x[1]))
+OP(scatter_add, t_scatter_add(x[0], 1, x[1], x[2]))
+OP(masked_select, t_masked_select(x[0], x[1]))
+OP(nonzero, t_nonzero(x[0]))
+OP(contiguous, t_contiguous(t_transpose(x[0], 0, 1)))
+OP(channels_last, t_channels_last(x[0]))
+OP(detach, t_detach(x[0]))
+OP(to_device, t_to_device(x[0], CPU))
+
+static tensor *op_topk_index(tensor **x)
+{
+    tensor *index;
+    t_topk(x[0], 2, 1, false, &index);
+    return index;
+}
+static tensor *op_sort_index(tensor **x)
+{
+    tensor *index;
+    t_sort(x[0], 1, true, &index);
+    return index;
+}
+static tensor *op_qr(tensor **x)
+{
+    tensor *r, *q = t_qr(x[0], &r);
+    return t_matmul(q, r);
+}
+static tensor *op_q(tensor **x)
+{
+    tensor *q = t_qr(x[0], NULL);
+    return t_matmul(t_transpose(q, 0, 1), q);
+}
+static tensor *op_eigh_back(tensor **x)
+{
+    tensor *vectors, *values = t_eigh(x[0], &vectors);
+    return t_matmul(t_mul(vectors, values), t_transpose(vectors, 0, 1));
+}
+static tensor *op_svd_back(tensor **x)
+{
+    tensor *u, *vt, *s = t_svd(x[0], &u, &vt);
+    return t_matmul(t_mul(u, s), vt);
+}
+
+OP(topk, t_topk(x[0], 2, 1, true, NULL))
+OP(sort, t_sort(x[0], 1, false, NULL))
+OP(argsort, t_argsort(x[0], 1, false))
+OP(quantile, t_quantile(x[0], 0.25, 1, false))
+OP(median, t_median(x[0], 1))
+OP(searchsorted, t_searchsorted(x[0], x[1], false))
+OP(searchsorted_right, t_searchsorted(x[0], x[1], true))
+
+OP(matmul, t_matmul(x[0], x[1]))
+OP(bmm, t_bmm(x[0], x[1]))
+OP(einsum, t_einsum("ij,kj->ik", x, 2))
+OP(cdist, t_cdist(x[0], x[1]))
+OP(cholesky, t_cholesky(x[0]))
+OP(solve_lower, t_solve_triangular(x[0], x[1], false))
+OP(solve_upper, t_solve_triangular(x[0], x[1], true))
+OP(cholesky_solve, t_cholesky_solve(x[0], x[1]))
+OP(inverse, t_inverse(x[0]))
+OP(eigh, t_eigh(x[0], NULL))
+OP(svd, t_svd(x[0], NULL, NULL))
+OP(slogdet, t_slogdet(x[0]))
+
+OP(linear, t_linear(x[0], x[1], x[2]))
+OP(linear_plain, t_linear(x[0], x[1], NULL))
+OP(conv2d, t_conv2d(x[0], x[1], x[2], 1, 0, 1, 1))
+OP(conv2d_stride, t_conv2d(x[0], x[1], NULL, 2, 1, 1, 1))
+OP(conv2d_dilation, t_conv2d(x[0], x[1], NULL, 1, 0, 2, 1))
+OP(conv2d_groups, t_conv2d(x[0], x[1], NULL, 1, 0, 1, 2))
+OP(conv_transpose2d, t_conv_transpose2d(x[0], x[1], x[2], 2, 0, 0, 1))
+OP(conv_transpose2d_more, t_conv_transpose2d(x[0], x[1], NULL, 2, 1, 1, 1))
+OP(batch_norm, t_batch_norm(x[0], x[1], x[2], x[3], x[4], false, 0.1, 0))
+OP(batch_norm_train, t_batch_norm(x[0], x[1], x[2], NULL, NULL, true, 0.1, 0))
+OP(group_norm, t_group_norm(x[0], 2, x[1], x[2], 0))
+OP(instance_norm, t_instance_norm(x[0], x[1], x[2], 0))
+OP(layer_norm, t_layer_norm(x[0], 1, x[1], x[2], 0))
+OP(layer_norm2, t_layer_norm(x[0], 2, NULL, NULL, 0))
+OP(max_pool2d, t_max_pool2d(x[0], 2, 2, 0, false))
+OP(max_pool2d_ceil, t_max_pool2d(x[0], 2, 2, 0, true))
+OP(avg_pool2d, t_avg_pool2d(x[0], 2, 2, 1, true))
+OP(avg_pool2d_inside, t_avg_pool2d(x[0], 2, 2, 1, false))
+OP(adaptive_avg_pool2d, t_adaptive_avg_pool2d(x[0], 2, 1))
+OP(adaptive_avg_pool1d, t_adaptive_avg_pool1d(x[0], 2))
+OP(unfold, t_unfold(x[0], 2, 1, 0, 1))
+OP(fold, t_fold(x[0], 3, 3, 2, 1, 0, 1))
+OP(dropout_off, t_dropout(x[0], 0.5, false))
+OP(attention, t_attention(x[0], x[1], x[2], 2))
+OP(pad_zero, t_pad2d(x[0], 1, 0, 0, 1, PAD_ZERO))
+OP(pad_reflect, t_pad2d(x[0], 1, 1, 0, 1, PAD_REFLECT))
+OP(pad_replicate, t_pad2d(x[0], 1, 0, 1, 0, PAD_REPLICATE))
+OP(nearest, t_interpolate(x[0], 4, 2, NEAREST, false))
+OP(bilinear, t_interpolate(x[0], 1, 4, BILINEAR, false))
+OP(bilinear_corners, t_interpolate(x[0], 1, 4, BILINEAR, true))
+OP(bicubic, t_interpolate(x[0], 1, 4, BICUBIC, false))
+OP(grid_sample, t_grid_sample(x[0], x[1], BILINEAR, PAD_ZERO, true))
+OP(grid_sample_border, t_grid_sample(x[0], x[1], BILINEAR, PAD_REPLICATE, true))
+OP(grid_sample_nearest, t_grid_sample(x[0], x[1], NEAREST, PAD_REFLECT, true))
+
+OP(mse_loss, t_mse_loss(x[0], x[1]))
+OP(l1_loss, t_l1_loss(x[0], x[1]))
+OP(smooth_l1_loss, t_smooth_l1_loss(x[0], x[1], 2))
+OP(bce_with_logits, t_bce_with_logits(x[0], x[1]))
+OP(cross_entropy, t_cross_entropy(x[0], x[1]))
+OP(cosine_similarity, t_cosine_similarity(x[0], x[1], 1))
+
+/* How many of the operands have their gradient checked: the values lie off the kinks. */
+enum { STEPS, SMOOTH = MOST_OPERANDS };
+
+typedef struct row {
+    const char *name;
+    operator apply;
+    const char *in, *out;
+    int gradient;
+    const char *wrong; /* operands that it must refuse; NULL: there are none */
+} row;
+
+static const row rows[] = {
+#include "operation_rows.h"
+};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+static void report(int *wrong, const char *name, const char *what)
+{
+    printf("%s: %s\n", name, what);
+    ++*wrong;
+}
+
+START_TEST(operations_give_the_values_calculated_by_hand)
+{
+    dtype real = _i == 0 ? F32 : F64;
+    int wrong = 0;
+    for (int i = 0; i < ROWS; ++i) {
+        scope s = scope_begin();
+        tensor *x[MOST_OPERANDS] = {NULL};
+        char what[200];
+        operands_make(x, rows[i].in, real);
+        if (operand_differs(what, sizeof what, rows[i].apply(x), rows[i].out, real,
+                            real == F32 ? 2e-6 : 1e-13))
+            report(&wrong, rows[i].name, what);
+        if (scope_end(&s) != IMIAD_OK)
+            report(&wrong, rows[i].name, imiad_last_error());
+    }
+    ck_assert_int_eq(wrong, 0);
+    ck_assert_uint_eq(t_live(), 0);
+}
+END_TEST
+
+START_TEST(operations_refuse_shapes_that_do_not_fit)
+{
+    int wrong = 0, refused = 0;
+    for (int i = 0; i < ROWS; ++i) {
+        if (!rows[i].wrong)
+            continue;
+        scope s = scope_begin();
+        tensor *x[MOST_OPERANDS] = {NULL};
+        operands_make(x, rows[i].wrong, F32);
+        ck_assert(!t_failed());
+        rows[i].apply(x);
+        imiad_status status = scope_end(&s);
+        if (status != IMIAD_MISMATCH || !strchr(imiad_last_error(), '['))
+            report(&wrong, rows[i].name,
+                   status == IMIAD_OK ? "took a wrong shape" : imiad_last_error());
+        ++refused;
+    }
+    ck_assert_int_eq(wrong, 0);
+    ck_assert_int_gt(refused, 100);
+    ck_assert_uint_eq(t_live(), 0);
+}
+END_TEST
+
+/* Some linear function of all elements, so that every element of the result counts. */
+static tensor *weigh(tensor *result)
+{
+    tensor *weights = t_cos(t_mul_scalar(t_arange(t_count(result), F64, CPU), 0.7));
+    return t_sum_all(t_mul(t_view(result, 1, (int64_t[]){-1}), weights));
+}
+
+static double weighed_at(const row *r, const char *in, int which, int element, double step)
+{
+    scope s = scope_begin();
+    tensor *x[MOST_OPERANDS] = {NULL};
+    operands_make(x, in, F64);
+    double *data = t_data(x[which]);
+    if (data)
+        data[element] += step;
+    double value = t_item(weigh(r->apply(x)));
+    scope_end(&s);
+    return value;
+}
+
+static bool gradient_differs(const row *r, char *what, size_t size)
+{
+    const double step = 1e-5;
+    scope s = scope_begin_grad();
+    tensor *x[MOST_OPERANDS] = {NULL};
+    int count = operands_make(x, r->in, F64);
+    for (int i = 0; i < count && i < r->gradient; ++i)
+        if (t_type(x[i]) == F64)
+            t_require_grad(x[i], true);
+    t_backward(weigh(r->apply(x)));
+    bool differs = t_failed();
+    int checked = 0;
+    snprintf(what, size, "no gradient");
+    for (int i = 0; i < count && !differs; ++i) {
+        double gradient[MOST_VALUES] = {0};
+        tensor *recorded = t_type(x[i]) == F64 ? t_grad(x[i]) : NULL;
+        if (!recorded)
+            continue;
+        t_read(recorded, gradient, sizeof *gradient * (size_t)t_count(x[i]));
+        for (int e = 0; e < t_count(x[i]) && !differs; ++e, ++checked) {
+            double expected = (weighed_at(r, r->in, i, e, step) - //
+                               weighed_at(r, r->in, i, e, -step)) /
+                              (2 * step);
+            differs = !(fabs(gradient[e] - expected) <= 1e-8 * (1 + fabs(expected)));
+            snprintf(what, size, "operand %d, element %d: gradient %.12g, not %.12g", i, e,
+                     gradient[e], expected);
+        }
+    }
+    if (scope_end(&s) != IMIAD_OK)
+        snprintf(what, size, "%s", imiad_last_error());
+    return differs || checked == 0;
+}
+
+START_TEST(gradients_are_those_of_central_differences)
+{
+    int wrong = 0, checked = 0;
+    for (int i = 0; i < ROWS; ++i) {
+        char what[400];
+        if (rows[i].gradient != STEPS && gradient_differs(&rows[i], what, sizeof what))
+            report(&wrong, rows[i].name, what);
+        checked += rows[i].gradient != STEPS;
+    }
+    ck_assert_int_eq(wrong, 0);
+    ck_assert_int_gt(checked, 60);
+    ck_assert_uint_eq(t_live(), 0);
+}
+END_TEST
+
+/* ---- functions of one number, against their definitions ---- */
+
+static double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+static double log_sigmoid(double x)
+{
+    return -log1p(exp(-x));
+}
+static double softplus(double x)
+{
+    return log1p(exp(x));
+}
+static double rsqrt(double x)
+{
+    return 1 / sqrt(x);
+}
+static double square(double x)
+{
+    return x * x;
+}
+static double negative(double x)
+{
+    return -x;
+}
+static double relu(double x)
+{
+    return x > 0 ? x : 0;
+}
+/* Hendrycks and Gimpel 2016: x times the normal distribution function */
+static double gelu(double x)
+{
+    return x * 0.5 * (1 + erf(x / sqrt(2)));
+}
+static double silu(double x)
+{
+    return x * sigmoid(x);
+}
+
+static const struct unary {
+    const char *name;
+    tensor *(*apply)(tensor *);
+    double (*reference)(double);
+    double low, high;
+} unary[] = {
+    {"neg", t_neg, negative, -3, 3},
+    {"abs", t_abs, fabs, -3, 3},
+    {"square", t_square, square, -3, 3},
+    {"sqrt", t_sqrt, sqrt, 0.1, 9},
+    {"rsqrt", t_rsqrt, rsqrt, 0.1, 9},
+    {"exp", t_exp, exp, -3, 3},
+    {"log", t_log, log, 0.1, 9},
+    {"log1p", t_log1p, log1p, -0.9, 9},
+    {"sin", t_sin, sin, -4, 4},
+    {"cos", t_cos, cos, -4, 4},
+    {"tanh", t_tanh, tanh, -3, 3},
+    {"atan", t_atan, atan, -3, 3},
+    {"sigmoid", t_sigmoid, sigmoid, -5, 5},
+    {"log_sigmoid", t_log_sigmoid, log_sigmoid, -5, 5},
+    {"softplus", t_softplus, softplus, -5, 5},
+    {"relu", t_relu, relu, -3, 3},
+    {"gelu", t_gelu, gelu, -3, 3},
+    {"silu", t_silu, silu, -5, 5},
+};
+
+enum { POINTS = 24 };
+
+static double point(const struct unary *u, int i)
+{
+    return u->low + (u->high - u->low) * (i + 0.5) / POINTS; /* never 0, where some have a kink */
+}
+
+static bool unary_differs(const struct unary *u, char *what, size_t size)
+{
+    double at[POINTS], value[POINTS], slope[POINTS];
+    for (int i = 0; i < POINTS; ++i)
+        at[i] = point(u, i);
+    scope s = scope_begin_grad();
+    tensor *x = t_from(at, 1, (int64_t[]){POINTS}, F64, CPU);
+    t_require_grad(x, true);
+    tensor *y = u->apply(x);
+    t_read(y, value, sizeof value);
+    t_backward(t_sum_all(y));
+    t_read(t_grad(x), slope, sizeof slope);
+    if (scope_end(&s) != IMIAD_OK)
+        return snprintf(what, size, "%s", imiad_last_error()) > 0;
+    for (int i = 0; i < POINTS; ++i) {
+        double expected = u->reference(at[i]), h = 1e-5;
+        double rise = (u->reference(at[i] + h) - u->reference(at[i] - h)) / (2 * h);
+        if (fabs(value[i] - expected) > 1e-14 * (1 + fabs(expected)) ||
+            fabs(slope[i] - rise) > 1e-7 * (1 + fabs(rise)))
+            return snprintf(what, size, "at %g: %.17g, slope %.9g, not %.17g, %.9g", at[i],
+                            value[i], slope[i], expected, rise) > 0;
+    }
+    return false;
+}
+
+START_TEST(functions_of_one_number_follow_their_definitions)
+{
+    int wrong = 0;
+    for (size_t i = 0; i < sizeof unary / sizeof *unary; ++i) {
+        char what[400];
+        if (unary_differs(&unary[i], what, sizeof what))
+            report(&wrong, unary[i].name, what);
+    }
+    ck_assert_int_eq(wrong, 0);
+}
+END_TEST
+
+/* ---- making, copying, drawing ---- */
+
+START_TEST(tensors_are_made_and_read_in_every_type)
+{
+    static const struct {
+        dtype type;
+        size_t bytes;
+    } types[] = {{F32, 4}, {F64, 8}, {F16, 2}, {BF16, 2}, {I64, 8}, {I32, 4}, {U8, 1}, {BOOL, 1}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; ++i) {
+        dtype type = types[i].type;
+        int64_t shape[] = {2, 3};
+        uint8_t written[48], copy[48];
+        scope s = scope_begin();
+        tensor *eye = t_eye(3, type, CPU);
+        ck_assert_int_eq(t_type(eye), type);
+        ck_assert_double_eq(t_item(t_sum_all(t_to(eye, F64))), 3);
+        ck_assert_double_eq(t_item(t_max_all(t_to(t_zeros(2, shape, type, CPU), F64))), 0);
+        t_read(t_full(2, shape, 1, type, CPU), written, 6 * types[i].bytes);
+        tensor *again = t_from(written, 2, shape, type, CPU);
+        ck_assert_int_eq(t_type(again), type);
+        ck_assert_double_eq(t_item(t_sum_all(t_to(again, F64))), 6);
+        tensor *shared = t_view_of(written, 2, shape, type);
+        ck_assert_ptr_eq(t_data(shared), written);
+        t_zero_(shared);
+        t_read(again, copy, 6 * types[i].bytes);
+        ck_assert_double_eq(t_item(t_sum_all(t_to(again, F64))), 6);
+        t_read(shared, copy, 6 * types[i].bytes);
+        for (size_t b = 0; b < 6 * types[i].bytes; ++b)
+            ck_assert_uint_eq(copy[b] | written[b], 0);
+        ck_ok(scope_end(&s));
+    }
+}
+END_TEST
+
+START_TEST(looking_tells_shape_and_place)
+{
+    scope s = scope_begin();
+    tensor *t = t_zeros(3, (int64_t[]){2, 0, 5}, I32, CPU);
+    ck_assert_int_eq(t_rank(t), 3);
+    ck_assert_int_eq(t_size(t, -1), 5);
+    ck_assert_int_eq(t_size(t, 1), 0);
+    ck_assert_int_eq(t_count(t), 0);
+    ck_assert(!t_device(t).cuda);
+    t_read(t, NULL, 0);
+    ck_assert_int_eq(t_count(t_zeros(0, NULL, F32, CPU)), 1);
+    ck_assert_double_eq(
+        t_item(t_index_select(t_arange(5, F32, CPU), 0, t_full(1, (int64_t[]){1}, 3, I64, CPU))),
+        3);
+    ck_ok(scope_end(&s));
+}
+END_TEST
+
+static void fail_size(tensor *t)
+{
+    t_size(t, 2);
+}
+static void fail_read(tensor *t)
+{
+    float few[3];
+    t_read(t, few, sizeof few);
+}
+static void fail_data(tensor *t)
+{
+    t_data(t_transpose(t, 0, 1));
+}
+static void fail_item(tensor *t)
+{
+    t_item(t);
+}
+static void fail_from(tensor *t)
+{
+    t_from(NULL, 1, (int64_t[]){2}, F32, CPU);
+}
+static void fail_shape(tensor *t)
+{
+    t_zeros(1, (int64_t[]){-7}, F32, CPU);
+}
+static void fail_type(tensor *t)
+{
+    t_to(t, (dtype)99);
+}
+static void fail_dropout(tensor *t)
+{
+    t_dropout(t, 1, true);
+}
+static void fail_leaf(tensor *t)
+{
+    scope s = scope_begin_grad();
+    t_require_grad(t, true);
+    tensor *sum = t_sum_all(t);
+    t_require_grad(sum, false);
+    scope_return(&s, NULL);
+}
+
+START_TEST(what_cannot_be_looked_at_is_told)
+{
+    static const struct {
+        void (*attempt)(tensor *);
+        imiad_status status;
+        const char *text;
+    } cases[] = {
+        {fail_size, IMIAD_MISMATCH, "a tensor of rank 2 has no dimension 2"},
+        {fail_read, IMIAD_MISMATCH, "read(f32[2,3]): the tensor has 24 bytes, its destination 12"},
+        {fail_data, IMIAD_MISMATCH, "data(f32[3,2]): the tensor is not contiguous"},
+        {fail_item, IMIAD_MISMATCH, "item(f32[2,3])"},
+        {fail_from, IMIAD_INTERNAL, "the host memory is NULL"},
+        {fail_shape, IMIAD_MISMATCH, "dimension 0 of the shape is -7"},
+        {fail_type, IMIAD_INTERNAL, "99 is no dtype"},
+        {fail_dropout, IMIAD_OUT_OF_RANGE, "the probability is 1: it must be in 0..<1"},
+        {fail_leaf, IMIAD_MISMATCH, "require_grad(f32[])"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        scope s = scope_begin();
+        cases[i].attempt(t_zeros(2, (int64_t[]){2, 3}, F32, CPU));
+        ck_fails(scope_end(&s), cases[i].status, cases[i].text);
+    }
+}
+END_TEST
+
+START_TEST(random_tensors_are_the_numbers_of_their_stream)
+{
+    enum { COUNT = 1000 };
+    float uniform[COUNT], normal[COUNT], dropped[COUNT], again[COUNT];
+    scope s = scope_begin();
+    t_read(t_uniform(2, (int64_t[]){10, 100}, -1, 3, 7, "a", CPU), uniform, sizeof uniform);
+    t_read(t_normal(1, (int64_t[]){COUNT}, 5, 2, 7, "b", CPU), normal, sizeof normal);
+    tensor *ones = t_full(1, (int64_t[]){COUNT}, 1, F32, CPU);
+    t_seed(3, "dropout");
+    t_read(t_dropout(ones, 0.25, true), dropped, sizeof dropped);
+    t_seed(3, "dropout");
+    t_read(t_dropout(ones, 0.25, true), again, sizeof again);
+    ck_ok(scope_end(&s));
+    random_stream a = random_open(7, "a"), b = random_open(7, "b");
+    int kept = 0;
+    for (int i = 0; i < COUNT; ++i) {
+        ck_assert_float_eq(uniform[i], (float)random_between(&a, -1, 3));
+        ck_assert_float_eq(normal[i], (float)(5 + 2 * random_normal(&b)));
+        ck_assert_float_eq(dropped[i], again[i]);
+        ck_assert(dropped[i] == 0 || dropped[i] == (float)(1 / 0.75));
+        kept += dropped[i] != 0;
+    }
+    ck_assert_int_lt(abs(kept - 750), 69); /* five standard deviations of a binomial */
+}
+END_TEST
+
+START_TEST(batch_norm_moves_the_running_statistics_while_training)
+{
+    scope s = scope_begin();
+    tensor *x[4];
+    operands_make(x, "2,1,1,2: 1 2 3 6 | 1: 10 | 1: 20", F64);
+    t_batch_norm(x[0], NULL, NULL, x[1], x[2], true, 0.1, 1e-5);
+    /* mean 3; squares of the deviations 4 1 0 9, unbiased variance 14/3 */
+    ck_assert_double_eq_tol(t_item(x[1]), 0.9 * 10 + 0.1 * 3, 1e-12);
+    ck_assert_double_eq_tol(t_item(x[2]), 0.9 * 20 + 0.1 * 14 / 3, 1e-12);
+    t_batch_norm(x[0], NULL, NULL, x[1], x[2], false, 0.1, 1e-5);
+    ck_assert_double_eq_tol(t_item(x[1]), 9.3, 1e-12);
+    ck_ok(scope_end(&s));
+}
+END_TEST
+
+START_TEST(gradients_add_up_until_they_are_cleared)
+{
+    scope s = scope_begin_grad();
+    tensor *w = t_full(1, (int64_t[]){1}, 3, F32, CPU);
+    ck_assert_ptr_null(t_grad(w));
+    t_clear_grad(w);
+    t_require_grad(w, true);
+    t_backward(t_sum_all(t_square(w)));
+    t_backward(t_sum_all(t_square(w)));
+    ck_assert_double_eq(t_item(t_grad(w)), 12);
+    t_clear_grad(w);
+    ck_assert_ptr_null(t_grad(w));
+    t_add_(w, w, 1); /* in place, on a leaf: records nothing */
+    ck_assert_double_eq(t_item(w), 6);
+    t_backward(t_sum_all(t_mul(t_detach(w), w)));
+    ck_assert_double_eq(t_item(t_grad(w)), 6);
+    ck_ok(scope_end(&s));
+    s = scope_begin_grad();
+    t_backward(t_full(1, (int64_t[]){1}, 3, F32, CPU));
+    ck_fails(scope_end(&s), IMIAD_MISMATCH, "backward(f32[1])");
+}
+END_TEST
+
+/* What detectors run in bfloat16, against float32: 8 bits of significand, a few roundings. */
+static const char *const half_rows[] = {"add",
+                                        "mul",
+                                        "matmul",
+                                        "linear",
+                                        "conv2d",
+                                        "conv2d_stride",
+                                        "conv2d_groups",
+                                        "batch_norm",
+                                        "layer_norm",
+                                        "softmax",
+                                        "max_pool2d",
+                                        "avg_pool2d",
+                                        "adaptive_avg_pool2d",
+                                        "attention",
+                                        "bilinear",
+                                        "cat",
+                                        "mean",
+                                        "relu_"};
+
+START_TEST(bfloat16_computes_what_float32_does_roughly)
+{
+    int wrong = 0;
+    for (size_t h = 0; h < sizeof half_rows / sizeof *half_rows; ++h)
+        for (int i = 0; i < ROWS; ++i) {
+            if (strcmp(rows[i].name, half_rows[h]) != 0)
+                continue;
+            scope s = scope_begin();
+            tensor *x[MOST_OPERANDS] = {NULL};
+            char what[200];
+            operands_make(x, rows[i].in, BF16);
+            bool differs =
+                operand_differs(what, sizeof what, rows[i].apply(x), rows[i].out, BF16, 0x1p-6);
+            imiad_status status = scope_end(&s);
+            if (status == IMIAD_UNSUPPORTED)
+                printf("%s: this libtorch has none in bfloat16 on the CPU\n", rows[i].name);
+            else if (differs)
+                report(&wrong, rows[i].name, status == IMIAD_OK ? what : imiad_last_error());
+        }
+    ck_assert_int_eq(wrong, 0);
+}
+END_TEST
+
+SUITE("bridge-operations", LOOP_TEST(operations_give_the_values_calculated_by_hand, 2),
+      TEST(operations_refuse_shapes_that_do_not_fit),
+      TEST(gradients_are_those_of_central_differences),
+      TEST(functions_of_one_number_follow_their_definitions),
+      TEST(tensors_are_made_and_read_in_every_type), TEST(looking_tells_shape_and_place),
+      TEST(what_cannot_be_looked_at_is_told), TEST(random_tensors_are_the_numbers_of_their_stream),
+      TEST(batch_norm_moves_the_running_statistics_while_training),
+      TEST(gradients_add_up_until_they_are_cleared),
+      TEST(bfloat16_computes_what_float32_does_roughly))

@@ -48,6 +48,10 @@ typedef struct point_set {
 imiad_status greedy_plain(int64_t *picks, size_t wanted, point_set points, float *distances,
                           const kernels *k, const progress *p);
 
+imiad_status greedy_select(int64_t *picks, size_t wanted, point_set points, float *distances,
+                           const kernels *k, const progress *p);
+uint64_t greedy_bytes(size_t count, size_t wanted); /* that greedy_select takes */
+
 /* ---- nearest neighbours ---- */
 
 /* Every distance, every row: what the fast search must equal. */

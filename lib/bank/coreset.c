@@ -30,7 +30,8 @@ uint64_t bank_selection_bytes(int64_t rows, int64_t dimension, const imiad_cores
     uint64_t n = (uint64_t)rows, d = (uint64_t)dimension, bytes = n * sizeof(float);
     if (projects(dimension, options))
         bytes += (n + d) * (uint64_t)options->projection * sizeof(float);
-    return bytes + (uint64_t)imiad_coreset_size(rows, options->ratio) * sizeof(int64_t);
+    size_t wanted = (size_t)imiad_coreset_size(rows, options->ratio);
+    return bytes + wanted * sizeof(int64_t) + greedy_bytes((size_t)rows, wanted);
 }
 
 /* ---- projection ---- */
@@ -202,7 +203,7 @@ static imiad_status select_from(int64_t *picks, size_t wanted, point_set points,
     imiad_status status =
         o->exact ? exact_start(distances, points) : approximate_start(distances, points, o);
     if (status == IMIAD_OK)
-        status = greedy_plain(picks, wanted, points, distances, kernels_best(), p);
+        status = greedy_select(picks, wanted, points, distances, kernels_best(), p);
     free(distances);
     return status;
 }

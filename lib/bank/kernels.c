@@ -1,6 +1,10 @@
 #include "bank/kernels.h"
 
+#include <stdint.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -9,6 +13,11 @@
 #define TARGET
 #define WIDTH 4
 #define TILE  1
+#if defined(__x86_64__)
+#define LESS(a, b) _mm_movemask_ps(_mm_cmplt_ps(a, b))
+#else
+#define LESS(a, b) ((a[0] < b[0]) | (a[1] < b[1]) << 1 | (a[2] < b[2]) << 2 | (a[3] < b[3]) << 3)
+#endif
 #include "bank/kernels_body.h"
 
 #if defined(__x86_64__)
@@ -17,6 +26,7 @@
 #define TARGET     __attribute__((target("avx2")))
 #define WIDTH      8
 #define TILE       2
+#define LESS(a, b) _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ))
 #include "bank/kernels_body.h"
 
 #define NAME(word) word##_avx512
@@ -24,6 +34,7 @@
 #define TARGET     __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw")))
 #define WIDTH      16
 #define TILE       4
+#define LESS(a, b) _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ)
 #include "bank/kernels_body.h"
 #endif
 

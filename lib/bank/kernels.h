@@ -4,11 +4,14 @@
 #define BANK_KERNELS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Sums run in 16 interleaved parts, part l over the columns l, l + 16, ...; the parts are then
  * added in halves (0 + 8, ..., 7 + 15; and so on down to one). Nothing is fused. This order defines
  * what "the distance of two rows" is in this folder, to the last bit. */
 enum { LANES = 16 };
+
+enum { SKETCH = 16 }; /* numbers that stand for a row: see sketch.h */
 
 typedef enum kernel_level { KERNEL_PLAIN, KERNEL_AVX2, KERNEL_AVX512, KERNEL_LEVELS } kernel_level;
 
@@ -22,6 +25,11 @@ typedef struct kernels {
     /* out[i * others + j] = rows[i] . other[j] */
     void (*products)(float *out, const float *rows, size_t count, const float *other, size_t others,
                      size_t columns);
+    /* Sketches of SKETCH numbers, in groups of LANES with the numbers of one kind together: finds
+     * those nearer to the point, squared, than the limit of their lane. limits moves on by `step`
+     * from group to group. Writes their indices, rising, and returns how many. */
+    size_t (*near)(uint32_t *found, const float *groups, size_t count, const float *point,
+                   const float *limits, size_t step);
 } kernels;
 
 /* The fastest that this CPU runs, and each one for the tests: NULL where this CPU cannot run it. */

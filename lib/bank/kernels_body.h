@@ -1,6 +1,7 @@
 /* The kernels for one instruction set; kernels.c includes this once for each, with
  *     NAME(word)  the identifier for this set
  *     TARGET      the attribute that allows its instructions
+ *     LESS(a, b)  one bit for each element of a that is less than b's
  *     WIDTH       the floats of one of its vectors, a divisor of LANES
  * GCC and Clang turn operations on these vector types into single instructions. */
 
@@ -76,25 +77,45 @@ TARGET static void NAME(products)(float *out, const float *rows, size_t count, c
         size_t j = 0;
         for (; j + TILE <= others; j += TILE)
             NAME(product_tile)
-            (out + i * others + j, others, rows + i * columns, TILE, other + j * columns, TILE,
-             columns);
+        (out + i * others + j, others, rows + i * columns, TILE, other + j * columns, TILE,
+         columns);
         for (; j < others; ++j)
             NAME(product_tile)
-            (out + i * others + j, others, rows + i * columns, TILE, other + j * columns, 1,
-             columns);
+        (out + i * others + j, others, rows + i * columns, TILE, other + j * columns, 1, columns);
     }
     for (; i < count; ++i)
         for (size_t j = 0; j < others; ++j)
             NAME(product_tile)
-            (out + i * others + j, others, rows + i * columns, 1, other + j * columns, 1, columns);
+    (out + i * others + j, others, rows + i * columns, 1, other + j * columns, 1, columns);
+}
+
+TARGET static size_t NAME(near)(uint32_t *found, const float *groups, size_t count,
+                                const float *point, const float *limits, size_t step)
+{
+    size_t held = 0;
+    for (size_t g = 0; g < count; ++g, groups += SKETCH * LANES, limits += step) {
+        NAME(vector) sum[NAME(PARTS)] = {{0}};
+        for (size_t c = 0; c < SKETCH; ++c)
+            for (size_t p = 0; p < NAME(PARTS); ++p) {
+                NAME(vector) d = LOAD(groups + c * LANES + p * WIDTH) - point[c];
+                sum[p] += d * d;
+            }
+        uint32_t bits = 0;
+        for (size_t p = 0; p < NAME(PARTS); ++p)
+            bits |= (uint32_t)LESS(sum[p], LOAD(limits + p * WIDTH)) << (p * WIDTH);
+        for (; bits; bits &= bits - 1)
+            found[held++] = (uint32_t)(g * LANES) + (uint32_t)__builtin_ctz(bits);
+    }
+    return held;
 }
 
 static const kernels NAME(kernels) = {NAME_TEXT, NAME(squared_distance), NAME(squared_distances),
-                                      NAME(products)};
+                                      NAME(products), NAME(near)};
 
 #undef NAME
 #undef NAME_TEXT
 #undef TARGET
 #undef WIDTH
 #undef TILE
+#undef LESS
 #undef LOAD

@@ -118,6 +118,60 @@ START_TEST(the_radius_is_that_of_the_rule_and_picks_differ)
 }
 END_TEST
 
+/* Many sets, sizes around the vectors' and pieces' ends, every kernel, one and three threads. */
+START_TEST(skipping_gives_the_picks_of_the_plain_selection)
+{
+    random_stream s = random_open((uint64_t)_i, "sets");
+    for (int kind = 0; kind < ROW_KINDS; ++kind) {
+        size_t count = 1 + (size_t)random_below(&s, _i == 0 ? 6000 : 300);
+        size_t columns = 1 + (size_t)random_below(&s, 150);
+        size_t wanted = 1 + (size_t)random_below(&s, count > 3000 ? 400 : count);
+        float *rows = random_rows((enum row_kind)kind, count, columns, (uint64_t)_i);
+        float *start = malloc(count * sizeof *start), *m = malloc(count * sizeof *m);
+        for (size_t i = 0; i < count; ++i)
+            start[i] = (float)distance_between(rows, rows + i * columns, columns) *
+                       (_i % 3 == 0 ? 20.f : 1.f);
+        int64_t *expected = malloc(wanted * sizeof *expected);
+        int64_t *picks = malloc(wanted * sizeof *picks);
+        point_set points = {rows, count, columns};
+        memcpy(m, start, count * sizeof *m);
+        ck_ok(greedy_plain(expected, wanted, points, m, kernels_at(KERNEL_PLAIN), NULL));
+        for (int level = 0; level < KERNEL_LEVELS; ++level) {
+            if (!kernels_at((kernel_level)level))
+                continue;
+            ck_ok(imiad_set_threads(level % 2 ? 3 : 1));
+            memcpy(m, start, count * sizeof *m);
+            ck_ok(greedy_select(picks, wanted, points, m, kernels_at((kernel_level)level), NULL));
+            ck_assert_msg(memcmp(picks, expected, wanted * sizeof *picks) == 0,
+                          "kind %d, %zu of %zu rows, %zu columns, %s", kind, wanted, count, columns,
+                          kernels_at((kernel_level)level)->name);
+        }
+        free(picks);
+        free(expected);
+        free(m);
+        free(start);
+        free(rows);
+    }
+}
+END_TEST
+
+START_TEST(numbers_too_large_for_squares_are_selected_plainly)
+{
+    enum { ROWS = 100, COLUMNS = 4 };
+    float *rows = random_rows(SPREAD, ROWS, COLUMNS, 1), m[ROWS], again[ROWS];
+    int64_t expected[20], picks[20];
+    for (int i = 0; i < ROWS * COLUMNS; ++i)
+        rows[i] *= 1e19f;
+    for (int i = 0; i < ROWS; ++i)
+        m[i] = again[i] = 1e30f;
+    point_set points = {rows, ROWS, COLUMNS};
+    ck_ok(greedy_plain(expected, 20, points, m, kernels_best(), NULL));
+    ck_ok(greedy_select(picks, 20, points, again, kernels_best(), NULL));
+    ck_assert_mem_eq(picks, expected, sizeof picks);
+    free(rows);
+}
+END_TEST
+
 /* Where every distance is zero the rule picks the first row again and again. */
 START_TEST(equal_rows_force_repetitions)
 {
@@ -227,6 +281,8 @@ SUITE("coreset", TEST(sizes_are_the_floor_of_the_ratio),
       LOOP_TEST(picks_follow_the_published_rule, 4),
       TEST(the_exact_selection_begins_with_the_most_remote_row),
       LOOP_TEST(the_radius_is_that_of_the_rule_and_picks_differ, ROW_KINDS),
+      LOOP_TEST(skipping_gives_the_picks_of_the_plain_selection, 40),
+      TEST(numbers_too_large_for_squares_are_selected_plainly),
       LOOP_TEST(equal_rows_force_repetitions, 2),
       TEST(a_given_projection_and_given_starts_are_honoured),
       TEST(the_seed_decides_and_threads_do_not), TEST(a_cancelled_selection_changes_nothing),

@@ -55,17 +55,20 @@ static imiad_status read_shape(weight_layout *layout, const json_t *shape, const
     return IMIAD_OK;
 }
 
-static imiad_status read_entry(entry *out, const char *name, const json_t *value, const char *file)
+static imiad_status read_entry(entry *out, const char *full_name, const json_t *value,
+                               const char *file)
 {
+    const shown short_name = show(full_name, strlen(full_name));
+    const char *name = short_name.text;
     const json_t *offsets = json_object_get(value, "data_offsets");
     const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
     const char *type = json_string_value(json_object_get(value, "dtype"));
     if (!type)
         return fail(IMIAD_FORMAT, "%s: tensor %s has no dtype", file, name);
-    entry e = {.name = name};
+    entry e = {.name = full_name};
     if (!find_type(&e.layout.type, type))
         return fail(IMIAD_FORMAT, "%s: tensor %s is of dtype %s, which this library does not read",
-                    file, name, type);
+                    file, name, show(type, strlen(type)).text);
     TRY(read_shape(&e.layout, json_object_get(value, "shape"), file, name));
     TRY(layout_contiguous(&e.layout, &e.bytes, file, name));
     if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
@@ -99,13 +102,14 @@ static imiad_status add_entries(weights *w, entry *entries, size_t count, const 
     qsort(entries, count, sizeof *entries, compare_ranges);
     for (size_t i = 0; i < count; ++i) {
         const entry *e = &entries[i];
+        const shown name = show(e->name, strlen(e->name));
         if (e->begin != position)
-            return fail(IMIAD_FORMAT, "%s: tensor %s %s the one before it", file, e->name,
+            return fail(IMIAD_FORMAT, "%s: tensor %s %s the one before it", file, name.text,
                         e->begin < position ? "overlaps" : "leaves a hole after");
         if (e->end > size)
             return fail(IMIAD_FORMAT,
                         "%s: tensor %s ends at byte %" PRIu64 " of %zu: the file is truncated",
-                        file, e->name, e->end, size);
+                        file, name.text, e->end, size);
         TRY(weights_add(w, e->name, strlen(e->name), &e->layout, data + e->begin, e->bytes));
         position = e->end;
     }
@@ -124,7 +128,8 @@ static imiad_status read_metadata(weights *w, json_t *metadata)
     json_object_foreach(metadata, key, value)
     {
         if (!json_is_string(value))
-            return fail(IMIAD_FORMAT, "%s: __metadata__ %s is not a string", w->memory.owner, key);
+            return fail(IMIAD_FORMAT, "%s: __metadata__ %s is not a string", w->memory.owner,
+                        show(key, strlen(key)).text);
     }
     w->metadata = json_incref(metadata);
     return IMIAD_OK;
@@ -178,7 +183,7 @@ static imiad_status check_sum(weights *w)
     snprintf(computed, sizeof computed, "%08lx", sum);
     if (memcmp(w->bytes + position, computed, DIGITS) != 0)
         return fail(IMIAD_FORMAT, "%s: the file is damaged: its checksum is %s, not %s",
-                    w->memory.owner, computed, stored);
+                    w->memory.owner, computed, show(stored, strlen(stored)).text);
     w->checksummed = true;
     return IMIAD_OK;
 }

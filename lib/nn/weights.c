@@ -26,6 +26,18 @@ bool text_is_utf8(const char *text, size_t length)
     return string != NULL;
 }
 
+shown show(const char *text, size_t length)
+{
+    shown s;
+    size_t room = sizeof s.text - 1, kept = length <= room ? length : room;
+    for (size_t i = 0; i < kept; ++i)
+        s.text[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+    if (kept < length)
+        memcpy(s.text + kept - 3, "...", 3);
+    s.text[kept] = '\0';
+    return s;
+}
+
 /* ---- filling, by the readers ---- */
 
 imiad_status layout_contiguous(weight_layout *layout, size_t *bytes, const char *file,
@@ -105,7 +117,8 @@ static imiad_status place(weight *out, weights *w, const weight_layout *layout,
     out->data = &nothing; /* of an empty tensor: not NULL, never read */
     if (out->bytes == 0)
         return IMIAD_OK;
-    TRY(check_reach(layout, storage_bytes / element, w->memory.owner, out->name));
+    TRY(check_reach(layout, storage_bytes / element, w->memory.owner,
+                    show(out->name, strlen(out->name)).text));
     bool contiguous = is_contiguous(layout);
     const uint8_t *begin = storage + (size_t)layout->offset * element;
     if (contiguous && (uintptr_t)begin % element == 0) {
@@ -143,7 +156,7 @@ imiad_status weights_add(weights *w, const char *name, size_t name_length,
     weight item = {.name = copy, .type = layout->type, .rank = layout->rank};
     memcpy(item.shape, layout->shape, (size_t)layout->rank * sizeof *item.shape);
     weight_layout contiguous = *layout;
-    TRY(layout_contiguous(&contiguous, &item.bytes, w->memory.owner, copy));
+    TRY(layout_contiguous(&contiguous, &item.bytes, w->memory.owner, show(name, name_length).text));
     TRY(place(&item, w, layout, storage, storage_bytes));
     w->items[w->count++] = item;
     return IMIAD_OK;
@@ -164,6 +177,8 @@ typedef struct signature {
 /* The first that matches decides. Only safetensors has no magic: an opening brace after eight bytes
  * of length must do, so it comes last. */
 static const signature signatures[] = {
+    {0, BYTES("PK\3\4"), pth_zip_read, NULL},
+    {2, BYTES(PTH_LEGACY_MAGIC), pth_legacy_read, NULL},
     {257, BYTES("ustar"), NULL,
      "a tar archive, as PyTorch wrote before 0.1.10; open it in a current PyTorch and save its "
      "state_dict() again"},
@@ -227,7 +242,7 @@ static imiad_status index_names(weights *w)
     for (size_t i = 1; i < w->count; ++i)
         if (compare_names(&w->by_name[i - 1], &w->by_name[i]) == 0)
             return fail(IMIAD_FORMAT, "%s: two tensors are named %s", w->memory.owner,
-                        w->by_name[i]->name);
+                        show(w->by_name[i]->name, strlen(w->by_name[i]->name)).text);
     return IMIAD_OK;
 }
 

@@ -47,6 +47,12 @@ imiad_status layout_contiguous(weight_layout *layout, size_t *bytes, const char 
 imiad_status weights_add(weights *w, const char *name, size_t name_length,
                          const weight_layout *layout, const uint8_t *storage, size_t storage_bytes);
 
+/* Text from a file as a message may show it: cut, and what is not printable ASCII as '?'. */
+typedef struct shown {
+    char text[80];
+} shown;
+shown show(const char *text, size_t length);
+
 bool text_is_utf8(const char *text, size_t length); /* and free of NUL */
 
 /* weights_writer's files begin their header with this and eight digits. */

@@ -29,7 +29,7 @@ imiad_status arena_take(void *out, arena *a, size_t bytes)
         return fail(IMIAD_FORMAT, "%s: needs far more memory than a file of its size should",
                     a->owner);
     a->allowance -= bytes;
-    uint8_t *taken;
+    uint8_t *taken = NULL;
     size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (rounded < bytes || rounded > BLOCK_BYTES / 4) {
         TRY(add_block(&taken, a, bytes));

@@ -21,8 +21,8 @@ enum {
 typedef struct machine {
     arena *memory;
     const uint8_t *begin, *at, *end;
-    pickle_node **stack; /* STACK_LIMIT */
-    size_t depth;
+    pickle_node **stack;
+    size_t depth, stack_room;
     size_t marks[MARK_LIMIT]; /* depths */
     size_t mark_count;
     pickle_node **memo;
@@ -50,10 +50,23 @@ static void report(const machine *m, const char *format, ...)
 
 /* ---- nodes and the stack ---- */
 
+static imiad_status grow(pickle_node ***array, size_t *old_room, size_t room, const machine *m)
+{
+    pickle_node **grown = realloc(*array, room * sizeof *grown);
+    if (!grown)
+        return fail_memory(m->memory->owner, room * sizeof *grown);
+    memset(grown + *old_room, 0, (room - *old_room) * sizeof *grown);
+    *array = grown;
+    *old_room = room;
+    return IMIAD_OK;
+}
+
 static imiad_status push(machine *m, pickle_node *node)
 {
     if (m->depth == STACK_LIMIT)
         return broken(m, "more than %d values on the stack", STACK_LIMIT);
+    if (m->depth == m->stack_room)
+        TRY(grow(&m->stack, &m->stack_room, 2 * m->depth, m));
     m->stack[m->depth++] = node;
     return IMIAD_OK;
 }
@@ -310,7 +323,8 @@ static imiad_status op_global(machine *m, int unused)
     return broken(m,
                   "it asks for %s.%s, which a state dict has no need of; save only the "
                   "state_dict()",
-                  show(module.bytes, module.length).text, show(name.bytes, name.length).text);
+                  show_text(module.bytes, module.length).text,
+                  show_text(name.bytes, name.length).text);
 }
 
 /* ---- the other operations; the argument comes from the table ---- */
@@ -439,15 +453,8 @@ static imiad_status op_put(machine *m, int index_bytes)
     TRY(need(m, 1));
     if (index >= MEMO_LIMIT)
         return broken(m, "memo %llu is beyond %d", (unsigned long long)index, MEMO_LIMIT);
-    if (index >= m->memo_room) {
-        size_t room = 2 * (size_t)index + 64;
-        pickle_node **grown = realloc(m->memo, room * sizeof *grown);
-        if (!grown)
-            return fail_memory(m->memory->owner, room * sizeof *grown);
-        memset(grown + m->memo_room, 0, (room - m->memo_room) * sizeof *grown);
-        m->memo = grown;
-        m->memo_room = room;
-    }
+    if (index >= m->memo_room)
+        TRY(grow(&m->memo, &m->memo_room, 2 * (size_t)index + 64, m));
     m->memo[index] = m->stack[m->depth - 1];
     return IMIAD_OK;
 }
@@ -533,21 +540,18 @@ static imiad_status run(machine *m)
 imiad_status pickle_read(pickle *out, arena *memory, const uint8_t *bytes, size_t size)
 {
     machine *m = calloc(1, sizeof *m);
-    pickle_node **stack = malloc(STACK_LIMIT * sizeof *stack);
-    imiad_status status;
-    if (m && stack) {
-        m->memory = memory;
-        m->begin = m->at = bytes;
-        m->end = bytes + size;
-        m->stack = stack;
+    if (!m)
+        return fail_memory(memory->owner, sizeof *m);
+    m->memory = memory;
+    m->begin = m->at = bytes;
+    m->end = bytes + size;
+    imiad_status status = grow(&m->stack, &m->stack_room, 64, m);
+    if (status == IMIAD_OK)
         status = run(m);
-        if (status == IMIAD_OK)
-            *out = (pickle){stack[0], m->storages, (size_t)(m->at - bytes)};
-        free(m->memo);
-    } else {
-        status = fail_memory(memory->owner, STACK_LIMIT * sizeof *stack);
-    }
-    free(stack);
+    if (status == IMIAD_OK)
+        *out = (pickle){m->stack[0], m->storages, (size_t)(m->at - bytes)};
+    free(m->memo);
+    free(m->stack);
     free(m);
     return status;
 }

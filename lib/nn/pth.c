@@ -48,7 +48,7 @@ static imiad_status add_tensor(weights *w, pickle_text name, const pickle_tensor
     layout.type = stored->kind->type;
     if (layout.type == 0)
         return fail(IMIAD_FORMAT, "%s: tensor %s is of type %s, which this library does not read",
-                    w->memory.owner, show(name.bytes, name.length).text, stored->kind->name);
+                    w->memory.owner, show_text(name.bytes, name.length).text, stored->kind->name);
     const uint8_t *bytes;
     TRY(source->read(&bytes, source->context, storage));
     size_t element = storage->kind->bytes;
@@ -69,7 +69,7 @@ static imiad_status fail_without_tensors(const weights *w, const pickle_node *di
             text = key->text;
         length +=
             (size_t)snprintf(found + length, sizeof found - length, "%s%s (%s)", i ? ", " : "",
-                             show(text.bytes, text.length < 30 ? text.length : 30).text,
+                             show_text(text.bytes, text.length < 30 ? text.length : 30).text,
                              pickle_kind_name(value->kind));
     }
     return fail(IMIAD_FORMAT,
@@ -162,12 +162,12 @@ static imiad_status read_zip_storage(const uint8_t **bytes, void *context,
                              : NULL;
     if (!member)
         return fail(IMIAD_FORMAT, "%s: no zip member for storage %s", file,
-                    show(storage->key.bytes, storage->key.length).text);
+                    show_text(storage->key.bytes, storage->key.length).text);
     size_t expected;
     if (__builtin_mul_overflow((size_t)storage->count, storage->kind->bytes, &expected) ||
         member->size != expected)
         return fail(IMIAD_FORMAT, "%s: storage %s has %" PRIu64 " bytes, not %" PRId64 " of %s",
-                    file, show(storage->key.bytes, storage->key.length).text, member->size,
+                    file, show_text(storage->key.bytes, storage->key.length).text, member->size,
                     storage->count, storage->kind->name);
     return zip_read_member(bytes, &s->zip, member);
 }
@@ -265,7 +265,7 @@ static imiad_status list_storages(legacy *l, const pickle_storage *references)
             l->storages[kept++] = l->storages[i];
         else if (s->count != last->reference->count || s->kind != last->reference->kind)
             return fail(IMIAD_FORMAT, "%s: storage %s is described in two ways", l->file,
-                        show(s->key.bytes, s->key.length).text);
+                        show_text(s->key.bytes, s->key.length).text);
     }
     l->count = kept;
     return IMIAD_OK;
@@ -277,7 +277,7 @@ static imiad_status place_storage(legacy *l, const pickle_node *key)
     if (key->kind != PICKLE_TEXT)
         return fail(IMIAD_FORMAT, "%s: a storage's key is %s", l->file,
                     pickle_kind_name(key->kind));
-    const shown name = show(key->text.bytes, key->text.length);
+    const shown name = show_text(key->text.bytes, key->text.length);
     legacy_storage *storage = find_legacy(l, key->text);
     if (!storage || storage->bytes)
         return fail(IMIAD_FORMAT, "%s: storage %s stands in the file %s", l->file, name.text,
@@ -306,7 +306,7 @@ static imiad_status read_legacy_storage(const uint8_t **bytes, void *context,
     *bytes = find_legacy(l, storage->key)->bytes;
     if (!*bytes)
         return fail(IMIAD_FORMAT, "%s: storage %s is missing", l->file,
-                    show(storage->key.bytes, storage->key.length).text);
+                    show_text(storage->key.bytes, storage->key.length).text);
     return IMIAD_OK;
 }
 

@@ -58,7 +58,7 @@ static imiad_status read_shape(weight_layout *layout, const json_t *shape, const
 static imiad_status read_entry(entry *out, const char *full_name, const json_t *value,
                                const char *file)
 {
-    const shown short_name = show(full_name, strlen(full_name));
+    const shown short_name = show_text(full_name, strlen(full_name));
     const char *name = short_name.text;
     const json_t *offsets = json_object_get(value, "data_offsets");
     const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
@@ -68,7 +68,7 @@ static imiad_status read_entry(entry *out, const char *full_name, const json_t *
     entry e = {.name = full_name};
     if (!find_type(&e.layout.type, type))
         return fail(IMIAD_FORMAT, "%s: tensor %s is of dtype %s, which this library does not read",
-                    file, name, show(type, strlen(type)).text);
+                    file, name, show_text(type, strlen(type)).text);
     TRY(read_shape(&e.layout, json_object_get(value, "shape"), file, name));
     TRY(layout_contiguous(&e.layout, &e.bytes, file, name));
     if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
@@ -102,7 +102,7 @@ static imiad_status add_entries(weights *w, entry *entries, size_t count, const 
     qsort(entries, count, sizeof *entries, compare_ranges);
     for (size_t i = 0; i < count; ++i) {
         const entry *e = &entries[i];
-        const shown name = show(e->name, strlen(e->name));
+        const shown name = show_text(e->name, strlen(e->name));
         if (e->begin != position)
             return fail(IMIAD_FORMAT, "%s: tensor %s %s the one before it", file, name.text,
                         e->begin < position ? "overlaps" : "leaves a hole after");
@@ -129,7 +129,7 @@ static imiad_status read_metadata(weights *w, json_t *metadata)
     {
         if (!json_is_string(value))
             return fail(IMIAD_FORMAT, "%s: __metadata__ %s is not a string", w->memory.owner,
-                        show(key, strlen(key)).text);
+                        show_text(key, strlen(key)).text);
     }
     w->metadata = json_incref(metadata);
     return IMIAD_OK;
@@ -183,7 +183,7 @@ static imiad_status check_sum(weights *w)
     snprintf(computed, sizeof computed, "%08lx", sum);
     if (memcmp(w->bytes + position, computed, DIGITS) != 0)
         return fail(IMIAD_FORMAT, "%s: the file is damaged: its checksum is %s, not %s",
-                    w->memory.owner, computed, show(stored, strlen(stored)).text);
+                    w->memory.owner, computed, show_text(stored, strlen(stored)).text);
     w->checksummed = true;
     return IMIAD_OK;
 }

@@ -26,7 +26,7 @@ bool text_is_utf8(const char *text, size_t length)
     return string != NULL;
 }
 
-shown show(const char *text, size_t length)
+shown show_text(const char *text, size_t length)
 {
     shown s;
     size_t room = sizeof s.text - 1, kept = length <= room ? length : room;
@@ -118,7 +118,7 @@ static imiad_status place(weight *out, weights *w, const weight_layout *layout,
     if (out->bytes == 0)
         return IMIAD_OK;
     TRY(check_reach(layout, storage_bytes / element, w->memory.owner,
-                    show(out->name, strlen(out->name)).text));
+                    show_text(out->name, strlen(out->name)).text));
     bool contiguous = is_contiguous(layout);
     const uint8_t *begin = storage + (size_t)layout->offset * element;
     if (contiguous && (uintptr_t)begin % element == 0) {
@@ -156,7 +156,8 @@ imiad_status weights_add(weights *w, const char *name, size_t name_length,
     weight item = {.name = copy, .type = layout->type, .rank = layout->rank};
     memcpy(item.shape, layout->shape, (size_t)layout->rank * sizeof *item.shape);
     weight_layout contiguous = *layout;
-    TRY(layout_contiguous(&contiguous, &item.bytes, w->memory.owner, show(name, name_length).text));
+    TRY(layout_contiguous(&contiguous, &item.bytes, w->memory.owner,
+                          show_text(name, name_length).text));
     TRY(place(&item, w, layout, storage, storage_bytes));
     w->items[w->count++] = item;
     return IMIAD_OK;
@@ -242,7 +243,7 @@ static imiad_status index_names(weights *w)
     for (size_t i = 1; i < w->count; ++i)
         if (compare_names(&w->by_name[i - 1], &w->by_name[i]) == 0)
             return fail(IMIAD_FORMAT, "%s: two tensors are named %s", w->memory.owner,
-                        show(w->by_name[i]->name, strlen(w->by_name[i]->name)).text);
+                        show_text(w->by_name[i]->name, strlen(w->by_name[i]->name)).text);
     return IMIAD_OK;
 }
 

@@ -51,7 +51,7 @@ imiad_status weights_add(weights *w, const char *name, size_t name_length,
 typedef struct shown {
     char text[80];
 } shown;
-shown show(const char *text, size_t length);
+shown show_text(const char *text, size_t length);
 
 bool text_is_utf8(const char *text, size_t length); /* and free of NUL */
 

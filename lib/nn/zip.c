@@ -36,7 +36,7 @@ static bool is_signature(const uint8_t *at, const char signature[3])
 
 static shown member_name(const zip_member *m)
 {
-    return show(m->name, m->name_length);
+    return show_text(m->name, m->name_length);
 }
 
 typedef struct directory {

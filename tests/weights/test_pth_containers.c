@@ -242,13 +242,15 @@ static const pickle_case streams[] = {
 
 START_TEST(legacy_streams_are_checked)
 {
-    made.size = 0;
-    put(streams[_i].pickle, streams[_i].size);
-    put(numbers, sizeof numbers);
-    if (streams[_i].message)
-        refuse_made(streams[_i].message);
-    else
-        accept_made(1);
+    for (int i = 0; i < COUNT_OF(streams); ++i) {
+        made.size = 0;
+        put(streams[i].pickle, streams[i].size);
+        put(numbers, sizeof numbers);
+        if (streams[i].message)
+            refuse_made(streams[i].message);
+        else
+            accept_made(1);
+    }
 }
 END_TEST
 
@@ -268,5 +270,5 @@ END_TEST
 
 SUITE("pth containers", TEST(members_are_checked), TEST(names_are_only_compared),
       TEST(the_directory_is_checked), TEST(impossible_sizes_are_refused),
-      TEST(what_is_unpacked_is_bounded), LOOP_TEST(legacy_streams_are_checked, COUNT_OF(streams)),
+      TEST(what_is_unpacked_is_bounded), TEST(legacy_streams_are_checked),
       TEST(a_storage_must_be_in_the_stream))

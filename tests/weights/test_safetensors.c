@@ -183,12 +183,15 @@ static const struct {
 
 START_TEST(what_breaks_the_format_is_refused)
 {
-    made file = make_file(hostile[_i].header, "12345678", 8);
-    weights *w = NULL;
-    ck_fails(weights_parse(&w, file.bytes, file.size, "made"), IMIAD_FORMAT, hostile[_i].message);
-    ck_assert_ptr_null(w);
-    ck_assert(strncmp(imiad_last_error(), "made: ", 6) == 0);
-    free(file.bytes);
+    for (size_t i = 0; i < sizeof hostile / sizeof *hostile; ++i) {
+        made file = make_file(hostile[i].header, "12345678", 8);
+        weights *w = NULL;
+        ck_fails(weights_parse(&w, file.bytes, file.size, "made"), IMIAD_FORMAT,
+                 hostile[i].message);
+        ck_assert_ptr_null(w);
+        ck_assert(strncmp(imiad_last_error(), "made: ", 6) == 0);
+        free(file.bytes);
+    }
 }
 END_TEST
 
@@ -436,7 +439,7 @@ END_TEST
 SUITE("safetensors", TEST(arrays_are_read_in_the_order_of_their_data),
       TEST(every_type_is_read_and_unaligned_data_is_aligned),
       TEST(the_prefix_of_data_parallel_is_dropped_where_all_share_it),
-      LOOP_TEST(what_breaks_the_format_is_refused, (int)(sizeof hostile / sizeof *hostile)),
+      TEST(what_breaks_the_format_is_refused),
       TEST(a_header_may_not_be_longer_than_the_file_or_the_limit), TEST(deep_nesting_is_refused),
       TEST(other_files_are_called_by_their_name), TEST(what_is_written_is_read),
       TEST(the_same_calls_write_the_same_bytes), TEST(no_changed_byte_of_our_own_files_goes_unseen),

@@ -23,7 +23,7 @@ typedef struct imiad_sample {
     imiad_subset subset; /* the official split */
     int32_t category;    /* index into the dataset's categories */
     int32_t label;       /* 1 defective, 0 good; from the folder, never from the mask */
-    int32_t has_mask;    /* 1 where ground truth exists; a good image has an all-zero one implied */
+    int32_t has_mask;    /* 1 where the ground truth is known; a good image's is all zero */
     const char *kind;    /* "good" or the kind of defect: "bent_lead" */
     const char *path;    /* relative to the root, with forward slashes; unique in the dataset */
 } imiad_sample;
@@ -42,17 +42,41 @@ IMIAD_API imiad_status imiad_dataset_option_info(imiad_option_info *out, const c
 
 /* Lists the dataset `name` below the folder `root` (NULL or "" for a procedural one). Nothing is
  * decoded yet; nothing on disk is changed. Samples are in category order, then train, validation,
- * test, then bytewise path order. After opening, a dataset never changes: any number of threads may
- * read it.
- * Errors: IMIAD_UNKNOWN_OPTION, IMIAD_OUT_OF_RANGE, IMIAD_NOT_FOUND, IMIAD_FORMAT. */
+ * test, then bytewise order of paths, folder by folder. After opening, a dataset never changes: any
+ * number of threads may read it.
+ * Files without a place in the layout are logged and left out. A category that cannot be listed, or
+ * that lacks images, is logged and left empty; making a split of it is what fails, so that it does
+ * not stand in the way of the others.
+ * Errors: IMIAD_UNKNOWN_OPTION, IMIAD_OUT_OF_RANGE, IMIAD_NOT_FOUND (no such folder, or no category
+ * in it), IMIAD_FORMAT. */
 IMIAD_API imiad_status imiad_dataset_open(imiad_dataset **out, const char *name, const char *root,
                                           const imiad_option *options, size_t option_count);
 /* Gives the caller's reference back; splits made from the dataset keep it alive. */
 IMIAD_API void imiad_dataset_free(imiad_dataset *dataset);
 
 IMIAD_API const char *imiad_dataset_name(const imiad_dataset *dataset);
+IMIAD_API const char *
+imiad_dataset_root(const imiad_dataset *dataset); /* "" for a procedural one */
+/* The value of an option as text, given or default; NULL where there is no such option. Borrowed.
+ */
+IMIAD_API const char *imiad_dataset_option(const imiad_dataset *dataset, const char *name);
 IMIAD_API size_t imiad_dataset_category_count(const imiad_dataset *dataset);
 IMIAD_API const char *imiad_dataset_category(const imiad_dataset *dataset, size_t index);
+
+/* How many images of which kind a category has. Text is borrowed from the dataset. */
+typedef struct imiad_category_info {
+    uint32_t struct_size;
+    const char *name;
+    size_t train_good, train_defective, validation, test_good, test_defective;
+    size_t missing_masks; /* defective images without ground truth */
+} imiad_category_info;
+#define IMIAD_CATEGORY_INFO_INIT                                                                   \
+    {                                                                                              \
+        sizeof(imiad_category_info), 0, 0, 0, 0, 0, 0, 0                                           \
+    }
+IMIAD_API imiad_status imiad_dataset_category_info(imiad_category_info *out,
+                                                   const imiad_dataset *dataset, size_t index);
+
 IMIAD_API size_t imiad_dataset_sample_count(const imiad_dataset *dataset);
 IMIAD_API imiad_status imiad_dataset_sample(imiad_sample *out, const imiad_dataset *dataset,
                                             size_t index);
@@ -60,18 +84,27 @@ IMIAD_API imiad_status imiad_dataset_sample(imiad_sample *out, const imiad_datas
 /* The decoded image of a sample at its native size. */
 IMIAD_API imiad_status imiad_dataset_read_image(imiad_image **out, const imiad_dataset *dataset,
                                                 size_t index);
-/* The ground truth of a sample, GRAY8, 0 or 255, at the size of its image: the union of all its
- * masks; all zero for a good one. Errors: IMIAD_NOT_FOUND where a defective image has no mask
- * (unless the dataset was opened with missing_mask=empty), IMIAD_MISMATCH where its size differs.
- */
+/* The ground truth of a sample, GRAY8, 0 or 255, at the size of its image: where any of its masks
+ * reaches the option mask_threshold; all zero for a good one. Errors: IMIAD_NOT_FOUND where a
+ * defective image has no mask (unless the dataset was opened with missing_mask=empty),
+ * IMIAD_MISMATCH where a mask's size differs from its image's. */
 IMIAD_API imiad_status imiad_dataset_read_mask(imiad_image **out, const imiad_dataset *dataset,
                                                size_t index);
+/* Some datasets give each defect of an image a mask of its own, with a value that means something:
+ * the number of masks, and one of them as it is on disk, GRAY8. Good images have none. */
+IMIAD_API size_t imiad_dataset_mask_channels(const imiad_dataset *dataset, size_t index);
+IMIAD_API imiad_status imiad_dataset_read_mask_channel(imiad_image **out,
+                                                       const imiad_dataset *dataset, size_t index,
+                                                       size_t channel);
 
-/* SHA-256, in hexadecimal, over the sorted sample list (path, subset, label, kind) and every file's
- * size: what a result record stores. 65 bytes with the NUL are written. */
+/* SHA-256, in hexadecimal, over the sample list (path, subset, category, label, kind, masks) and
+ * the size of every file; of a procedural dataset, over its options instead of sizes. What a result
+ * record stores. 65 bytes with the NUL are written. */
 IMIAD_API imiad_status imiad_dataset_digest(char out[65], const imiad_dataset *dataset);
 
-/* Writes every image and mask below `folder` in MVTec AD's layout, as PNG. */
+/* Writes every image and mask below `folder` in MVTec AD's layout, as PNG, numbered within each
+ * folder. `folder` must be empty or not exist yet. Defective training images have no place in that
+ * layout: they are logged and left out. */
 IMIAD_API imiad_status imiad_dataset_export(const imiad_dataset *dataset, const char *folder);
 
 #ifdef __cplusplus

@@ -5,29 +5,45 @@
 #include "data/dataset.h"
 #include "image/preprocess.h"
 
-/* Where images come from: a split's samples, or images in memory. */
+/* Where images come from: a dataset's samples, or images in memory. Borrowed while the loader is
+ * open. */
 typedef struct image_source {
     const imiad_dataset *dataset; /* with sample indices ... */
     const size_t *samples;
-    const imiad_image *const *images; /* ... or images */
+    const imiad_image *const *images; /* ... or images; those have no masks */
     size_t count;
 } image_source;
 
 typedef struct loaded {
-    size_t position;    /* in the source */
-    imiad_image *image; /* RGB8 after resize and crop; owned by the loader until the next batch */
-    imiad_image *mask;  /* GRAY8 through the same geometry; NULL unless asked for and present */
+    size_t position;          /* in the source */
+    const imiad_image *image; /* RGB8 after resize and crop */
+    /* GRAY8, 0 or 255, through the same geometry: all zero for a good image; NULL where masks were
+     * not asked for, or where a defective image has none and the dataset says missing_mask=skip */
+    const imiad_image *mask;
+    /* of the image alone, on whichever thread; 0 where it came from the cache */
     double decode_seconds, resize_seconds;
 } loaded;
 
 typedef struct loader loader;
 
-/* Masks are read too where asked for. `order` is a permutation of the source's positions, or NULL.
- */
-imiad_status loader_open(loader **out, const image_source *source, const preprocessing *p,
-                         bool with_masks, const size_t *order, size_t batch);
-/* The next batch: fewer than `batch` at the end, 0 after it. Borrowed until the next call. */
+typedef struct loader_settings {
+    preprocessing geometry;
+    size_t batch; /* images, at least 1 */
+    bool with_masks;
+    const size_t *order;  /* a permutation of the source's positions; NULL: as they are */
+    size_t ahead;         /* batches made ready beyond the one handed out; 0: 2 */
+    uint64_t cache_bytes; /* of finished images kept for the next round; 0: none */
+} loader_settings;
+
+/* Starts imiad_threads() threads of its own, at most one an image. */
+imiad_status loader_open(loader **out, const image_source *source, const loader_settings *settings);
+/* The next batch: fewer than settings.batch at the end, 0 after it. Borrowed until the next call.
+ * The batch of an image that cannot be read is a failure that names it, and so is every later call
+ * of the round. */
 imiad_status loader_next(const loaded **out, size_t *count, loader *l);
+/* Begins again, at any moment, in another order (NULL: as they are); cached images are not decoded
+ * again. */
+imiad_status loader_rewind(loader *l, const size_t *order);
 void loader_close(loader *l);
 
 #endif

@@ -1,0 +1,174 @@
+/* A dataset's fingerprint, and its copy in MVTec AD's layout. */
+#include <sha2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "data/dataset.h"
+
+/* ---- digest ---- */
+
+/* Every text with its NUL: no two lists can run together into the same bytes. */
+static void digest_text(SHA2_CTX *hash, const char *text)
+{
+    SHA256Update(hash, (const uint8_t *)text, strlen(text) + 1);
+}
+
+static void digest_number(SHA2_CTX *hash, uint64_t number)
+{
+    uint8_t bytes[8];
+    for (int i = 0; i < 8; ++i)
+        bytes[i] = (uint8_t)(number >> (8 * i));
+    SHA256Update(hash, bytes, sizeof bytes);
+}
+
+static imiad_status digest_size(SHA2_CTX *hash, const imiad_dataset *dataset, const char *path)
+{
+    char *whole = path_join(dataset->root, path);
+    if (!whole)
+        return fail_memory("a path", strlen(path));
+    uint64_t size = 0;
+    imiad_status status = file_size(&size, whole);
+    free(whole);
+    digest_number(hash, size);
+    return status;
+}
+
+static imiad_status digest_sample(SHA2_CTX *hash, const imiad_dataset *dataset, const sample *s)
+{
+    digest_text(hash, s->path);
+    digest_number(hash, (uint64_t)s->subset);
+    digest_text(hash, dataset->categories[s->category].name);
+    digest_number(hash, (uint64_t)s->label);
+    digest_text(hash, s->kind);
+    digest_number(hash, s->mask_count);
+    if (!dataset->ops->draw_image)
+        TRY(digest_size(hash, dataset, s->path));
+    for (size_t i = 0; i < s->mask_count; ++i) {
+        digest_text(hash, s->mask_paths[i]);
+        TRY(digest_size(hash, dataset, s->mask_paths[i]));
+    }
+    return IMIAD_OK;
+}
+
+imiad_status imiad_dataset_digest(char out[65], const imiad_dataset *dataset)
+{
+    if (!out || !dataset)
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_dataset_digest: out or dataset is NULL");
+    SHA2_CTX hash;
+    SHA256Init(&hash);
+    digest_text(&hash, dataset->ops->name);
+    const option_spec *drawing = dataset->ops->draw_image ? dataset->ops->options : NULL;
+    for (; drawing && drawing->name; ++drawing) {
+        digest_text(&hash, drawing->name);
+        digest_text(&hash, options_text(dataset->options, drawing->name));
+    }
+    for (size_t i = 0; i < dataset->sample_count; ++i)
+        TRY(digest_sample(&hash, dataset, &dataset->samples[i]));
+    SHA256End(&hash, out);
+    return IMIAD_OK;
+}
+
+/* ---- export ---- */
+
+static imiad_status check_empty(const char *folder)
+{
+    if (!folder_exists(folder))
+        return IMIAD_OK;
+    name_list names;
+    TRY(folder_list(&names, folder));
+    size_t count = names.count;
+    name_list_free(&names);
+    if (count > 0)
+        return fail(IMIAD_INVALID_ARGUMENT,
+                    "export to %s: the folder is not empty, and old and new images would mix",
+                    folder);
+    return IMIAD_OK;
+}
+
+/* Writes root/folder/nameSUFFIX.png, folder made where it is new. */
+static imiad_status write_numbered(const imiad_image *image, const char *root, const char *folder,
+                                   size_t number, const char *suffix)
+{
+    char *whole, *path = NULL;
+    if (asprintf(&whole, "%s/%s", root, folder) < 0)
+        return fail_memory("a path", strlen(folder));
+    imiad_status status = folder_make(whole);
+    if (status == IMIAD_OK && asprintf(&path, "%s/%03zu%s.png", whole, number, suffix) < 0)
+        status = fail_memory("a path", strlen(whole));
+    if (status == IMIAD_OK)
+        status = imiad_image_write_png(image, path);
+    free(path);
+    free(whole);
+    return status;
+}
+
+/* The sample's place among those of the same category, subset and kind. */
+static size_t number_of(const imiad_dataset *dataset, const sample *s)
+{
+    size_t number = 0;
+    for (const sample *before = dataset->samples; before < s; ++before)
+        number += before->category == s->category && before->subset == s->subset &&
+                  strcmp(before->kind, s->kind) == 0;
+    return number;
+}
+
+static imiad_status export_mask(const imiad_dataset *dataset, size_t index,
+                                const imiad_image *image, const char *root, size_t number)
+{
+    const sample *s = &dataset->samples[index];
+    imiad_image *mask;
+    TRY(dataset_read_mask_of(&mask, dataset, index, image));
+    if (!mask) /* unknown, and the caller wants that skipped */
+        return IMIAD_OK;
+    char *folder;
+    imiad_status status = IMIAD_OK;
+    if (asprintf(&folder, "%s/ground_truth/%s", dataset->categories[s->category].name, s->kind) < 0)
+        status = fail_memory("a path", strlen(s->kind));
+    else {
+        status = write_numbered(mask, root, folder, number, "_mask");
+        free(folder);
+    }
+    imiad_image_free(mask);
+    return status;
+}
+
+static imiad_status export_sample(const imiad_dataset *dataset, size_t index, const char *root)
+{
+    static const char *const parts[] = {[IMIAD_SUBSET_TRAIN] = "train",
+                                        [IMIAD_SUBSET_VALIDATION] = "validation",
+                                        [IMIAD_SUBSET_TEST] = "test"};
+    const sample *s = &dataset->samples[index];
+    if (s->label == 1 && s->subset != IMIAD_SUBSET_TEST) {
+        log_message(IMIAD_LOG_WARNING,
+                    "export: left out %s, a defective image outside the test set", s->path);
+        return IMIAD_OK;
+    }
+    size_t number = number_of(dataset, s);
+    imiad_image *image;
+    char *folder;
+    TRY(imiad_dataset_read_image(&image, dataset, index));
+    imiad_status status = IMIAD_OK;
+    if (asprintf(&folder, "%s/%s/%s", dataset->categories[s->category].name, parts[s->subset],
+                 s->kind) < 0)
+        status = fail_memory("a path", strlen(s->kind));
+    else {
+        status = write_numbered(image, root, folder, number, "");
+        free(folder);
+    }
+    if (status == IMIAD_OK && s->label == 1)
+        status = export_mask(dataset, index, image, root, number);
+    imiad_image_free(image);
+    return status;
+}
+
+imiad_status imiad_dataset_export(const imiad_dataset *dataset, const char *folder)
+{
+    if (!dataset || !folder || !*folder)
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_dataset_export: dataset or folder is missing");
+    TRY(check_empty(folder));
+    for (size_t i = 0; i < dataset->sample_count; ++i)
+        TRY(export_sample(dataset, i, folder));
+    return IMIAD_OK;
+}

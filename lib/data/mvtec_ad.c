@@ -1,0 +1,16 @@
+/* MVTec AD. Bergmann, Fauser, Sattlegger, Steger: CVPR 2019; with Batzner: IJCV 129, 2021. */
+#include "data/layout.h"
+
+static imiad_status list(imiad_dataset *dataset)
+{
+    return layout_list(dataset, &(folder_layout){.good = "good", .mask_suffix = "_mask"});
+}
+
+const dataset_ops mvtec_ad_ops = {
+    .name = "mvtec_ad",
+    .title = "MVTec AD, and any folder in its layout",
+    .needs_root = true,
+    .layout =
+        "CATEGORY/train/good, CATEGORY/test/KIND and CATEGORY/ground_truth/KIND/NAME_mask.png",
+    .list = list,
+};

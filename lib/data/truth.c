@@ -1,0 +1,193 @@
+/* Pixels of a dataset: its images, and the ground truth that belongs to them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "data/dataset.h"
+#include "image/pixels.h"
+
+static imiad_status check_index(const void *out, const imiad_dataset *dataset, size_t index)
+{
+    if (!out || !dataset)
+        return fail(IMIAD_INVALID_ARGUMENT, "reading a dataset's image: out or dataset is NULL");
+    if (index >= dataset->sample_count)
+        return fail(IMIAD_OUT_OF_RANGE, "sample %zu of %zu", index, dataset->sample_count);
+    return IMIAD_OK;
+}
+
+static imiad_status read_below_root(imiad_image **out, const imiad_dataset *dataset,
+                                    const char *path)
+{
+    char *whole = path_join(dataset->root, path);
+    if (!whole)
+        return fail_memory("a path", strlen(path));
+    imiad_status status = imiad_image_read(out, whole);
+    free(whole);
+    return status;
+}
+
+imiad_status imiad_dataset_read_image(imiad_image **out, const imiad_dataset *dataset, size_t index)
+{
+    TRY(check_index(out, dataset, index));
+    const sample *s = &dataset->samples[index];
+    if (dataset->ops->draw_image)
+        return dataset->ops->draw_image(out, dataset, s);
+    return read_below_root(out, dataset, s->path);
+}
+
+static imiad_status check_size(const imiad_dataset *dataset, const sample *s, const char *mask_path,
+                               const imiad_image *mask, const imiad_image *image)
+{
+    if (mask->width == image->width && mask->height == image->height)
+        return IMIAD_OK;
+    return fail(IMIAD_MISMATCH,
+                "dataset %s at %s: the mask %s is %dx%d pixels, but its image %s is %dx%d",
+                dataset->ops->name, dataset->root, mask_path, mask->width, mask->height, s->path,
+                image->width, image->height);
+}
+
+/* The largest of a pixel's channels: masks come as grey, palette or colour files. Alpha was dropped
+ * by the decoder. */
+static imiad_status to_gray(imiad_image **out, const imiad_image *mask)
+{
+    imiad_image *gray;
+    TRY(image_create(&gray, IMIAD_PIXEL_GRAY8, mask->width, mask->height));
+    size_t channels = mask->format == IMIAD_PIXEL_GRAY8 ? 1 : 3;
+    for (int32_t y = 0; y < mask->height; ++y) {
+        const uint8_t *from = mask->pixels + (size_t)y * mask->stride;
+        uint8_t *to = gray->pixels + (size_t)y * gray->stride;
+        for (int32_t x = 0; x < mask->width; ++x) {
+            uint8_t largest = 0;
+            for (size_t c = 0; c < channels; ++c)
+                if (from[(size_t)x * channels + c] > largest)
+                    largest = from[(size_t)x * channels + c];
+            to[x] = largest;
+        }
+    }
+    *out = gray;
+    return IMIAD_OK;
+}
+
+static imiad_status read_channel(imiad_image **out, const imiad_dataset *dataset, const sample *s,
+                                 size_t channel, const imiad_image *image)
+{
+    imiad_image *mask, *gray;
+    TRY(read_below_root(&mask, dataset, s->mask_paths[channel]));
+    imiad_status status = check_size(dataset, s, s->mask_paths[channel], mask, image);
+    if (status == IMIAD_OK)
+        status = to_gray(&gray, mask);
+    imiad_image_free(mask);
+    if (status == IMIAD_OK)
+        *out = gray;
+    return status;
+}
+
+static imiad_status all_zero(imiad_image **out, const imiad_image *image)
+{
+    imiad_image *mask;
+    TRY(image_create(&mask, IMIAD_PIXEL_GRAY8, image->width, image->height));
+    memset(mask->pixels, 0, (size_t)mask->height * mask->stride);
+    *out = mask;
+    return IMIAD_OK;
+}
+
+/* Binary at native size, before anybody resizes it (shared rule of all datasets). */
+static void add_channel(imiad_image *sum, const imiad_image *channel, int threshold)
+{
+    for (int32_t y = 0; y < sum->height; ++y) {
+        uint8_t *to = sum->pixels + (size_t)y * sum->stride;
+        const uint8_t *from = channel->pixels + (size_t)y * channel->stride;
+        for (int32_t x = 0; x < sum->width; ++x)
+            if (from[x] >= threshold)
+                to[x] = 255;
+    }
+}
+
+static imiad_status unite_channels(imiad_image **out, const imiad_dataset *dataset, const sample *s,
+                                   const imiad_image *image)
+{
+    int threshold = (int)options_int(dataset->options, "mask_threshold");
+    imiad_image *sum;
+    TRY(all_zero(&sum, image));
+    for (size_t i = 0; i < s->mask_count; ++i) {
+        imiad_image *channel;
+        imiad_status status = read_channel(&channel, dataset, s, i, image);
+        if (status != IMIAD_OK) {
+            imiad_image_free(sum);
+            return status;
+        }
+        add_channel(sum, channel, threshold);
+        imiad_image_free(channel);
+    }
+    *out = sum;
+    return IMIAD_OK;
+}
+
+static imiad_status fail_missing(const imiad_dataset *dataset, const sample *s)
+{
+    return fail(IMIAD_NOT_FOUND,
+                "dataset %s at %s: the defective image %s has no mask%s%s; "
+                "option missing_mask can be skip or empty",
+                dataset->ops->name, dataset->root, s->path,
+                s->mask_expected ? ": there is no " : "", s->mask_expected ? s->mask_expected : "");
+}
+
+imiad_status dataset_read_mask_of(imiad_image **out, const imiad_dataset *dataset, size_t index,
+                                  const imiad_image *image)
+{
+    const sample *s = &dataset->samples[index];
+    if (s->label == 0)
+        return all_zero(out, image);
+    if (s->mask_drawn)
+        return dataset->ops->draw_mask(out, dataset, s);
+    if (s->mask_count > 0)
+        return unite_channels(out, dataset, s, image);
+    const char *policy = options_text(dataset->options, "missing_mask");
+    if (strcmp(policy, "error") == 0)
+        return fail_missing(dataset, s);
+    if (strcmp(policy, "empty") == 0)
+        return all_zero(out, image);
+    *out = NULL;
+    return IMIAD_OK;
+}
+
+imiad_status imiad_dataset_read_mask(imiad_image **out, const imiad_dataset *dataset, size_t index)
+{
+    TRY(check_index(out, dataset, index));
+    const sample *s = &dataset->samples[index];
+    imiad_image *image, *mask;
+    TRY(imiad_dataset_read_image(&image, dataset, index));
+    imiad_status status = dataset_read_mask_of(&mask, dataset, index, image);
+    imiad_image_free(image);
+    TRY(status);
+    if (!mask)
+        return fail_missing(dataset, s);
+    *out = mask;
+    return IMIAD_OK;
+}
+
+size_t imiad_dataset_mask_channels(const imiad_dataset *dataset, size_t index)
+{
+    if (!dataset || index >= dataset->sample_count)
+        return 0;
+    const sample *s = &dataset->samples[index];
+    return s->mask_drawn ? 1 : s->mask_count;
+}
+
+imiad_status imiad_dataset_read_mask_channel(imiad_image **out, const imiad_dataset *dataset,
+                                             size_t index, size_t channel)
+{
+    TRY(check_index(out, dataset, index));
+    const sample *s = &dataset->samples[index];
+    size_t channels = imiad_dataset_mask_channels(dataset, index);
+    if (channel >= channels)
+        return fail(IMIAD_OUT_OF_RANGE, "mask channel %zu of %zu of %s", channel, channels,
+                    s->path);
+    if (s->mask_drawn)
+        return dataset->ops->draw_mask(out, dataset, s);
+    imiad_image *image;
+    TRY(imiad_dataset_read_image(&image, dataset, index));
+    imiad_status status = read_channel(out, dataset, s, channel, image);
+    imiad_image_free(image);
+    return status;
+}

@@ -6,7 +6,7 @@
 
 static imiad_dataset *open_synthetic(const char *const *options)
 {
-    imiad_option pairs[8];
+    imiad_option pairs[8] = {{0}};
     size_t count = 0;
     for (; options && options[2 * count]; ++count)
         pairs[count] = (imiad_option){options[2 * count], options[2 * count + 1]};

@@ -84,7 +84,7 @@ static inline void tree_category(const char *category)
 static inline imiad_status tree_open(imiad_dataset **out, const char *type,
                                      const char *const *options)
 {
-    imiad_option pairs[16];
+    imiad_option pairs[16] = {{0}};
     size_t count = 0;
     for (; options && options[2 * count]; ++count)
         pairs[count] = (imiad_option){options[2 * count], options[2 * count + 1]};

@@ -52,6 +52,9 @@ typedef enum imiad_status {
     IMIAD_INTERNAL = -90          /* a defect of the library: please report it */
 } imiad_status;
 
+/* The version of libtorch that it computes with, such as "1.13.1". Static text. */
+IMIAD_API const char *imiad_torch_version(void);
+
 /* The name of a status, such as "IMIAD_FORMAT". Static text; never NULL. */
 IMIAD_API const char *imiad_status_name(imiad_status status);
 

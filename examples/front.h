@@ -1,0 +1,58 @@
+/* What the example programs share: options, a progress line, tables, JSON. Made of nothing but the
+ * public interface: copy from it what you need. */
+#ifndef EXAMPLES_FRONT_H
+#define EXAMPLES_FRONT_H
+
+#include <imiad/imiad.h>
+#include <jansson.h>
+
+enum { MOST_CATEGORIES = 64, MOST_SETTINGS = 64 };
+
+/* The command line. */
+typedef struct front {
+    const char *program;
+    const char *dataset, *root, *detector, *backbone, *weights, *device, *precision, *json, *maps;
+    const char *categories[MOST_CATEGORIES];
+    size_t category_count;
+    imiad_option settings[MOST_SETTINGS]; /* --set of the detector */
+    size_t setting_count;
+    imiad_option dataset_settings[MOST_SETTINGS]; /* --set-dataset */
+    size_t dataset_setting_count;
+    char seed_text[32];
+    uint64_t seed;
+    int threads;
+} front;
+
+/* Reads the command line; listings and help are printed here. Returns 1 to go on, 0 when all is
+ * done, -1 after a mistake. `about` is one paragraph for --help. */
+int front_read(front *f, int argc, char **argv, const char *about);
+
+/* "program: message", from imiad_last_error when the status says so. Returns 1, for main. */
+int front_fail(const front *f, const char *doing);
+
+/* Opens what the command line names. */
+imiad_status front_dataset(imiad_dataset **out, const front *f);
+imiad_status front_backbone(imiad_backbone **out, const front *f);
+imiad_status front_detector(imiad_detector **out, const front *f, imiad_backbone *backbone);
+/* The categories asked for, or all. */
+size_t front_category_count(const front *f, const imiad_dataset *dataset);
+const char *front_category(const front *f, const imiad_dataset *dataset, size_t index);
+
+/* A progress function: a bar on a terminal, a line a quarter elsewhere. user: a front_progress. */
+typedef struct front_progress {
+    const char *title; /* the category */
+    const char *stage;
+    int64_t quarter;
+} front_progress;
+int front_show_progress(void *user, const imiad_progress *p);
+
+/* Facts of the run for the record: version, options, seed, digests, device, threads. */
+json_t *front_facts(const front *f, const imiad_dataset *dataset, const imiad_backbone *backbone,
+                    const imiad_detector *detector);
+/* Writes the document, whole or not at all. */
+imiad_status front_write_json(const front *f, json_t *document);
+
+/* Peak resident memory of this process in bytes. */
+int64_t front_peak_memory(void);
+
+#endif

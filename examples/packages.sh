@@ -1,0 +1,16 @@
+# Sourced by the scripts: installs the Debian packages that are missing.
+install_packages() {
+    missing=
+    for package in meson ninja-build pkg-config gcc g++ libtorch-dev libstb-dev zlib1g-dev \
+        libjansson-dev libmd-dev libjpeg-dev "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
+            missing="$missing $package"
+    done
+    [ -z "$missing" ] && return
+    echo "installing:$missing"
+    as_root=
+    [ "$(id -u)" -eq 0 ] || as_root=sudo
+    $as_root apt-get update -q
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive $as_root apt-get install -q -y --no-install-recommends $missing
+}

@@ -1,0 +1,154 @@
+#include "pictures.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef struct picture {
+    imiad_image image, mask; /* mask.pixels NULL: none */
+    float *map;
+    int width, height;
+    float score;
+    const char *kind, *path; /* the dataset's */
+} picture;
+
+struct pictures {
+    const char *folder;
+    picture *kept;
+    size_t count, room;
+};
+
+static int make_folder(const char *path)
+{
+    if (mkdir(path, 0777) == 0 || errno == EEXIST)
+        return 0;
+    fprintf(stderr, "cannot make folder %s: %s\n", path, strerror(errno));
+    return -1;
+}
+
+pictures *pictures_open(const char *folder)
+{
+    pictures *p = make_folder(folder) == 0 ? calloc(1, sizeof *p) : NULL;
+    if (p)
+        p->folder = folder;
+    return p;
+}
+
+static int copy_image(imiad_image *out, const imiad_image *from)
+{
+    *out = *from;
+    size_t size = from->stride * (size_t)from->height;
+    out->pixels = malloc(size);
+    if (!out->pixels)
+        return -1;
+    memcpy(out->pixels, from->pixels, size);
+    return 0;
+}
+
+static void drop(picture *q)
+{
+    free(q->image.pixels);
+    free(q->mask.pixels);
+    free(q->map);
+}
+
+imiad_status pictures_add(pictures *p, const imiad_scored *scored)
+{
+    if (!scored->map)
+        return IMIAD_OK;
+    if (p->count == p->room) {
+        size_t room = p->room ? 2 * p->room : 64;
+        picture *grown = realloc(p->kept, room * sizeof *grown);
+        if (!grown)
+            return IMIAD_NO_MEMORY;
+        p->kept = grown;
+        p->room = room;
+    }
+    size_t size = (size_t)scored->width * (size_t)scored->height;
+    picture q = {.map = malloc(size * sizeof *q.map),
+                 .width = scored->width,
+                 .height = scored->height,
+                 .score = scored->score,
+                 .kind = scored->info.kind,
+                 .path = scored->info.path};
+    if (!q.map || copy_image(&q.image, scored->image) != 0 ||
+        (scored->mask && copy_image(&q.mask, scored->mask) != 0)) {
+        drop(&q);
+        return IMIAD_NO_MEMORY;
+    }
+    memcpy(q.map, scored->map, size * sizeof *q.map);
+    p->kept[p->count++] = q;
+    return IMIAD_OK;
+}
+
+static imiad_status draw(const pictures *p, const picture *q, const char *folder, float low,
+                         float high)
+{
+    char title[256], path[4096];
+    const char *name = strrchr(q->path, '/');
+    name = name ? name + 1 : q->path;
+    const char *dot = strrchr(name, '.');
+    int stem = dot ? (int)(dot - name) : (int)strlen(name);
+    snprintf(title, sizeof title, "%s %.*s   score %.4g", q->kind, stem, name, (double)q->score);
+    snprintf(path, sizeof path, "%s/%s_%.*s.png", folder, q->kind, stem, name);
+    imiad_heatmap_options options = IMIAD_HEATMAP_OPTIONS_INIT;
+    options.low = low;
+    options.high = high;
+    options.title = title;
+    options.mask = q->mask.pixels ? &q->mask : NULL;
+    imiad_image *drawn;
+    imiad_status status =
+        imiad_image_draw_heatmap(&drawn, &q->image, q->map, q->width, q->height, &options);
+    if (status == IMIAD_OK) {
+        status = imiad_image_write_png(drawn, path);
+        imiad_image_free(drawn);
+    }
+    if (status != IMIAD_OK)
+        fprintf(stderr, "%s\n", imiad_last_error());
+    return status;
+}
+
+/* One scale for all: a good part must look good beside a bad one. */
+static void find_scale(const pictures *p, float *low, float *high)
+{
+    *low = *high = p->kept[0].map[0];
+    for (size_t i = 0; i < p->count; ++i) {
+        size_t size = (size_t)p->kept[i].width * (size_t)p->kept[i].height;
+        for (size_t j = 0; j < size; ++j) {
+            float value = p->kept[i].map[j];
+            *low = value < *low ? value : *low;
+            *high = value > *high ? value : *high;
+        }
+    }
+}
+
+imiad_status pictures_draw(pictures *p, const char *category)
+{
+    char folder[2048];
+    imiad_status status = IMIAD_OK;
+    snprintf(folder, sizeof folder, "%s/%s", p->folder, category);
+    if (make_folder(folder) != 0)
+        status = IMIAD_IO;
+    if (status == IMIAD_OK && p->count > 0) {
+        float low, high;
+        find_scale(p, &low, &high);
+        for (size_t i = 0; status == IMIAD_OK && i < p->count; ++i)
+            status = draw(p, &p->kept[i], folder, low, high);
+    }
+    for (size_t i = 0; i < p->count; ++i)
+        drop(&p->kept[i]);
+    p->count = 0;
+    return status;
+}
+
+void pictures_close(pictures *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->count; ++i)
+        drop(&p->kept[i]);
+    free(p->kept);
+    free(p);
+}

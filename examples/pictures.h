@@ -1,0 +1,17 @@
+/* Heat maps of a category's test images, on one scale. */
+#ifndef EXAMPLES_PICTURES_H
+#define EXAMPLES_PICTURES_H
+
+#include <imiad/imiad.h>
+
+typedef struct pictures pictures;
+
+/* Pictures go below `folder`, which is made. NULL after a failure, with its message printed. */
+pictures *pictures_open(const char *folder);
+/* Keeps what a picture needs until the scale is known. */
+imiad_status pictures_add(pictures *p, const imiad_scored *scored);
+/* Draws what was added since the last call as FOLDER/CATEGORY/KIND_NAME.png. */
+imiad_status pictures_draw(pictures *p, const char *category);
+void pictures_close(pictures *p);
+
+#endif

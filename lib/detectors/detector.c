@@ -1,0 +1,332 @@
+#include "detectors/detector.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "detectors/anomaly_map.h"
+#include "detectors/schema.h"
+#include "image/preprocess.h"
+
+/* ---- making ---- */
+
+static preprocessing read_preprocessing(const option_set *options)
+{
+    preprocessing p = {.squash = strcmp(options_text(options, "resize_mode"), "squash") == 0,
+                       .resize = (int32_t)options_int(options, "resize"),
+                       .crop = (int32_t)options_int(options, "crop")};
+    memcpy(p.mean, imagenet_mean, sizeof p.mean);
+    memcpy(p.std, imagenet_std, sizeof p.std);
+    return p;
+}
+
+imiad_status imiad_detector_create(imiad_detector **out, const char *name, imiad_backbone *backbone,
+                                   const imiad_option *options, size_t option_count)
+{
+    if (!out || !name)
+        return fail(IMIAD_INVALID_ARGUMENT, "detector: out or name is NULL");
+    const detector_ops *ops;
+    TRY(detector_find(&ops, name));
+    if (ops->needs_backbone && !backbone)
+        return fail(IMIAD_INVALID_ARGUMENT, "detector %s needs a backbone", name);
+    imiad_detector *self = calloc(1, sizeof *self);
+    if (!self)
+        return fail_memory("a detector", sizeof *self);
+    self->ops = ops;
+    self->timings.struct_size = sizeof self->timings;
+    self->backbone = backbone ? backbone_retain(backbone) : NULL;
+    self->state = calloc(1, ops->state_size);
+    imiad_status status = self->state
+                              ? detector_parse_options(&self->options, ops, options, option_count)
+                              : fail_memory("a detector", ops->state_size);
+    if (status == IMIAD_OK) {
+        self->preprocessing = read_preprocessing(self->options);
+        status = ops->create(self);
+    }
+    if (status != IMIAD_OK) {
+        imiad_detector_free(self);
+        return status;
+    }
+    *out = self;
+    return IMIAD_OK;
+}
+
+void imiad_detector_free(imiad_detector *self)
+{
+    if (!self)
+        return;
+    if (self->options) /* otherwise create never ran */
+        self->ops->destroy(self);
+    options_free(self->options);
+    imiad_backbone_free(self->backbone);
+    free(self->state);
+    free(self->map);
+    free(self);
+}
+
+const char *imiad_detector_name(const imiad_detector *self)
+{
+    return self->ops->name;
+}
+
+const char *imiad_detector_option(const imiad_detector *self, const char *name)
+{
+    return options_find(self->options, name);
+}
+
+imiad_status imiad_detector_bank(const imiad_bank **out, const imiad_detector *self)
+{
+    if (!out || !self)
+        return fail(IMIAD_INVALID_ARGUMENT, "detector bank: NULL");
+    if (!self->ops->bank)
+        return fail(IMIAD_UNSUPPORTED, "detector %s has no memory bank", self->ops->name);
+    if (!self->fitted)
+        return fail(IMIAD_WRONG_STATE, "detector %s has no memory bank before fit or load",
+                    self->ops->name);
+    *out = self->ops->bank(self);
+    return IMIAD_OK;
+}
+
+device detector_device(const imiad_detector *self)
+{
+    return self->backbone ? self->backbone->device : CPU;
+}
+
+int64_t detector_batch_size(const imiad_detector *self)
+{
+    return options_int(self->options, "batch");
+}
+
+void detector_features(imiad_detector *self, const batch *b, const char *const *layers, int count,
+                       tensor **out)
+{
+    device_synchronize(self->backbone->device);
+    double start = clock_seconds();
+    backbone_features(self->backbone, b->images, layers, count, out);
+    device_synchronize(self->backbone->device);
+    self->timings.backbone_seconds += clock_seconds() - start;
+}
+
+/* ---- batches ---- */
+
+/* Normalised planes of equally large images, on the detector's device, in the current scope. */
+static void make_batch(batch *out, const imiad_detector *self, const imiad_image *const *images,
+                       size_t count)
+{
+    int64_t height = images[0]->height, width = images[0]->width;
+    *out = (batch){NULL, (int64_t)count, height, width};
+    for (size_t i = 1; i < count; ++i)
+        if (images[i]->height != height || images[i]->width != width) {
+            t_fail(IMIAD_MISMATCH,
+                   "images of %lld x %lld and %d x %d in one batch: set crop, or "
+                   "resize_mode=squash, or batch=1",
+                   (long long)width, (long long)height, images[i]->width, images[i]->height);
+            return;
+        }
+    size_t plane = (size_t)(3 * height * width);
+    tensor *host = t_zeros(4, (int64_t[]){(int64_t)count, 3, height, width}, F32, CPU);
+    float *values = t_data(host);
+    for (size_t i = 0; values && i < count; ++i)
+        preprocess_normalize(values + i * plane, images[i], &self->preprocessing);
+    out->images = t_to_device(host, detector_device(self));
+}
+
+struct train_set {
+    imiad_detector *detector;
+    loader *images;
+    size_t count;
+};
+
+size_t train_set_count(const train_set *set)
+{
+    return set->count;
+}
+
+bool train_set_next(train_set *set, batch *out)
+{
+    const loaded *items;
+    size_t count = 0;
+    if (t_failed())
+        return false;
+    imiad_status status = loader_next(&items, &count, set->images);
+    if (status != IMIAD_OK) {
+        t_fail(status, "%s", imiad_last_error());
+        return false;
+    }
+    if (count == 0)
+        return false;
+    const imiad_image *images[256];
+    for (size_t i = 0; i < count; ++i) {
+        images[i] = items[i].image;
+        detector_add_loading(set->detector, items[i].decode_seconds, items[i].resize_seconds);
+    }
+    make_batch(out, set->detector, images, count);
+    return !t_failed();
+}
+
+imiad_status train_set_rewind(train_set *set, const size_t *order)
+{
+    return loader_rewind(set->images, order);
+}
+
+/* ---- fitting ---- */
+
+static imiad_status fit(imiad_detector *self, const image_source *source, const progress *p)
+{
+    double start = clock_seconds();
+    train_set set = {self, NULL, source->count};
+    loader_settings settings = {.geometry = self->preprocessing,
+                                .batch = (size_t)detector_batch_size(self)};
+    TRY(loader_open(&set.images, source, &settings));
+    self->fitted = false;
+    imiad_status status = self->ops->fit(self, &set, p);
+    loader_close(set.images);
+    self->fitted = status == IMIAD_OK;
+    self->timings.fit_seconds = clock_seconds() - start;
+    return status;
+}
+
+imiad_status imiad_detector_fit(imiad_detector *self, const imiad_split *split,
+                                imiad_progress_function function, void *user)
+{
+    if (!self || !split)
+        return fail(IMIAD_INVALID_ARGUMENT, "fit: detector or split is NULL");
+    size_t count = imiad_split_train_count(split);
+    size_t *samples = malloc((count ? count : 1) * sizeof *samples);
+    if (!samples)
+        return fail_memory("a split", count * sizeof *samples);
+    for (size_t i = 0; i < count; ++i)
+        samples[i] = imiad_split_train(split, i);
+    image_source source = {
+        .dataset = imiad_split_dataset(split), .samples = samples, .count = count};
+    imiad_status status = fit(self, &source, &(progress){function, user});
+    free(samples);
+    return status;
+}
+
+imiad_status imiad_detector_fit_images(imiad_detector *self, const imiad_image *const *images,
+                                       size_t count, imiad_progress_function function, void *user)
+{
+    if (!self || !images || count == 0)
+        return fail(IMIAD_INVALID_ARGUMENT, "fit: detector or images is NULL, or there are none");
+    image_source source = {.images = images, .count = count};
+    return fit(self, &source, &(progress){function, user});
+}
+
+/* ---- scoring ---- */
+
+/* Grows the buffer and reads the maps into it. */
+static imiad_status read_maps(tensor *maps, map_buffer *buffer)
+{
+    size_t needed = (size_t)t_count(maps);
+    if (needed > buffer->capacity) {
+        float *grown = realloc(buffer->values, needed * sizeof *grown);
+        if (!grown)
+            return fail_memory("anomaly maps", needed * sizeof *grown);
+        *buffer = (map_buffer){grown, needed};
+    }
+    t_read(t_contiguous(maps), buffer->values, needed * sizeof *buffer->values);
+    return IMIAD_OK;
+}
+
+static float maximum(const float *map, size_t count)
+{
+    float most = map[0];
+    for (size_t i = 1; i < count; ++i)
+        most = map[i] > most ? map[i] : most;
+    return most;
+}
+
+/* Maps upsampled, read and smoothed; image scores read or taken from them. */
+static imiad_status finish(outcome *out, imiad_detector *self, const batch *b, const scores *found,
+                           map_buffer *maps)
+{
+    size_t count = (size_t)b->count, size = (size_t)(b->height * b->width);
+    if (found->maps)
+        TRY(read_maps(map_upsample(found->maps, b->height, b->width), maps));
+    float *image_scores = malloc(count * sizeof *image_scores);
+    if (!image_scores)
+        return fail_memory("scores", count * sizeof *image_scores);
+    if (found->image)
+        t_read(found->image, image_scores, count * sizeof *image_scores);
+    imiad_status status = IMIAD_OK;
+    if (found->maps && !t_failed())
+        status = map_smooth(maps->values, b->count, b->height, b->width,
+                            options_real(self->options, "smoothing"));
+    for (size_t i = 0; status == IMIAD_OK && !t_failed() && i < count; ++i) {
+        const float *map = found->maps ? maps->values + i * size : NULL;
+        float score = found->image ? image_scores[i] : maximum(map, size);
+        if (!isfinite(score))
+            status = fail(IMIAD_NOT_FINITE, "detector %s gave an image the score %g",
+                          self->ops->name, (double)score);
+        out[i] = (outcome){score, (int32_t)b->width, (int32_t)b->height, map};
+    }
+    free(image_scores);
+    return status;
+}
+
+imiad_status detector_score_batch(outcome *out, imiad_detector *self,
+                                  const imiad_image *const *images, size_t count, map_buffer *maps)
+{
+    if (!self->fitted)
+        return fail(IMIAD_WRONG_STATE, "detector %s must be fitted or loaded before it can score",
+                    self->ops->name);
+    double start = clock_seconds(), backbone_before = self->timings.backbone_seconds;
+    scope s = scope_begin();
+    batch b;
+    scores found = {NULL, NULL};
+    make_batch(&b, self, images, count);
+    if (!t_failed())
+        self->ops->score(self, &b, &found);
+    double scored = clock_seconds();
+    imiad_status status = t_failed() ? IMIAD_OK : finish(out, self, &b, &found, maps);
+    double backbone = self->timings.backbone_seconds - backbone_before;
+    self->timings.score_seconds += scored - start - backbone;
+    self->timings.map_seconds += clock_seconds() - scored;
+    self->timings.images += (int64_t)count;
+    imiad_status failure = scope_end(&s);
+    return failure != IMIAD_OK ? failure : status;
+}
+
+imiad_status imiad_detector_score(imiad_result *out, imiad_detector *self, const imiad_image *image)
+{
+    if (!out || !self || !image)
+        return fail(IMIAD_INVALID_ARGUMENT, "score: NULL");
+    if (out->struct_size < sizeof *out)
+        return fail(IMIAD_INVALID_ARGUMENT, "score: struct_size of the result is not set");
+    double start = clock_seconds();
+    imiad_image *input;
+    TRY(preprocess_image(&input, image, &self->preprocessing));
+    detector_add_loading(self, 0, clock_seconds() - start);
+    map_buffer buffer = {NULL, 0};
+    outcome o;
+    const imiad_image *const images[1] = {input};
+    imiad_status status = detector_score_batch(&o, self, images, 1, &buffer);
+    imiad_image_free(input);
+    if (status != IMIAD_OK) {
+        free(buffer.values);
+        return status;
+    }
+    free(self->map);
+    self->map = buffer.values;
+    out->score = o.score;
+    out->width = o.width;
+    out->height = o.height;
+    out->map = o.map;
+    return IMIAD_OK;
+}
+
+imiad_status imiad_detector_timings(imiad_timings *out, const imiad_detector *self)
+{
+    if (!out || !self || out->struct_size < sizeof *out)
+        return fail(IMIAD_INVALID_ARGUMENT, "timings: NULL, or struct_size is not set");
+    *out = self->timings;
+    return IMIAD_OK;
+}
+
+void detector_add_loading(imiad_detector *self, double decode_seconds, double resize_seconds)
+{
+    self->timings.decode_seconds += decode_seconds;
+    self->timings.resize_seconds += resize_seconds;
+}

@@ -1,0 +1,97 @@
+/* What every detector shares, done once: options, preprocessing, batches, upsampling and smoothing
+ * of maps, image scores, timings, files. An algorithm is one file with a detector_ops and one line
+ * in registry.c; docs/adding-a-detector.md walks through it. */
+#ifndef DETECTORS_DETECTOR_H
+#define DETECTORS_DETECTOR_H
+
+#include "base/options.h"
+#include "base/progress.h"
+#include "bridge/tensor.h"
+#include "data/loader.h"
+#include "imiad/detector.h"
+#include "nn/backbone.h"
+#include "nn/weights_tensor.h"
+
+/* Images ready for a network. */
+typedef struct batch {
+    tensor *images; /* count x 3 x height x width, float32, normalised, on the detector's device */
+    int64_t count, height, width;
+} batch;
+
+/* What an algorithm makes of a batch; tensors of the current scope. */
+typedef struct scores {
+    tensor *maps;  /* count x h x w of any h, w: the base upsamples and smooths; NULL: no maps */
+    tensor *image; /* count; NULL: the maximum of the finished map */
+} scores;
+
+/* The training images, a pass at a time. */
+typedef struct train_set train_set;
+size_t train_set_count(const train_set *set);
+/* The next batch into the current scope; false at the end of the pass and after a failure, which
+ * sticks to the scope as every failure of tensors does. */
+bool train_set_next(train_set *set, batch *out);
+/* Begins another pass, in another order where one is given (a permutation of 0..count-1). */
+imiad_status train_set_rewind(train_set *set, const size_t *order);
+
+typedef struct detector_ops {
+    const char *name, *title;
+    const option_spec *options; /* beside the common ones, whose defaults it may override */
+    size_t state_size;          /* of the algorithm's own structure, zeroed before create */
+    bool needs_backbone;
+
+    /* Reads the options into the state and checks that the backbone can serve them. */
+    imiad_status (*create)(imiad_detector *self);
+    /* Learns anew; whatever an earlier fit left must be gone or replaced. */
+    imiad_status (*fit)(imiad_detector *self, train_set *normals, const progress *p);
+    /* Runs in a scope of the base; failures stick. */
+    void (*score)(imiad_detector *self, const batch *b, scores *out);
+    /* What fit learned, into and out of the detector's file; memory is borrowed until commit. */
+    imiad_status (*save)(const imiad_detector *self, weights_writer *writer);
+    imiad_status (*load)(imiad_detector *self, const weights *file);
+    void (*destroy)(imiad_detector *self);
+
+    const imiad_bank *(*bank)(const imiad_detector *self); /* NULL: has none */
+    const char *const *(*layers)(const imiad_detector *self,
+                                 int *count); /* of the backbone it uses */
+} detector_ops;
+
+extern const detector_ops *const detector_registry[]; /* ends in NULL */
+
+struct imiad_detector {
+    const detector_ops *ops;
+    imiad_backbone *backbone; /* NULL where the algorithm uses none */
+    option_set *options;
+    preprocessing preprocessing;
+    void *state;
+    bool fitted;
+    imiad_timings timings;
+    float *map; /* of the last image scored alone */
+};
+
+device detector_device(const imiad_detector *self);
+
+/* Features of the named layers of a batch, timed as backbone work. */
+void detector_features(imiad_detector *self, const batch *b, const char *const *layers, int count,
+                       tensor **out);
+
+/* One image's outcome inside a batch. */
+typedef struct outcome {
+    float score;
+    int32_t width, height;
+    const float *map; /* NULL without maps; borrowed until the next batch */
+} outcome;
+
+/* Scores preprocessed RGB8 images of one size. `maps` is the caller's buffer for all their maps,
+ * grown as needed and freed by the caller. */
+typedef struct map_buffer {
+    float *values;
+    size_t capacity;
+} map_buffer;
+imiad_status detector_score_batch(outcome *out, imiad_detector *self,
+                                  const imiad_image *const *images, size_t count, map_buffer *maps);
+
+int64_t detector_batch_size(const imiad_detector *self);
+/* Decode and resize seconds come from whoever loads the images. */
+void detector_add_loading(imiad_detector *self, double decode_seconds, double resize_seconds);
+
+#endif

@@ -1,0 +1,164 @@
+/* A fitted detector as one file: safetensors whose metadata says what it is, with the backbone's
+ * used weights under "backbone." and what the algorithm learned beside them. docs/formats.md */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "detectors/detector.h"
+
+#define FORMAT_NAME "imiad-detector-1"
+#define PREFIX      "backbone."
+
+static imiad_status write_json(weights_writer *writer, const char *key, json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    if (!text)
+        return fail_memory("a detector's description", 1024);
+    imiad_status status = weights_writer_metadata(writer, key, text);
+    free(text);
+    return status;
+}
+
+static json_t *describe_options(const option_set *options)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < options_count(options); ++i) {
+        imiad_option option = options_get(options, i);
+        json_object_set_new(object, option.name, json_string(option.value));
+    }
+    return object;
+}
+
+static imiad_status write_all(const imiad_detector *self, weights_writer *writer)
+{
+    TRY(weights_writer_metadata(writer, "format", FORMAT_NAME));
+    TRY(weights_writer_metadata(writer, "detector", self->ops->name));
+    TRY(weights_writer_metadata(writer, "library", imiad_version()));
+    TRY(write_json(writer, "options", describe_options(self->options)));
+    if (self->backbone) {
+        const imiad_backbone *b = self->backbone;
+        TRY(write_json(writer, "backbone",
+                       json_pack("{s:s, s:s, s:s, s:s}", "architecture", imiad_backbone_name(b),
+                                 "weights", imiad_backbone_weights(b), "digest",
+                                 imiad_backbone_digest(b), "precision",
+                                 imiad_backbone_precision(b))));
+        int count;
+        const char *const *layers = self->ops->layers(self, &count);
+        TRY(backbone_save(b, writer, PREFIX, layers, count));
+    }
+    return self->ops->save(self, writer);
+}
+
+imiad_status imiad_detector_save(const imiad_detector *self, const char *path)
+{
+    if (!self || !path)
+        return fail(IMIAD_INVALID_ARGUMENT, "save: detector or path is NULL");
+    if (!self->fitted)
+        return fail(IMIAD_WRONG_STATE, "detector %s must be fitted before it can be saved to %s",
+                    self->ops->name, path);
+    weights_writer *writer;
+    TRY(weights_writer_create(&writer));
+    scope s = scope_begin(); /* holds what the writer borrows */
+    imiad_status status = write_all(self, writer);
+    if (status == IMIAD_OK && !t_failed())
+        status = weights_writer_commit(writer, path);
+    imiad_status failure = scope_end(&s);
+    weights_writer_free(writer);
+    return failure != IMIAD_OK ? failure : status;
+}
+
+/* ---- loading ---- */
+
+static imiad_status metadata(const char **out, const weights *file, const char *path,
+                             const char *key)
+{
+    *out = weights_metadata(file, key);
+    return *out ? IMIAD_OK
+                : fail(IMIAD_FORMAT, "%s is not a saved detector: it has no \"%s\"", path, key);
+}
+
+static imiad_status load_backbone(imiad_backbone **out, const weights *file, const char *path,
+                                  const char *device_text)
+{
+    const char *text = weights_metadata(file, "backbone");
+    if (!text) {
+        *out = NULL;
+        return IMIAD_OK;
+    }
+    json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    const char *name, *weights_name, *digest, *precision;
+    imiad_status status;
+    if (json_unpack(object, "{s:s, s:s, s:s, s:s}", "architecture", &name, "weights", &weights_name,
+                    "digest", &digest, "precision", &precision) != 0) {
+        status = fail(IMIAD_FORMAT, "%s: the description of its backbone is damaged", path);
+    } else {
+        status =
+            backbone_from_weights(out, name, file, PREFIX, weights_name, device_text, precision);
+        if (status != IMIAD_OK)
+            fail_within(status, "%s", path);
+        else
+            strncpy((*out)->digest, digest, sizeof(*out)->digest - 1);
+    }
+    json_decref(object);
+    return status;
+}
+
+static imiad_status create_from(imiad_detector **out, const char *name, imiad_backbone *backbone,
+                                const char *options_text, const char *path)
+{
+    json_t *object = json_loads(options_text, JSON_REJECT_DUPLICATES, NULL);
+    imiad_option given[128];
+    size_t count = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        if (count == sizeof given / sizeof *given || !json_is_string(value))
+            break;
+        given[count++] = (imiad_option){key, json_string_value(value)};
+    }
+    imiad_status status = json_is_object(object) && count == json_object_size(object)
+                              ? imiad_detector_create(out, name, backbone, given, count)
+                              : fail(IMIAD_FORMAT, "its options are damaged");
+    json_decref(object);
+    return status == IMIAD_OK ? status : fail_within(status, "%s", path);
+}
+
+static imiad_status read_all(imiad_detector **out, const weights *file, const char *path,
+                             const char *device_text)
+{
+    const char *format, *name, *options;
+    TRY(metadata(&format, file, path, "format"));
+    if (strcmp(format, FORMAT_NAME) != 0)
+        return fail(IMIAD_FORMAT, "%s is \"%s\", not \"" FORMAT_NAME "\"", path, format);
+    TRY(metadata(&name, file, path, "detector"));
+    TRY(metadata(&options, file, path, "options"));
+    imiad_backbone *backbone;
+    TRY(load_backbone(&backbone, file, path, device_text));
+    imiad_detector *detector;
+    imiad_status status = create_from(&detector, name, backbone, options, path);
+    imiad_backbone_free(backbone); /* the detector holds it */
+    TRY(status);
+    status = detector->ops->load(detector, file);
+    if (status != IMIAD_OK) {
+        fail_within(status, "%s", path);
+        imiad_detector_free(detector);
+        return status;
+    }
+    detector->fitted = true;
+    *out = detector;
+    return IMIAD_OK;
+}
+
+imiad_status imiad_detector_load(imiad_detector **out, const char *path, const char *device_text)
+{
+    if (!out || !path)
+        return fail(IMIAD_INVALID_ARGUMENT, "load: out or path is NULL");
+    weights *file;
+    TRY(weights_open(&file, path));
+    imiad_status status = read_all(out, file, path, device_text);
+    weights_free(file);
+    return status;
+}

@@ -1,0 +1,349 @@
+/* What every registered detector must do, on images that the library draws itself. */
+#include <math.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/files.h"
+#include "bridge/tensor.h"
+#include "check_suite.h"
+#include "imiad/imiad.h"
+
+/* A small product line: 8 images train, 4 good and 4 defective ones test, 64 pixels. */
+typedef struct line {
+    imiad_dataset *dataset;
+    imiad_backbone *backbone;
+    imiad_split *split;
+} line;
+
+static line open_line(void)
+{
+    static const imiad_option options[] = {
+        {"size", "64"}, {"train", "8"}, {"test_good", "4"}, {"test_defective", "4"}};
+    line l;
+    ck_ok(imiad_dataset_open(&l.dataset, "synthetic", NULL, options, 4));
+    ck_ok(imiad_backbone_create(&l.backbone, "resnet18", NULL));
+    ck_ok(imiad_split_unsupervised(&l.split, l.dataset, imiad_dataset_category(l.dataset, 0)));
+    return l;
+}
+
+static void close_line(line *l)
+{
+    imiad_split_free(l->split);
+    imiad_backbone_free(l->backbone);
+    imiad_dataset_free(l->dataset);
+}
+
+static const imiad_option small[] = {{"resize", "64"}, {"crop", "64"}};
+
+static imiad_detector *fitted(const line *l, const char *name, const imiad_option *more,
+                              size_t count)
+{
+    imiad_option options[16];
+    imiad_detector *d = NULL;
+    memcpy(options, small, sizeof small);
+    if (count)
+        memcpy(options + 2, more, count * sizeof *more);
+    ck_ok(imiad_detector_create(&d, name, l->backbone, options, 2 + count));
+    ck_ok(imiad_detector_fit(d, l->split, NULL, NULL));
+    return d;
+}
+
+typedef struct seen {
+    float scores[64];
+    float maps[64][64 * 64];
+    size_t count;
+} seen;
+
+static imiad_status keep(void *user, const imiad_scored *scored)
+{
+    seen *s = user;
+    ck_assert_int_eq(scored->width, 64);
+    ck_assert_int_eq(scored->height, 64);
+    s->scores[s->count] = scored->score;
+    if (scored->map)
+        memcpy(s->maps[s->count], scored->map, sizeof s->maps[0]);
+    ++s->count;
+    return IMIAD_OK;
+}
+
+static void evaluate(seen *s, const line *l, imiad_detector *d)
+{
+    s->count = 0;
+    ck_ok(imiad_evaluate(NULL, d, l->split, keep, s, NULL, NULL));
+}
+
+START_TEST(fitting_twice_gives_the_same)
+{
+    const char *name = imiad_detector_type_name((size_t)_i);
+    static seen first, second;
+    line l = open_line();
+    imiad_detector *d = fitted(&l, name, NULL, 0);
+    evaluate(&first, &l, d);
+    ck_assert_uint_eq(first.count, imiad_split_test_count(l.split));
+    ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
+    evaluate(&second, &l, d);
+    ck_assert_mem_eq(&first, &second, sizeof first);
+    imiad_detector_free(d);
+    close_line(&l);
+}
+END_TEST
+
+/* A batch passes through other kernels of libtorch than one image: equal up to rounding. */
+START_TEST(a_batch_scores_as_each_image_alone)
+{
+    const char *name = imiad_detector_type_name((size_t)_i);
+    static seen together;
+    line l = open_line();
+    imiad_detector *d = fitted(&l, name, NULL, 0);
+    evaluate(&together, &l, d);
+    for (size_t i = 0; i < together.count; ++i) {
+        imiad_image *image;
+        imiad_result alone = IMIAD_RESULT_INIT;
+        ck_ok(imiad_dataset_read_image(&image, l.dataset, imiad_split_test(l.split, i)));
+        ck_ok(imiad_detector_score(&alone, d, image));
+        imiad_image_free(image);
+        double score = (double)together.scores[i];
+        ck_assert_double_lt(fabs((double)alone.score - score), 1e-4 * fabs(score) + 1e-6);
+        for (int j = 0; alone.map && j < 64 * 64; ++j)
+            ck_assert_double_lt(fabs((double)alone.map[j] - (double)together.maps[i][j]),
+                                1e-4 * fabs(score) + 1e-6);
+    }
+    imiad_detector_free(d);
+    close_line(&l);
+}
+END_TEST
+
+START_TEST(a_saved_detector_scores_the_same_bytes)
+{
+    const char *name = imiad_detector_type_name((size_t)_i);
+    static seen before, after;
+    char path[] = "/tmp/imiad-test-XXXXXX";
+    close(mkstemp(path));
+    line l = open_line();
+    imiad_detector *d = fitted(&l, name, NULL, 0), *loaded = NULL;
+    evaluate(&before, &l, d);
+    ck_ok(imiad_detector_save(d, path));
+    ck_ok(imiad_detector_load(&loaded, path, NULL));
+    evaluate(&after, &l, loaded);
+    ck_assert_mem_eq(&before, &after, sizeof before);
+    ck_assert_str_eq(imiad_detector_option(loaded, "resize"), "64");
+    ck_assert_str_eq(imiad_detector_name(loaded), name);
+    imiad_detector_free(d);
+    imiad_detector_free(loaded);
+    close_line(&l);
+    unlink(path);
+}
+END_TEST
+
+START_TEST(damaged_files_are_refused)
+{
+    const char *name = imiad_detector_type_name((size_t)_i);
+    char path[] = "/tmp/imiad-test-XXXXXX";
+    close(mkstemp(path));
+    line l = open_line();
+    imiad_detector *d = fitted(&l, name, NULL, 0), *loaded = NULL;
+    ck_ok(imiad_detector_save(d, path));
+    imiad_detector_free(d);
+    close_line(&l);
+    file_view file;
+    ck_ok(file_map(&file, path));
+    uint8_t *bytes = malloc(file.size);
+    size_t size = file.size;
+    memcpy(bytes, file.bytes, size);
+    file_unmap(&file);
+    /* cut anywhere, or one bit wrong anywhere: never loaded */
+    for (int i = 0; i < 24; ++i) {
+        size_t at = size * (size_t)i / 24, length = i % 2 ? at : size;
+        bytes[at] ^= 0x10;
+        file_writer writer;
+        ck_ok(file_write_begin(&writer, path));
+        ck_assert_uint_eq(fwrite(bytes, 1, length, writer.stream), length);
+        ck_ok(file_write_commit(&writer));
+        bytes[at] ^= 0x10;
+        ck_assert_msg(imiad_detector_load(&loaded, path, NULL) != IMIAD_OK, "byte %zu", at);
+        ck_assert_msg(strstr(imiad_last_error(), path), "%s", imiad_last_error());
+    }
+    free(bytes);
+    unlink(path);
+}
+END_TEST
+
+static int stop_after(void *user, const imiad_progress *p)
+{
+    int *calls = user;
+    return (*calls)-- == 0;
+}
+
+START_TEST(fitting_can_be_cancelled_at_any_moment)
+{
+    const char *name = imiad_detector_type_name((size_t)_i);
+    static seen whole, again;
+    line l = open_line();
+    imiad_detector *d = fitted(&l, name, NULL, 0);
+    evaluate(&whole, &l, d);
+    for (int calls = 0, stop; calls < 100; ++calls) {
+        stop = calls;
+        imiad_status status = imiad_detector_fit(d, l.split, stop_after, &stop);
+        if (status == IMIAD_OK)
+            break;
+        ck_assert_int_eq(status, IMIAD_CANCELLED);
+        imiad_result result = IMIAD_RESULT_INIT;
+        imiad_image *image;
+        ck_ok(imiad_dataset_read_image(&image, l.dataset, 0));
+        ck_fails(imiad_detector_score(&result, d, image), IMIAD_WRONG_STATE, "must be fitted");
+        imiad_image_free(image);
+    }
+    ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
+    evaluate(&again, &l, d);
+    ck_assert_mem_eq(&whole, &again, sizeof whole);
+    imiad_detector_free(d);
+    close_line(&l);
+}
+END_TEST
+
+START_TEST(one_image_is_enough_to_fit)
+{
+    const char *name = imiad_detector_type_name((size_t)_i);
+    line l = open_line();
+    imiad_detector *d = NULL;
+    imiad_image *image;
+    imiad_result result = IMIAD_RESULT_INIT;
+    ck_ok(imiad_detector_create(&d, name, l.backbone, small, 2));
+    ck_ok(imiad_dataset_read_image(&image, l.dataset, 0));
+    const imiad_image *const images[1] = {image};
+    ck_ok(imiad_detector_fit_images(d, images, 1, NULL, NULL));
+    ck_ok(imiad_detector_score(&result, d, image));
+    ck_assert(isfinite(result.score));
+    imiad_image_free(image);
+    imiad_detector_free(d);
+    close_line(&l);
+}
+END_TEST
+
+START_TEST(no_tensor_outlives_its_detector)
+{
+    const char *name = imiad_detector_type_name((size_t)_i);
+    static seen s;
+    line l = open_line();
+    size_t alive = t_live();
+    imiad_detector *d = fitted(&l, name, NULL, 0);
+    evaluate(&s, &l, d);
+    imiad_detector_free(d);
+    ck_assert_uint_eq(t_live(), alive);
+    close_line(&l);
+    ck_assert_uint_eq(t_live(), 0);
+}
+END_TEST
+
+/* ---- what PatchCore adds ---- */
+
+START_TEST(patchcores_options_are_checked)
+{
+    static const struct {
+        imiad_option option;
+        imiad_status status;
+        const char *text;
+    } cases[] = {
+        {{"coreset_ration", "0.1"}, IMIAD_UNKNOWN_OPTION, "no option \"coreset_ration\""},
+        {{"coreset_ratio", "0"}, IMIAD_OUT_OF_RANGE, "coreset_ratio"},
+        {{"coreset_ratio", "1.01"}, IMIAD_OUT_OF_RANGE, "coreset_ratio"},
+        {{"neighbours", "0"}, IMIAD_OUT_OF_RANGE, "neighbours"},
+        {{"patch_size", "4"}, IMIAD_OUT_OF_RANGE, "patch_size is 4: it must be odd"},
+        {{"layers", "layer9"}, IMIAD_UNKNOWN_OPTION, "layer9"},
+        {{"layers", ""}, IMIAD_OUT_OF_RANGE, "layers names no layer"},
+        {{"image_score", "mean"}, IMIAD_OUT_OF_RANGE, "max|reweighted"},
+    };
+    line l = open_line();
+    imiad_detector *d = NULL;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
+        ck_fails(imiad_detector_create(&d, "patchcore", l.backbone, &cases[i].option, 1),
+                 cases[i].status, cases[i].text);
+    ck_fails(imiad_detector_create(&d, "patchcore", NULL, NULL, 0), IMIAD_INVALID_ARGUMENT,
+             "needs a backbone");
+    ck_fails(imiad_detector_create(&d, "magic", l.backbone, NULL, 0), IMIAD_UNKNOWN_OPTION,
+             "no detector \"magic\"; there are: patchcore");
+    ck_assert_ptr_null(d);
+    close_line(&l);
+}
+END_TEST
+
+START_TEST(patchcores_bank_respects_its_budget_and_ratio)
+{
+    line l = open_line();
+    const imiad_option none[] = {{"coreset_ratio", "1"}}, tenth[] = {{"coreset_ratio", "0.1"}};
+    const imiad_bank *bank;
+    imiad_detector *d = fitted(&l, "patchcore", none, 1);
+    ck_ok(imiad_detector_bank(&bank, d));
+    ck_assert_int_eq(imiad_bank_rows(bank), 8 * 8 * 8); /* 8 images of 8 x 8 patches */
+    imiad_detector_free(d);
+    d = fitted(&l, "patchcore", tenth, 1);
+    ck_ok(imiad_detector_bank(&bank, d));
+    ck_assert_int_eq(imiad_bank_rows(bank), 51);
+    imiad_detector_free(d);
+
+    imiad_option budget[] = {small[0], small[1], {"memory_budget", "1"}};
+    ck_ok(imiad_detector_create(&d, "patchcore", l.backbone, budget, 3));
+    ck_fails(imiad_detector_fit(d, l.split, NULL, NULL), IMIAD_OVER_BUDGET, "1000000");
+    imiad_detector_free(d);
+    close_line(&l);
+}
+END_TEST
+
+/* Equation 7 of the paper, from the bank itself. */
+START_TEST(the_reweighted_score_follows_the_paper)
+{
+    line l = open_line();
+    const imiad_option options[] = {{"image_score", "reweighted"}, {"reweight_neighbours", "5"}};
+    imiad_detector *weighted = fitted(&l, "patchcore", options, 2);
+    imiad_detector *plain = fitted(&l, "patchcore", NULL, 0);
+    for (size_t i = 0; i < imiad_split_test_count(l.split); ++i) {
+        imiad_image *image;
+        imiad_result w = IMIAD_RESULT_INIT, p = IMIAD_RESULT_INIT;
+        ck_ok(imiad_dataset_read_image(&image, l.dataset, imiad_split_test(l.split, i)));
+        ck_ok(imiad_detector_score(&w, weighted, image));
+        ck_ok(imiad_detector_score(&p, plain, image));
+        /* plain is the square of the largest distance; the weight is in [0, 1 - 1/5 .. 1) */
+        ck_assert_float_ge(w.score, 0);
+        ck_assert_float_lt(w.score, sqrtf(p.score));
+        ck_assert_mem_eq(w.map, p.map, sizeof(float) * 64 * 64);
+        imiad_image_free(image);
+    }
+    imiad_detector_free(weighted);
+    imiad_detector_free(plain);
+    close_line(&l);
+}
+END_TEST
+
+START_TEST(images_of_different_shapes_need_a_common_size)
+{
+    line l = open_line();
+    imiad_detector *d = NULL;
+    static uint8_t pixels[200 * 200];
+    imiad_image wide = {sizeof wide, IMIAD_PIXEL_GRAY8, 200, 100, 200, pixels};
+    imiad_image tall = {sizeof tall, IMIAD_PIXEL_GRAY8, 100, 200, 100, pixels};
+    imiad_image dot = {sizeof dot, IMIAD_PIXEL_GRAY8, 1, 1, 1, pixels};
+    const imiad_image *const images[2] = {&wide, &tall};
+    imiad_option uncropped[] = {{"resize", "64"}, {"crop", "0"}};
+    ck_ok(imiad_detector_create(&d, "patchcore", l.backbone, uncropped, 2));
+    ck_fails(imiad_detector_fit_images(d, images, 2, NULL, NULL), IMIAD_MISMATCH, "set crop");
+    imiad_detector_free(d);
+    ck_ok(imiad_detector_create(&d, "patchcore", l.backbone, small, 2));
+    ck_ok(imiad_detector_fit_images(d, images, 2, NULL, NULL));
+    imiad_result result = IMIAD_RESULT_INIT;
+    ck_ok(imiad_detector_score(&result, d, &dot)); /* a 1-pixel image becomes a flat one */
+    imiad_detector_free(d);
+    close_line(&l);
+}
+END_TEST
+
+SUITE("detector", LOOP_TEST(fitting_twice_gives_the_same, (int)imiad_detector_type_count()),
+      LOOP_TEST(a_batch_scores_as_each_image_alone, (int)imiad_detector_type_count()),
+      LOOP_TEST(a_saved_detector_scores_the_same_bytes, (int)imiad_detector_type_count()),
+      LOOP_TEST(damaged_files_are_refused, (int)imiad_detector_type_count()),
+      LOOP_TEST(fitting_can_be_cancelled_at_any_moment, (int)imiad_detector_type_count()),
+      LOOP_TEST(one_image_is_enough_to_fit, (int)imiad_detector_type_count()),
+      LOOP_TEST(no_tensor_outlives_its_detector, (int)imiad_detector_type_count()),
+      TEST(patchcores_options_are_checked), TEST(patchcores_bank_respects_its_budget_and_ratio),
+      TEST(the_reweighted_score_follows_the_paper),
+      TEST(images_of_different_shapes_need_a_common_size))

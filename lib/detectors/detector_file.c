@@ -158,7 +158,9 @@ imiad_status imiad_detector_load(imiad_detector **out, const char *path, const c
         return fail(IMIAD_INVALID_ARGUMENT, "load: out or path is NULL");
     weights *file;
     TRY(weights_open(&file, path));
-    imiad_status status = read_all(out, file, path, device_text);
+    imiad_status status = weights_verify(file);
+    if (status == IMIAD_OK)
+        status = read_all(out, file, path, device_text);
     weights_free(file);
     return status;
 }

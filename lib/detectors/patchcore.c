@@ -1,7 +1,7 @@
 /* PatchCore: a memory bank of locally aware patch features of normal images, thinned by a greedy
  * coreset; a patch is as anomalous as it is far from the nearest of them. Roth, Pemula, Zepeda,
  * Schoelkopf, Brox, Gehler: "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022. */
-#include "detectors/patchcore.h"
+#include "detectors/detector.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -2,10 +2,10 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "detectors/patchcore.h"
 #include "detectors/schema.h"
 
-/* One line a detector. */
+extern const detector_ops patchcore_ops;
+
 const detector_ops *const detector_registry[] = {
     &patchcore_ops,
     NULL,

@@ -57,6 +57,7 @@ BINARY(logical_and)
 
 WITH_NUMBER(add_scalar, add)
 WITH_NUMBER(mul_scalar, mul)
+WITH_NUMBER(div_scalar, div)
 WITH_NUMBER(pow, pow)
 WITH_NUMBER(gt_scalar, gt)
 WITH_NUMBER(lt_scalar, lt)

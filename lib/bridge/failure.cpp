@@ -169,6 +169,14 @@ void record_caught(const char *name, const operands &given) noexcept
     }
 }
 
+imiad_status t_status(void)
+{
+    const failure &failed = this_thread().failed;
+    if (failed.status != IMIAD_OK)
+        fail(failed.status, "%s", failed.message);
+    return failed.status;
+}
+
 bool t_failed(void)
 {
     return this_thread().failed.status != IMIAD_OK;

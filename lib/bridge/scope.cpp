@@ -148,11 +148,8 @@ scope scope_begin_grad(void)
 imiad_status scope_end(scope *s)
 {
     close_scope(s);
-    failure &failed = this_thread().failed;
-    imiad_status status = failed.status;
-    if (status != IMIAD_OK)
-        fail(status, "%s", failed.message);
-    failed.status = IMIAD_OK;
+    imiad_status status = t_status();
+    this_thread().failed.status = IMIAD_OK;
     return status;
 }
 
@@ -187,6 +184,15 @@ tensor *t_keep(tensor *t)
     thread.stack[t->position] = nullptr;
     t->owner = nullptr;
     return t;
+}
+
+void t_become_(tensor *kept, tensor *value)
+{
+    action("become_", {kept, value}, [&] {
+        bool wanted = kept->value.requires_grad();
+        at::Tensor leaf = value->value.detach();
+        kept->value = leaf.requires_grad_(wanted);
+    });
 }
 
 void t_free(tensor *t)

@@ -65,10 +65,16 @@ imiad_status scope_end(scope *s);
 tensor *scope_return(scope *s, tensor *t);
 
 tensor *t_keep(tensor *t); /* takes it out of its scope: the caller owns it */
-void t_free(tensor *t);    /* a kept one; NULL is fine */
-size_t t_live(void);       /* handles alive in the process, for leak tests */
+/* From now on `kept` stands for the tensor that `value` stands for, as a leaf that asks for
+ * gradients where it did before; for moving what others hold a handle of. */
+void t_become_(tensor *kept, tensor *value);
+void t_free(tensor *t); /* a kept one; NULL is fine */
+size_t t_live(void);    /* handles alive in the process, for leak tests */
 
 bool t_failed(void);
+/* The standing failure, its message as the last error, left standing; IMIAD_OK where there is none.
+ */
+imiad_status t_status(void);
 /* Records a failure found by the caller, unless one stands already. Returns NULL for convenience.
  */
 tensor *t_fail(imiad_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -107,6 +113,8 @@ void t_copy_(tensor *into, tensor *from);
 
 /* ---- elementwise; operands broadcast ---- */
 
+/* A whole number next to an integer tensor leaves it one, as in Python: t_add_scalar(index, 1). */
+
 tensor *t_add(tensor *a, tensor *b);
 tensor *t_sub(tensor *a, tensor *b);
 tensor *t_mul(tensor *a, tensor *b);
@@ -116,6 +124,7 @@ tensor *t_maximum(tensor *a, tensor *b);
 tensor *t_pow(tensor *a, double exponent);
 tensor *t_add_scalar(tensor *a, double b);
 tensor *t_mul_scalar(tensor *a, double b);
+tensor *t_div_scalar(tensor *a, double b);
 tensor *t_clamp(tensor *a, double low, double high); /* an infinity leaves that end open */
 tensor *t_neg(tensor *a);
 tensor *t_abs(tensor *a);

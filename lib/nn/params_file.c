@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "nn/weights.h"
+#include "nn/weights_tensor.h"
 
 enum { LISTED = 4 };
 
@@ -146,21 +146,6 @@ imiad_status params_load(params *p, const weights *w, const char *prefix, int al
     return status;
 }
 
-static imiad_status save_one(const param *one, const char *name, weights_writer *w)
-{
-    int64_t shape[WEIGHT_RANK];
-    int rank = t_rank(one->value);
-    if (rank > WEIGHT_RANK)
-        return fail(IMIAD_MISMATCH, "%s has rank %d: a weight file takes at most %d", name, rank,
-                    WEIGHT_RANK);
-    for (int d = 0; d < rank; ++d)
-        shape[d] = t_size(one->value, d);
-    tensor *host = t_contiguous(t_to_device(t_detach(one->value), CPU));
-    const void *data = t_data(host);
-    TRY(t_status());
-    return weights_writer_add(w, name, t_type(host), rank, shape, data);
-}
-
 imiad_status params_save(const params *p, const char *prefix, weights_writer *w)
 {
     for (size_t i = 0; i < params_count(p); ++i) {
@@ -168,9 +153,10 @@ imiad_status params_save(const params *p, const char *prefix, weights_writer *w)
         char *name = joined(prefix ? prefix : "", one->name);
         if (!name)
             return fail_memory("a parameter's name", strlen(one->name));
-        imiad_status status = save_one(one, name, w);
+        imiad_status status = weights_writer_add_tensor(w, name, one->value);
         free(name);
+        TRY(t_status()); /* it says more than that the tensor cannot be saved */
         TRY(status);
     }
-    return t_status();
+    return IMIAD_OK;
 }

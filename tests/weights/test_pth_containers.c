@@ -268,7 +268,7 @@ START_TEST(a_storage_must_be_in_the_stream)
 }
 END_TEST
 
-SUITE("pth containers", TEST(members_are_checked), TEST(names_are_only_compared),
+SUITE("pth-containers", TEST(members_are_checked), TEST(names_are_only_compared),
       TEST(the_directory_is_checked), TEST(impossible_sizes_are_refused),
       TEST(what_is_unpacked_is_bounded), TEST(legacy_streams_are_checked),
       TEST(a_storage_must_be_in_the_stream))

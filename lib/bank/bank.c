@@ -1,4 +1,4 @@
-#include "bank/bank.h"
+#include "bank/index.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -18,12 +18,26 @@ imiad_status imiad_bank_create(imiad_bank **out, int64_t dimension, uint64_t bud
                     "creating a bank: dimension is %" PRId64 ": it must be in 1..%d", dimension,
                     MOST_COLUMNS);
     imiad_bank *bank = calloc(1, sizeof *bank);
-    if (!bank)
-        return fail_memory("a bank", sizeof *bank);
+    index_slot *slot = calloc(1, sizeof *slot);
+    if (!bank || !slot) {
+        free(bank);
+        free(slot);
+        return fail_memory("a bank", sizeof *bank + sizeof *slot);
+    }
+    pthread_mutex_init(&slot->lock, NULL);
+    bank->index = slot;
     bank->dimension = dimension;
     bank->budget = budget_bytes;
     *out = bank;
     return IMIAD_OK;
+}
+
+/* Rows change: what was made from them is out of date. */
+static void drop_index(imiad_bank *bank)
+{
+    index_free(bank->index->index);
+    bank->index->index = NULL;
+    bank->index->tried = false;
 }
 
 void imiad_bank_free(imiad_bank *bank)
@@ -31,6 +45,9 @@ void imiad_bank_free(imiad_bank *bank)
     if (!bank)
         return;
     pages_free(bank->data, bank->mapped);
+    drop_index(bank);
+    pthread_mutex_destroy(&bank->index->lock);
+    free(bank->index);
     free(bank);
 }
 
@@ -132,6 +149,7 @@ imiad_status imiad_bank_add(imiad_bank *bank, const float *rows, int64_t count)
     memcpy(bank->data + bank->rows * bank->dimension, inside ? bank->data + offset : rows,
            (size_t)(count * bank->dimension) * sizeof *rows);
     bank->rows += count;
+    drop_index(bank);
     return IMIAD_OK;
 }
 
@@ -149,10 +167,12 @@ imiad_status imiad_bank_keep(imiad_bank *bank, const int64_t *rows, int64_t coun
     size_t row_bytes = (size_t)bank->dimension * sizeof(float);
     TRY(bank_within_budget(bank, "keeping rows beside the bank they come from",
                            (uint64_t)(bank->rows + count) * row_bytes));
-    imiad_bank kept = {.dimension = bank->dimension, .budget = bank->budget, .rows = count};
+    imiad_bank kept = {
+        .dimension = bank->dimension, .budget = bank->budget, .rows = count, .index = bank->index};
     TRY(reserve(&kept, count));
     for (int64_t i = 0; i < count; ++i)
         memcpy(kept.data + i * bank->dimension, bank->data + rows[i] * bank->dimension, row_bytes);
+    drop_index(bank);
     pages_free(bank->data, bank->mapped);
     *bank = kept;
     return IMIAD_OK;

@@ -3,17 +3,28 @@
 #ifndef BANK_BANK_H
 #define BANK_BANK_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "bank/kernels.h"
 #include "base/progress.h"
 #include "imiad/bank.h"
 
+struct bank_index;
+
+/* Made by the first search that it pays for. */
+typedef struct index_slot {
+    pthread_mutex_t lock;
+    bool tried;
+    struct bank_index *index; /* NULL where there is no gain */
+} index_slot;
+
 struct imiad_bank {
     float *data; /* rows x dimension; a mapping of its own, grown in place */
     int64_t rows, dimension;
     size_t mapped; /* bytes */
     uint64_t budget;
+    index_slot *index;
 };
 
 /* `doing` begins the message and names what needs the bytes. */
@@ -57,5 +68,10 @@ uint64_t greedy_bytes(size_t count, size_t wanted); /* that greedy_select takes 
 /* Every distance, every row: what the fast search must equal. */
 void search_plain(float *distances, int64_t *indices, const imiad_bank *bank, const float *queries,
                   size_t count, size_t k, const kernels *kernel);
+
+/* The same results by way of an index of the bank: see index.h. */
+imiad_status search_indexed(float *distances, int64_t *rows, const imiad_bank *bank,
+                            const struct bank_index *index, const float *queries, size_t count,
+                            size_t k, const kernels *kernel);
 
 #endif

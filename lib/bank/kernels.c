@@ -8,8 +8,44 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-#define NAME(word) word##_plain
-#define NAME_TEXT  "plain"
+static int32_t code_product(const int8_t *a, const uint8_t *b, size_t count)
+{
+    int32_t sum = 0;
+    for (size_t i = 0; i < count; ++i)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) INLINE int32_t code_product_256(const int8_t *a, const uint8_t *b,
+                                                                size_t count)
+{
+    __m256i sum = _mm256_setzero_si256();
+    for (size_t i = 0; i < count; i += 16) {
+        __m256i x = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(a + i)));
+        __m256i y = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(b + i)));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x, y));
+    }
+    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+    return _mm_cvtsi128_si32(half) + _mm_extract_epi32(half, 1);
+}
+
+__attribute__((target("avx512f,avx512vnni"))) INLINE int32_t code_product_512(const int8_t *a,
+                                                                              const uint8_t *b,
+                                                                              size_t count)
+{
+    __m512i sum = _mm512_setzero_si512();
+    for (size_t i = 0; i < count; i += 64)
+        sum = _mm512_dpbusd_epi32(sum, _mm512_loadu_si512(b + i), _mm512_loadu_si512(a + i));
+    return _mm512_reduce_add_epi32(sum);
+}
+#endif
+
+#define NAME(word)         word##_plain
+#define NAME_TEXT          "plain"
+#define ADD_SQUARE(sum, d) ((sum) + (d) * (d))
+#define CODE_PRODUCT       code_product
 #define TARGET
 #define WIDTH 4
 #define TILE  1
@@ -21,20 +57,24 @@
 #include "bank/kernels_body.h"
 
 #if defined(__x86_64__)
-#define NAME(word) word##_avx2
-#define NAME_TEXT  "avx2"
-#define TARGET     __attribute__((target("avx2")))
-#define WIDTH      8
-#define TILE       2
-#define LESS(a, b) _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ))
+#define NAME(word)         word##_avx2
+#define NAME_TEXT          "avx2"
+#define ADD_SQUARE(sum, d) ((sum) + (d) * (d))
+#define CODE_PRODUCT       code_product_256
+#define TARGET             __attribute__((target("avx2")))
+#define WIDTH              8
+#define TILE               2
+#define LESS(a, b)         _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ))
 #include "bank/kernels_body.h"
 
-#define NAME(word) word##_avx512
-#define NAME_TEXT  "avx512"
-#define TARGET     __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw")))
-#define WIDTH      16
-#define TILE       4
-#define LESS(a, b) _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ)
+#define NAME(word)         word##_avx512
+#define NAME_TEXT          "avx512"
+#define ADD_SQUARE(sum, d) _mm512_fmadd_ps(d, d, sum)
+#define CODE_PRODUCT       code_product_512
+#define TARGET             __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512vnni")))
+#define WIDTH              16
+#define TILE               4
+#define LESS(a, b)         _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ)
 #include "bank/kernels_body.h"
 #endif
 
@@ -43,7 +83,8 @@ const kernels *kernels_at(kernel_level level)
 #if defined(__x86_64__)
     if (level == KERNEL_AVX512)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")
+                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+                       __builtin_cpu_supports("avx512vnni")
                    ? &kernels_avx512
                    : NULL;
     if (level == KERNEL_AVX2)

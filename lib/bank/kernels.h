@@ -30,6 +30,16 @@ typedef struct kernels {
      * from group to group. Writes their indices, rising, and returns how many. */
     size_t (*near)(uint32_t *found, const float *groups, size_t count, const float *point,
                    const float *limits, size_t step);
+    /* the squared distances of these sketches from the point, one for each lane */
+    void (*apart)(float *out, const float *groups, size_t count, const float *point);
+    /* sum_i a[i] b[i], exactly; count is a multiple of 64 and at most 2^15 */
+    int32_t (*code_product)(const int8_t *a, const uint8_t *b, size_t count);
+    void (*subtract)(float *out, const float *a, const float *b, size_t columns);
+    void (*add_multiple)(float *out, float factor, const float *a, size_t columns);
+    float (*largest)(const float *a, size_t columns); /* without its sign */
+    /* code = values / scale, rounded, in -127..127; values become what is left of them */
+    void (*encode)(int8_t *code, float *values, float scale, size_t columns);
+    void (*code_sums)(int64_t *sum, int64_t *squares, const int8_t *code, size_t count);
 } kernels;
 
 /* The fastest that this CPU runs, and each one for the tests: NULL where this CPU cannot run it. */

@@ -2,6 +2,8 @@
  *     NAME(word)  the identifier for this set
  *     TARGET      the attribute that allows its instructions
  *     LESS(a, b)  one bit for each element of a that is less than b's
+ *     CODE_PRODUCT(a, b, count)  what kernels.code_product says
+ *     ADD_SQUARE(sum, d)  sum + d * d, rounded once or twice
  *     WIDTH       the floats of one of its vectors, a divisor of LANES
  * GCC and Clang turn operations on these vector types into single instructions. */
 
@@ -98,7 +100,7 @@ TARGET static size_t NAME(near)(uint32_t *found, const float *groups, size_t cou
         for (size_t c = 0; c < SKETCH; ++c)
             for (size_t p = 0; p < NAME(PARTS); ++p) {
                 NAME(vector) d = LOAD(groups + c * LANES + p * WIDTH) - point[c];
-                sum[p] += d * d;
+                sum[p] = ADD_SQUARE(sum[p], d);
             }
         uint32_t bits = 0;
         for (size_t p = 0; p < NAME(PARTS); ++p)
@@ -109,8 +111,85 @@ TARGET static size_t NAME(near)(uint32_t *found, const float *groups, size_t cou
     return held;
 }
 
-static const kernels NAME(kernels) = {NAME_TEXT, NAME(squared_distance), NAME(squared_distances),
-                                      NAME(products), NAME(near)};
+TARGET static void NAME(apart)(float *out, const float *groups, size_t count, const float *point)
+{
+    for (size_t g = 0; g < count; ++g, groups += SKETCH * LANES, out += LANES) {
+        NAME(vector) sum[NAME(PARTS)] = {{0}};
+        for (size_t c = 0; c < SKETCH; ++c)
+            for (size_t p = 0; p < NAME(PARTS); ++p) {
+                NAME(vector) d = LOAD(groups + c * LANES + p * WIDTH) - point[c];
+                sum[p] = ADD_SQUARE(sum[p], d);
+            }
+        memcpy(out, sum, sizeof sum);
+    }
+}
+
+TARGET static int32_t NAME(code_product)(const int8_t *a, const uint8_t *b, size_t count)
+{
+    return CODE_PRODUCT(a, b, count);
+}
+
+TARGET static void NAME(subtract)(float *out, const float *a, const float *b, size_t columns)
+{
+    for (size_t j = 0; j < columns; ++j)
+        out[j] = a[j] - b[j];
+}
+
+TARGET static void NAME(add_multiple)(float *out, float factor, const float *a, size_t columns)
+{
+    for (size_t j = 0; j < columns; ++j)
+        out[j] += factor * a[j];
+}
+
+TARGET static float NAME(largest)(const float *a, size_t columns)
+{
+    uint32_t most = 0; /* without their sign, numbers are in the order of their bits */
+    for (size_t j = 0; j < columns; ++j) {
+        uint32_t bits;
+        memcpy(&bits, a + j, sizeof bits);
+        bits &= 0x7fffffffu;
+        most = bits > most ? bits : most;
+    }
+    float size;
+    memcpy(&size, &most, sizeof size);
+    return size;
+}
+
+TARGET static void NAME(encode)(int8_t *code, float *values, float scale, size_t columns)
+{
+    float inverse = scale > 0 ? 1 / scale : 0;
+    for (size_t j = 0; j < columns; ++j) {
+        float v = values[j] * inverse;
+        int32_t c = (int32_t)(v + (v < 0 ? -0.5f : 0.5f));
+        c = c > 127 ? 127 : c < -127 ? -127 : c;
+        code[j] = (int8_t)c;
+        values[j] -= scale * (float)c;
+    }
+}
+
+TARGET static void NAME(code_sums)(int64_t *sum, int64_t *squares, const int8_t *code, size_t count)
+{
+    int32_t a = 0, b = 0;
+    for (size_t i = 0; i < count; ++i) {
+        a += code[i];
+        b += code[i] * code[i];
+    }
+    *sum = a;
+    *squares = b;
+}
+
+static const kernels NAME(kernels) = {NAME_TEXT,
+                                      NAME(squared_distance),
+                                      NAME(squared_distances),
+                                      NAME(products),
+                                      NAME(near),
+                                      NAME(apart),
+                                      NAME(code_product),
+                                      NAME(subtract),
+                                      NAME(add_multiple),
+                                      NAME(largest),
+                                      NAME(encode),
+                                      NAME(code_sums)};
 
 #undef NAME
 #undef NAME_TEXT
@@ -118,4 +197,6 @@ static const kernels NAME(kernels) = {NAME_TEXT, NAME(squared_distance), NAME(sq
 #undef WIDTH
 #undef TILE
 #undef LESS
+#undef ADD_SQUARE
+#undef CODE_PRODUCT
 #undef LOAD

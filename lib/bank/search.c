@@ -1,112 +1,198 @@
-/* Exact nearest neighbours: squared distances ascending, ties by lower row. */
-#include "bank/bank.h"
-
+/* Exact nearest neighbours at a small part of the work of search_plain, with its results to the
+ * last bit. A row is passed over only where a lower bound of its distance proves that it cannot be
+ * among the k nearest: first by sketches, a block of rows at once; then by codes of one byte a
+ * column. What is left is measured by squared_distance, which alone decides. The bounds hold for
+ * any data; how much they leave depends on the data. */
 #include <inttypes.h>
+#include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bank/index.h"
+#include "bank/nearest.h"
 #include "base/error.h"
 #include "base/threads.h"
 
-enum { BLOCK = 512 };
-
-/* Whether (distance a, row i) stands behind (distance b, row j). */
-static bool behind(float a, int64_t i, float b, int64_t j)
-{
-    return a > b || (a == b && i > j);
-}
-
-/* The k best so far, a heap with the last of them on top. */
-typedef struct nearest {
-    float *distances;
-    int64_t *rows;
-    size_t held, k;
-} nearest;
-
-static void sink(nearest *n, size_t held)
-{
-    float distance = n->distances[0];
-    int64_t row = n->rows[0];
-    size_t at = 0;
-    for (size_t child; (child = 2 * at + 1) < held; at = child) {
-        if (child + 1 < held && behind(n->distances[child + 1], n->rows[child + 1],
-                                       n->distances[child], n->rows[child]))
-            ++child;
-        if (!behind(n->distances[child], n->rows[child], distance, row))
-            break;
-        n->distances[at] = n->distances[child];
-        n->rows[at] = n->rows[child];
-    }
-    n->distances[at] = distance;
-    n->rows[at] = row;
-}
-
-static void offer(nearest *n, float distance, int64_t row)
-{
-    if (n->held == n->k) {
-        if (!behind(n->distances[0], n->rows[0], distance, row))
-            return;
-        n->distances[0] = distance;
-        n->rows[0] = row;
-        sink(n, n->k);
-        return;
-    }
-    size_t at = n->held++;
-    while (at > 0 && behind(distance, row, n->distances[(at - 1) / 2], n->rows[(at - 1) / 2])) {
-        n->distances[at] = n->distances[(at - 1) / 2];
-        n->rows[at] = n->rows[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    n->distances[at] = distance;
-    n->rows[at] = row;
-}
-
-/* Heap sort's second half: the last one goes to the end, again and again. */
-static void put_in_order(nearest *n)
-{
-    for (size_t last = n->held; last-- > 1;) {
-        float distance = n->distances[last];
-        int64_t row = n->rows[last];
-        n->distances[last] = n->distances[0];
-        n->rows[last] = n->rows[0];
-        n->distances[0] = distance;
-        n->rows[0] = row;
-        sink(n, last);
-    }
-}
+enum {
+    BLOCK = 1024,      /* rows, a multiple of LANES: their codes stay in the cache */
+    PIECE = 64,        /* queries that share a block */
+    FEWEST = 16,       /* queries that are worth building an index */
+    SAMPLED = 256,     /* groups of sketches for a first guess */
+    MOST_GUESSED = 64, /* neighbours */
+};
 
 typedef struct search_job {
     const imiad_bank *bank;
+    const bank_index *index;
     const float *queries;
     size_t k;
     float *distances;
     int64_t *rows;
     const kernels *kernels;
+    atomic_bool no_memory;
 } search_job;
+
+/* One query on its way through the blocks. */
+typedef struct query {
+    const float *point;
+    nearest nearest;
+    sketch_slack slack;
+    code_size size;
+    float sketch[SKETCH];
+    /* Distances of `bound` or more do not matter: for them sketches are `limit` apart, squared, or
+     * codes so far that the rest of the row cannot bring them below `reach`. */
+    float bound, limit;
+    double reach;
+} query;
+
+static void set_bound(query *q, float bound)
+{
+    float root = sqrtf(bound);
+    q->bound = bound;
+    q->limit = sketch_limit(q->slack, root);
+    q->reach =
+        (double)root * (double)q->slack.relative + (double)q->slack.absolute + (double)q->size.rest;
+}
+
+static float measure(const search_job *job, const query *q, size_t row)
+{
+    size_t columns = (size_t)job->bank->dimension;
+    return job->kernels->squared_distance(q->point, job->bank->data + row * columns, columns);
+}
+
+/* An upper bound of the k-th distance, from the rows whose sketches are nearest among some of the
+ * bank's, evenly spread. Without enough of them: INFINITY. */
+static float guess(const search_job *job, const query *q)
+{
+    float apart[LANES], distances[MOST_GUESSED], worst = 0;
+    int64_t rows[MOST_GUESSED];
+    nearest likely = {distances, rows, 0, job->k};
+    size_t groups = ((size_t)job->bank->rows + LANES - 1) / LANES, step = groups / SAMPLED + 1;
+    if (job->k > MOST_GUESSED)
+        return INFINITY;
+    for (size_t g = 0; g < groups; g += step) {
+        job->kernels->apart(apart, job->index->groups + g * LANES * SKETCH, 1, q->sketch);
+        for (size_t l = 0; l < LANES; ++l)
+            if (apart[l] < nearest_limit(&likely))
+                offer(&likely, apart[l], (int64_t)(g * LANES + l));
+    }
+    for (size_t i = 0; i < likely.held; ++i) {
+        float d = measure(job, q, (size_t)rows[i]);
+        worst = d > worst ? d : worst;
+    }
+    /* the rows themselves have yet to be found: what is equal must not be passed over */
+    return likely.held < job->k ? INFINITY : nextafterf(worst, INFINITY);
+}
+
+static bool code_is_far(const search_job *job, const query *q, const int8_t *code, size_t row)
+{
+    const bank_index *index = job->index;
+    code_size size = index->sizes[row];
+    int32_t product =
+        job->kernels->code_product(code, index->codes + row * index->stride, index->stride) -
+        CODE_OFFSET * q->size.sum;
+    double square = q->size.square + size.square -
+                    2 * (double)q->size.scale * (double)size.scale * (double)product;
+    double needed = q->reach + (double)size.rest;
+    return square >= needed * needed;
+}
+
+/* Rows come in rising order: one that equals the k-th distance stands behind it. */
+static void search_block(const search_job *job, query *q, const int8_t *code, size_t begin,
+                         size_t count)
+{
+    uint32_t found[BLOCK];
+    float limits[LANES];
+    for (size_t l = 0; l < LANES; ++l)
+        limits[l] = q->limit;
+    size_t near = job->kernels->near(found, job->index->groups + begin * SKETCH,
+                                     (count + LANES - 1) / LANES, q->sketch, limits, 0);
+    for (size_t i = 0; i < near; ++i) {
+        size_t row = begin + found[i];
+        if (row >= begin + count || code_is_far(job, q, code, row))
+            continue;
+        offer(&q->nearest, measure(job, q, row), (int64_t)row);
+        if (nearest_limit(&q->nearest) < q->bound)
+            set_bound(q, nearest_limit(&q->nearest));
+    }
+}
 
 static void search_piece(void *context, size_t begin, size_t end)
 {
     search_job *job = context;
+    const bank_index *index = job->index;
     size_t columns = (size_t)job->bank->dimension, rows = (size_t)job->bank->rows;
-    float squared[BLOCK];
-    for (size_t q = begin; q < end; ++q) {
-        nearest n = {job->distances + q * job->k, job->rows + q * job->k, 0, job->k};
-        for (size_t i = 0; i < rows; i += BLOCK) {
-            size_t count = rows - i < BLOCK ? rows - i : BLOCK;
-            job->kernels->squared_distances(squared, job->queries + q * columns,
-                                            job->bank->data + i * columns, count, columns);
-            for (size_t j = 0; j < count; ++j)
-                offer(&n, squared[j], (int64_t)(i + j));
-        }
-        put_in_order(&n);
+    query queries[PIECE];
+    float *scratch = malloc(columns * sizeof *scratch + PIECE * index->stride);
+    if (!scratch) {
+        atomic_store(&job->no_memory, true);
+        return;
     }
+    int8_t *codes = (int8_t *)(scratch + columns);
+    size_t held = 0;
+    for (size_t i = begin; i < end; ++i) {
+        query *q = queries + held;
+        *q = (query){.point = job->queries + i * columns,
+                     .nearest = {job->distances + i * job->k, job->rows + i * job->k, 0, job->k}};
+        float reach = sketch_rows(q->sketch, &index->sketcher, q->point, 1, job->kernels);
+        if (!(reach < SKETCH_REACH)) {
+            search_plain(q->nearest.distances, q->nearest.rows, job->bank, q->point, 1, job->k,
+                         job->kernels);
+            continue;
+        }
+        q->slack = sketch_slack_of(columns, reach > index->reach ? reach : index->reach);
+        int8_t *code = codes + held++ * index->stride;
+        q->size = index_code(code, scratch, index, q->point, job->kernels);
+        set_bound(q, guess(job, q));
+    }
+    for (size_t row = 0; row < rows; row += BLOCK)
+        for (size_t i = 0; i < held; ++i)
+            search_block(job, queries + i, codes + i * index->stride, row,
+                         rows - row < BLOCK ? rows - row : BLOCK);
+    for (size_t i = 0; i < held; ++i)
+        put_in_order(&queries[i].nearest);
+    free(scratch);
 }
 
-void search_plain(float *distances, int64_t *indices, const imiad_bank *bank, const float *queries,
-                  size_t count, size_t k, const kernels *kernel)
+imiad_status search_indexed(float *distances, int64_t *rows, const imiad_bank *bank,
+                            const bank_index *index, const float *queries, size_t count, size_t k,
+                            const kernels *kernel)
 {
-    search_job job = {bank, queries, k, distances, indices, kernel};
-    parallel_for(count, 8, search_piece, &job);
+    search_job job = {bank, index, queries, k, distances, rows, kernel, false};
+    size_t share = count / (4 * (size_t)imiad_threads()) + 1;
+    parallel_for(count, share < PIECE ? share : PIECE, search_piece, &job);
+    if (atomic_load(&job.no_memory))
+        return fail_memory("a search", (size_t)bank->dimension * sizeof(float));
+    return IMIAD_OK;
+}
+
+/* The bank's index, made when first needed. Any number of threads may ask. */
+static imiad_status find_index(const bank_index **out, const imiad_bank *bank, const kernels *k)
+{
+    index_slot *slot = bank->index;
+    imiad_status status = IMIAD_OK;
+    pthread_mutex_lock(&slot->lock);
+    if (!slot->tried) {
+        status = index_create(&slot->index, bank, k);
+        slot->tried = status == IMIAD_OK;
+    }
+    *out = slot->index;
+    pthread_mutex_unlock(&slot->lock);
+    return status;
+}
+
+static imiad_status search(float *distances, int64_t *rows, const imiad_bank *bank,
+                           const float *queries, size_t count, size_t k)
+{
+    const kernels *kernel = kernels_best();
+    const bank_index *index = NULL;
+    if (count >= FEWEST && find_index(&index, bank, kernel) != IMIAD_OK)
+        index = NULL; /* without memory for it the search is slower, not wrong */
+    if (index)
+        return search_indexed(distances, rows, bank, index, queries, count, k, kernel);
+    search_plain(distances, rows, bank, queries, count, k, kernel);
+    return IMIAD_OK;
 }
 
 imiad_status imiad_bank_search(float *distances, int64_t *indices, const imiad_bank *bank,
@@ -131,8 +217,8 @@ imiad_status imiad_bank_search(float *distances, int64_t *indices, const imiad_b
     int64_t *rows = indices ? indices : malloc(bytes ? bytes : 1);
     if (!rows)
         return fail_memory("the neighbours of a search", bytes);
-    search_plain(distances, rows, bank, queries, (size_t)count, (size_t)k, kernels_best());
+    imiad_status status = search(distances, rows, bank, queries, (size_t)count, (size_t)k);
     if (!indices)
         free(rows);
-    return IMIAD_OK;
+    return status;
 }

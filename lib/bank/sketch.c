@@ -8,7 +8,7 @@
 #include "base/random.h"
 #include "base/threads.h"
 
-enum { DIRECTIONS = SKETCH - 1, SAMPLE = 4096, ROUNDS = 6 };
+enum { DIRECTIONS = SKETCH - 1, SAMPLE = 2048, ROUNDS = 4 };
 
 static void find_mean(float *mean, point_set points, size_t stride)
 {
@@ -77,9 +77,8 @@ static imiad_status find_directions(sketcher *s, point_set points, const kernels
         memset(s->directions, 0, DIRECTIONS * columns * sizeof *s->directions);
         for (size_t i = 0; i < rows; ++i)
             for (size_t t = 0; t < DIRECTIONS; ++t)
-                for (size_t j = 0; j < columns; ++j)
-                    s->directions[t * columns + j] +=
-                        along[i * DIRECTIONS + t] * sample[i * columns + j];
+                k->add_multiple(s->directions + t * columns, along[i * DIRECTIONS + t],
+                                sample + i * columns, columns);
         orthonormalise(s->directions, work, columns);
     }
     free(sample);
@@ -116,13 +115,11 @@ float sketch_rows(float *out, const sketcher *s, const float *rows, size_t count
         return INFINITY;
     for (size_t i = 0; i < count; ++i) {
         float *sketch = out + i * SKETCH, square = 0;
-        for (size_t j = 0; j < columns; ++j)
-            rest[j] = rows[i * columns + j] - s->mean[j];
+        k->subtract(rest, rows + i * columns, s->mean, columns);
         k->products(sketch, s->directions, DIRECTIONS, rest, 1, columns);
         for (size_t t = 0; t < DIRECTIONS; ++t) {
             square += sketch[t] * sketch[t];
-            for (size_t j = 0; j < columns; ++j)
-                rest[j] -= sketch[t] * s->directions[t * columns + j];
+            k->add_multiple(rest, -sketch[t], s->directions + t * columns, columns);
         }
         float left;
         k->products(&left, rest, 1, rest, 1, columns);

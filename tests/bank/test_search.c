@@ -1,3 +1,4 @@
+#include "bank/index.h"
 #include "bank_data.h"
 
 typedef struct neighbour {
@@ -66,6 +67,151 @@ START_TEST(neighbours_are_those_of_brute_force)
 }
 END_TEST
 
+/* Sizes around the ends of groups, blocks and pieces; queries near and far from the rows; every
+ * kernel; one and three threads. */
+START_TEST(passing_over_rows_gives_the_neighbours_of_the_plain_search)
+{
+    random_stream s = random_open((uint64_t)_i, "sets");
+    for (int set = 0; set < 6 * ROW_KINDS; ++set) {
+        enum row_kind kind = (enum row_kind)(set % ROW_KINDS);
+        size_t rows = 64 + (size_t)random_below(&s, set < ROW_KINDS ? 3000 : 200);
+        size_t columns = 32 + (size_t)random_below(&s, 150);
+        size_t queries = 1 + (size_t)random_below(&s, 80);
+        size_t k = 1 + (size_t)random_below(&s, set % 5 == 0 ? rows : 12);
+        float *data = random_rows(kind, rows, columns, (uint64_t)set);
+        float *asked = random_rows(kind, queries, columns, (uint64_t)set + 1);
+        memcpy(asked, data + columns * (rows / 2), columns * sizeof *asked);
+        for (size_t j = 0; set % 4 == 0 && queries > 1 && j < columns; ++j)
+            asked[columns + j] *= set % 8 == 0 ? 1e4f : 1e16f; /* beyond the bank, beyond squares */
+        imiad_bank *bank = bank_of(data, rows, columns);
+        float *expected = malloc(2 * queries * k * sizeof *expected), *d = expected + queries * k;
+        int64_t *neighbours = malloc(2 * queries * k * sizeof *neighbours);
+        search_plain(expected, neighbours, bank, asked, queries, k, kernels_at(KERNEL_PLAIN));
+        for (int level = 0; level < KERNEL_LEVELS; ++level) {
+            const kernels *kernel = kernels_at((kernel_level)level);
+            bank_index *index = NULL;
+            if (!kernel)
+                continue;
+            ck_ok(imiad_set_threads(level % 2 ? 3 : 1));
+            ck_ok(index_create(&index, bank, kernel));
+            ck_assert_ptr_nonnull(index);
+            ck_ok(search_indexed(d, neighbours + queries * k, bank, index, asked, queries, k,
+                                 kernel));
+            ck_assert_msg(memcmp(d, expected, queries * k * sizeof *d) == 0 &&
+                              memcmp(neighbours, neighbours + queries * k,
+                                     queries * k * sizeof *neighbours) == 0,
+                          "kind %d, %zu queries in %zu rows of %zu columns, k %zu, %s", kind,
+                          queries, rows, columns, k, kernel->name);
+            index_free(index);
+        }
+        free(neighbours);
+        free(expected);
+        imiad_bank_free(bank);
+        free(asked);
+        free(data);
+    }
+}
+END_TEST
+
+/* The bound that lets codes pass a row over, against distances in double. */
+START_TEST(codes_never_prove_too_much)
+{
+    enum { ROWS = 200, COLUMNS = 100 };
+    const kernels *kernel = kernels_best();
+    float *rows = random_rows((enum row_kind)_i, ROWS, COLUMNS, 3), centred[COLUMNS];
+    imiad_bank *bank = bank_of(rows, ROWS, COLUMNS);
+    bank_index *index = NULL;
+    ck_ok(index_create(&index, bank, kernel));
+    int8_t code[128];
+    double slack = (double)sketch_slack_of(COLUMNS, index->reach).absolute;
+    for (int i = 0; i < ROWS; i += 7) {
+        code_size a = index_code(code, centred, index, rows + i * COLUMNS, kernel);
+        for (int j = 0; j < ROWS; ++j) {
+            double d = distance_between(rows + i * COLUMNS, rows + j * COLUMNS, COLUMNS);
+            double square = 0;
+            for (int c = 0; c < COLUMNS; ++c) {
+                int other = index->codes[(size_t)j * index->stride + (size_t)c] - CODE_OFFSET;
+                double apart = (double)a.scale * code[c] - (double)index->sizes[j].scale * other;
+                square += apart * apart;
+            }
+            double rests = (double)a.rest + (double)index->sizes[j].rest;
+            ck_assert_double_ge(d + rests + slack, sqrt(square));
+            ck_assert_double_le(d - rests - slack, sqrt(square));
+        }
+    }
+    index_free(index);
+    imiad_bank_free(bank);
+    free(rows);
+}
+END_TEST
+
+static void *search_again(void *argument)
+{
+    const imiad_bank *bank = argument;
+    float distances[100];
+    for (int i = 0; i < 5; ++i)
+        ck_ok(imiad_bank_search(distances, NULL, bank, imiad_bank_data(bank), 100, 1));
+    for (int i = 0; i < 100; ++i)
+        ck_assert_float_eq(distances[i], 0);
+    return NULL;
+}
+
+START_TEST(several_threads_may_search_one_bank)
+{
+    float *rows = random_rows(SPREAD, 2000, 64, 1);
+    imiad_bank *bank = bank_of(rows, 2000, 64);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; ++i)
+        pthread_create(&threads[i], NULL, search_again, bank);
+    for (int i = 0; i < 4; ++i)
+        pthread_join(threads[i], NULL);
+    imiad_bank_free(bank);
+    free(rows);
+}
+END_TEST
+
+START_TEST(a_bank_that_changes_is_searched_as_it_is_now)
+{
+    enum { ROWS = 300, COLUMNS = 40 };
+    float *rows = random_rows(SPREAD, ROWS, COLUMNS, 1), distances[20];
+    int64_t found[20];
+    imiad_bank *bank = bank_of(rows, ROWS / 2, COLUMNS);
+    const float *queries = rows + ROWS / 2 * COLUMNS;
+    ck_ok(imiad_bank_search(distances, found, bank, queries, 20, 1));
+    ck_assert_float_gt(distances[0], 0);
+    ck_ok(imiad_bank_add(bank, queries, ROWS / 2));
+    ck_ok(imiad_bank_search(distances, found, bank, queries, 20, 1));
+    for (int i = 0; i < 20; ++i)
+        ck_assert_int_eq(found[i], ROWS / 2 + i);
+    ck_ok(imiad_bank_keep(bank, (int64_t[]){ROWS / 2 + 3}, 1));
+    ck_ok(imiad_bank_search(distances, found, bank, queries, 20, 1));
+    for (int i = 0; i < 20; ++i)
+        ck_assert_int_eq(found[i], 0);
+    ck_assert_float_eq(distances[3], 0);
+    imiad_bank_free(bank);
+    free(rows);
+}
+END_TEST
+
+START_TEST(a_budget_without_room_for_an_index_changes_no_result)
+{
+    enum { ROWS = 500, COLUMNS = 40, QUERIES = 60 };
+    float *rows = random_rows(CLUSTERS, ROWS, COLUMNS, 1), first[QUERIES], second[QUERIES];
+    imiad_bank *rich = bank_of(rows, ROWS, COLUMNS), *poor = NULL;
+    bank_index *index = (void *)rows;
+    ck_ok(imiad_bank_create(&poor, COLUMNS, ROWS * COLUMNS * sizeof *rows + 100));
+    ck_ok(imiad_bank_add(poor, rows, ROWS));
+    ck_ok(index_create(&index, poor, kernels_best()));
+    ck_assert_ptr_null(index);
+    ck_ok(imiad_bank_search(first, NULL, rich, rows, QUERIES, 1));
+    ck_ok(imiad_bank_search(second, NULL, poor, rows, QUERIES, 1));
+    ck_assert_mem_eq(first, second, sizeof first);
+    imiad_bank_free(rich);
+    imiad_bank_free(poor);
+    free(rows);
+}
+END_TEST
+
 START_TEST(a_batch_scores_as_each_query_alone_with_any_threads)
 {
     enum { ROWS = 3000, COLUMNS = 90, QUERIES = 70, K = 4 };
@@ -108,6 +254,13 @@ START_TEST(every_kernel_gives_the_same_bits)
         plain->products(expected, rows, ROWS, rows, ROWS, columns);
         k->products(found, rows, ROWS, rows, ROWS, columns);
         ck_assert_mem_eq(found, expected, sizeof found);
+        ck_assert_float_eq(k->largest(rows, columns), plain->largest(rows, columns));
+        plain->subtract(expected, rows, rows + columns, columns);
+        k->subtract(found, rows, rows + columns, columns);
+        ck_assert_mem_eq(found, expected, columns * sizeof *found);
+        plain->add_multiple(expected, 0.3f, rows, columns);
+        k->add_multiple(found, 0.3f, rows, columns);
+        ck_assert_mem_eq(found, expected, columns * sizeof *found);
         free(rows);
     }
 }
@@ -132,7 +285,41 @@ START_TEST(the_plain_kernel_adds_in_the_stated_order)
 }
 END_TEST
 
+START_TEST(products_of_codes_are_exact)
+{
+    const kernels *k = kernels_at((kernel_level)_i);
+    if (!k)
+        SKIP("this CPU lacks the instructions of kernel level %d", _i);
+    enum { COUNT = 1 << 15 };
+    int8_t *a = malloc(COUNT);
+    uint8_t *b = malloc(COUNT);
+    random_stream s = random_open(1, "codes");
+    for (size_t count = 64; count <= COUNT; count *= 2) {
+        int64_t product = 0, sum = 0, squares = 0, found_sum, found_squares;
+        for (size_t i = 0; i < count; ++i) {
+            bool extreme = count > COUNT / 4; /* the largest sums that there can be */
+            a[i] = (int8_t)(extreme ? -127 : (int)random_below(&s, 255) - 127);
+            b[i] = (uint8_t)(extreme ? 255 : random_below(&s, 256));
+            product += a[i] * b[i];
+            sum += a[i];
+            squares += a[i] * a[i];
+        }
+        ck_assert_int_eq(k->code_product(a, b, count), product);
+        k->code_sums(&found_sum, &found_squares, a, count);
+        ck_assert_int_eq(found_sum, sum);
+        ck_assert_int_eq(found_squares, squares);
+    }
+    free(a);
+    free(b);
+}
+END_TEST
+
 SUITE("search", LOOP_TEST(neighbours_are_those_of_brute_force, ROW_KINDS),
+      LOOP_TEST(passing_over_rows_gives_the_neighbours_of_the_plain_search, 3),
+      LOOP_TEST(codes_never_prove_too_much, ROW_KINDS), TEST(several_threads_may_search_one_bank),
+      TEST(a_bank_that_changes_is_searched_as_it_is_now),
+      TEST(a_budget_without_room_for_an_index_changes_no_result),
       TEST(a_batch_scores_as_each_query_alone_with_any_threads),
+      LOOP_TEST(products_of_codes_are_exact, KERNEL_LEVELS),
       LOOP_TEST(every_kernel_gives_the_same_bits, KERNEL_LEVELS),
       TEST(the_plain_kernel_adds_in_the_stated_order))

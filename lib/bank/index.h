@@ -1,0 +1,40 @@
+/* What a bank keeps beside its rows so that search can pass most of them over. */
+#ifndef BANK_INDEX_H
+#define BANK_INDEX_H
+
+#include "bank/sketch.h"
+
+/* A row's difference from the mean, rounded to one byte a column: scale * code. `rest` is the
+ * length of what rounding left out, so that |x - y| >= |scale_x code_x - scale_y code_y| - rest_x -
+ * rest_y; `square` is scale^2 |code|^2; `sum` is that of the code. The bank's rows keep
+ * code + CODE_OFFSET, without a sign, as the instructions want it. */
+typedef struct code_size {
+    double square;
+    float scale, rest;
+    int32_t sum;
+} code_size;
+
+enum { CODE_OFFSET = 128 };
+enum { CODE_MOST_COLUMNS = 1 << 15 }; /* products of codes fit 32 bits */
+
+typedef struct bank_index {
+    sketcher sketcher;
+    float reach;
+    size_t stride; /* bytes of a code: columns, filled up with zeros */
+    float *groups; /* sketches, as kernels.near reads them; infinitely far after the last row */
+    uint8_t *codes;
+    code_size *sizes;
+    size_t bytes; /* of the block that holds these three */
+} bank_index;
+
+/* NULL where there is no gain (few rows or columns), the budget leaves no room, or a distance would
+ * leave the range of squares: the plain search does it then. */
+imiad_status index_create(bank_index **out, const imiad_bank *bank, const kernels *k);
+void index_free(bank_index *index);
+uint64_t index_bytes(int64_t rows, int64_t dimension);
+
+/* Writes stride bytes; `centred` is scratch of the columns' size. */
+code_size index_code(int8_t *code, float *centred, const bank_index *index, const float *row,
+                     const kernels *k);
+
+#endif

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Builds and tests against an upstream libtorch instead of the system's:
+#
+#     tests/upstream-libtorch.sh DIR [BUILD]
+#
+# DIR has include/ and lib/: the unpacked libtorch archive, or the folder "torch" inside an unpacked
+# Python wheel of torch. A CUDA build needs the CUDA libraries that it was linked with; a wheel looks
+# for them beside itself, in ../nvidia, where the wheels that it requires unpack to.
+set -eu
+[ $# -ge 1 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
+libtorch=$(cd "$1" && pwd)
+cd "$(dirname "$0")/.."
+build=${2:-build-upstream}
+    { echo "$libtorch holds no libtorch: no include/" >&2; exit 2; }
+
+if [ -f "$build/build.ninja" ]; then
+    meson configure "$build" "-Dlibtorch=$libtorch"
+else
+    meson setup "$build" "-Dlibtorch=$libtorch"
+fi
+ninja -C "$build"
+meson test -C "$build" --no-rebuild --print-errorlogs

@@ -33,8 +33,8 @@ void bury(tensor *t)
 #ifdef NDEBUG
     delete t;
 #else
-    static std::mutex lock;
-    static std::deque<tensor *> graves;
+    static std::mutex &lock = *new std::mutex; /* both outlive every thread's last scope */
+    static std::deque<tensor *> &graves = *new std::deque<tensor *>;
     t->value.reset();
     t->sign = DEAD;
     std::lock_guard<std::mutex> hold(lock);

@@ -522,10 +522,6 @@ static void fail_shape(tensor *t)
 {
     t_zeros(1, (int64_t[]){-7}, F32, CPU);
 }
-static void fail_type(tensor *t)
-{
-    t_to(t, (dtype)99);
-}
 static void fail_dropout(tensor *t)
 {
     t_dropout(t, 1, true);
@@ -552,7 +548,6 @@ START_TEST(what_cannot_be_looked_at_is_told)
         {fail_item, IMIAD_MISMATCH, "item(f32[2,3])"},
         {fail_from, IMIAD_INTERNAL, "the host memory is NULL"},
         {fail_shape, IMIAD_MISMATCH, "dimension 0 of the shape is -7"},
-        {fail_type, IMIAD_INTERNAL, "99 is no dtype"},
         {fail_dropout, IMIAD_OUT_OF_RANGE, "the probability is 1: it must be in 0..<1"},
         {fail_leaf, IMIAD_MISMATCH, "require_grad(f32[])"},
     };

@@ -170,6 +170,13 @@ START_TEST(a_debug_build_tells_the_use_of_a_dead_tensor)
 END_TEST
 #endif
 
+/* Under AddressSanitizer a refused allocation returns NULL, as everywhere else. */
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
 START_TEST(too_much_memory_is_a_failure_of_its_own)
 {
     scope s = scope_begin();

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- help and listings ---- */
@@ -27,6 +28,7 @@ static void print_help(const front *f, const char *about)
            "  --threads N           0: one per core (default)\n"
            "  --json FILE           write everything that was measured\n"
            "  --maps DIR            draw a heat map of every test image\n"
+           "  --save DIR            keep each category's fitted detector, to score with later\n"
            "  --list-datasets, --list-detectors\n"
            "  --describe NAME       the options of a dataset or detector\n"
            "  --help, --version\n",
@@ -102,6 +104,7 @@ enum {
     THREADS,
     JSON,
     MAPS,
+    SAVE,
     LIST_DATASETS,
     LIST_DETECTORS,
     DESCRIBE,
@@ -124,6 +127,7 @@ static const struct option long_options[] = {
     {"threads", required_argument, NULL, THREADS},
     {"json", required_argument, NULL, JSON},
     {"maps", required_argument, NULL, MAPS},
+    {"save", required_argument, NULL, SAVE},
     {"list-datasets", no_argument, NULL, LIST_DATASETS},
     {"list-detectors", no_argument, NULL, LIST_DETECTORS},
     {"describe", required_argument, NULL, DESCRIBE},
@@ -162,6 +166,9 @@ static int take_option(front *f, int option, char *value, const char *about)
         return 1;
     case MAPS:
         f->maps = value;
+        return 1;
+    case SAVE:
+        f->save = value;
         return 1;
     case CATEGORY:
         if (f->category_count == MOST_CATEGORIES)
@@ -220,6 +227,36 @@ int front_read(front *f, int argc, char **argv, const char *about)
     if (imiad_set_threads(f->threads) != IMIAD_OK)
         return mistake(f, imiad_last_error(), "--threads");
     return 1;
+}
+
+static int check_folder(const front *f, const char *path)
+{
+    if (!path || ((mkdir(path, 0777) == 0 || errno == EEXIST) && access(path, W_OK | X_OK) == 0))
+        return 0;
+    fprintf(stderr, "%s: cannot write to folder %s: %s\n", f->program, path, strerror(errno));
+    return 1;
+}
+
+/* That the file's folder can be written to; the file itself is left alone until there is something to
+ * write. */
+static int check_file(const front *f, const char *path)
+{
+    if (!path)
+        return 0;
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = '\0';
+    if (access(slash ? folder : ".", W_OK | X_OK) == 0)
+        return 0;
+    fprintf(stderr, "%s: cannot write %s: %s\n", f->program, path, strerror(errno));
+    return 1;
+}
+
+int front_check_outputs(const front *f)
+{
+    return check_folder(f, f->maps) || check_folder(f, f->save) || check_file(f, f->json);
 }
 
 int front_fail(const front *f, const char *doing)

@@ -11,7 +11,8 @@ enum { MOST_CATEGORIES = 64, MOST_SETTINGS = 64 };
 /* The command line. */
 typedef struct front {
     const char *program;
-    const char *dataset, *root, *detector, *backbone, *weights, *device, *precision, *json, *maps;
+    const char *dataset, *root, *detector, *backbone, *weights, *device, *precision, *json, *maps,
+        *save;
     const char *categories[MOST_CATEGORIES];
     size_t category_count;
     imiad_option settings[MOST_SETTINGS]; /* --set of the detector */
@@ -26,6 +27,10 @@ typedef struct front {
 /* Reads the command line; listings and help are printed here. Returns 1 to go on, 0 when all is
  * done, -1 after a mistake. `about` is one paragraph for --help. */
 int front_read(front *f, int argc, char **argv, const char *about);
+
+/* Before hours of work: that --json, --maps and --save can be written. Returns 0, or 1 with a
+ * message printed. */
+int front_check_outputs(const front *f);
 
 /* "program: message", from imiad_last_error when the status says so. Returns 1, for main. */
 int front_fail(const front *f, const char *doing);

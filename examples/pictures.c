@@ -1,10 +1,8 @@
 #include "pictures.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 typedef struct picture {
     imiad_image image, mask; /* mask.pixels NULL: none */
@@ -20,17 +18,9 @@ struct pictures {
     size_t count, room;
 };
 
-static int make_folder(const char *path)
-{
-    if (mkdir(path, 0777) == 0 || errno == EEXIST)
-        return 0;
-    fprintf(stderr, "cannot make folder %s: %s\n", path, strerror(errno));
-    return -1;
-}
-
 pictures *pictures_open(const char *folder)
 {
-    pictures *p = make_folder(folder) == 0 ? calloc(1, sizeof *p) : NULL;
+    pictures *p = calloc(1, sizeof *p);
     if (p)
         p->folder = folder;
     return p;
@@ -105,8 +95,6 @@ static imiad_status draw(const pictures *p, const picture *q, const char *folder
         status = imiad_image_write_png(drawn, path);
         imiad_image_free(drawn);
     }
-    if (status != IMIAD_OK)
-        fprintf(stderr, "%s\n", imiad_last_error());
     return status;
 }
 
@@ -129,9 +117,7 @@ imiad_status pictures_draw(pictures *p, const char *category)
     char folder[2048];
     imiad_status status = IMIAD_OK;
     snprintf(folder, sizeof folder, "%s/%s", p->folder, category);
-    if (make_folder(folder) != 0)
-        status = IMIAD_IO;
-    if (status == IMIAD_OK && p->count > 0) {
+    if (p->count > 0) {
         float low, high;
         find_scale(p, &low, &high);
         for (size_t i = 0; status == IMIAD_OK && i < p->count; ++i)

@@ -6,7 +6,7 @@
 
 typedef struct pictures pictures;
 
-/* Pictures go below `folder`, which is made. NULL after a failure, with its message printed. */
+/* Pictures go below `folder`; NULL when memory runs out. */
 pictures *pictures_open(const char *folder);
 /* Keeps what a picture needs until the scale is known. */
 imiad_status pictures_add(pictures *p, const imiad_scored *scored);

@@ -89,6 +89,14 @@ static imiad_status run_split(row *out, run *r, const imiad_split *split, imiad_
     return IMIAD_OK;
 }
 
+/* DIR/CATEGORY.imiad */
+static imiad_status save(const run *r, const imiad_detector *detector, const char *category)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s.imiad", r->front.save, category);
+    return imiad_detector_save(detector, path);
+}
+
 static imiad_status run_category(row *out, run *r, const char *category, json_t **facts)
 {
     imiad_split *split = NULL;
@@ -107,6 +115,8 @@ static imiad_status run_category(row *out, run *r, const char *category, json_t 
         status = run_split(out, r, split, detector, metrics);
     if (status == IMIAD_OK && r->pictures)
         status = pictures_draw(r->pictures, category);
+    if (status == IMIAD_OK && r->front.save)
+        status = save(r, detector, category);
     imiad_metrics_free(metrics);
     imiad_detector_free(detector);
     imiad_split_free(split);
@@ -247,7 +257,9 @@ int main(int argc, char **argv)
     if (go_on <= 0)
         return go_on < 0 ? 2 : 0;
     int code;
-    if (front_dataset(&r.dataset, &r.front) != IMIAD_OK)
+    if (front_check_outputs(&r.front) != 0)
+        code = 1;
+    else if (front_dataset(&r.dataset, &r.front) != IMIAD_OK)
         code = front_fail(&r.front, "dataset");
     else if (front_backbone(&r.backbone, &r.front) != IMIAD_OK)
         code = front_fail(&r.front, "backbone");

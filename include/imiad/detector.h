@@ -60,6 +60,10 @@ typedef struct imiad_result {
 IMIAD_API imiad_status imiad_detector_score(imiad_result *out, imiad_detector *detector,
                                             const imiad_image *image);
 
+/* The image as the detector sees it: resized and cropped, RGB8, before normalisation. */
+IMIAD_API imiad_status imiad_detector_preprocess(imiad_image **out, const imiad_detector *detector,
+                                                 const imiad_image *image);
+
 /* Seconds spent in this detector since it was made, by stage, and images scored. Decode and resize
  * count the work of all threads and overlap the rest. */
 typedef struct imiad_timings {

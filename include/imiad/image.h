@@ -36,7 +36,7 @@ typedef struct imiad_image {
 IMIAD_API imiad_status imiad_image_read(imiad_image **out, const char *path);
 IMIAD_API void imiad_image_free(imiad_image *image);
 
-/* Writes a PNG file, whole or not at all. */
+/* Writes a PNG file, whole or not at all; missing folders are made. */
 IMIAD_API imiad_status imiad_image_write_png(const imiad_image *image, const char *path);
 
 /* Pillow's antialiased bilinear resize, byte for byte (Image.resize with BILINEAR). */

@@ -149,8 +149,23 @@ imiad_status folder_make(const char *path)
     return status;
 }
 
+/* The folders above a file. */
+static imiad_status make_parents(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return IMIAD_OK;
+    char *folder = strndup(path, (size_t)(slash - path));
+    if (!folder)
+        return fail_memory("a path", strlen(path));
+    imiad_status status = folder_exists(folder) ? IMIAD_OK : folder_make(folder);
+    free(folder);
+    return status == IMIAD_OK ? status : fail_within(status, "cannot write %s", path);
+}
+
 imiad_status file_write_begin(file_writer *out, const char *path)
 {
+    TRY(make_parents(path));
     file_writer writer = {NULL, strdup(path), NULL};
     if (!writer.path || asprintf(&writer.temporary, "%s.XXXXXX", path) < 0) {
         free(writer.path);

@@ -317,6 +317,14 @@ imiad_status imiad_detector_score(imiad_result *out, imiad_detector *self, const
     return IMIAD_OK;
 }
 
+imiad_status imiad_detector_preprocess(imiad_image **out, const imiad_detector *self,
+                                       const imiad_image *image)
+{
+    if (!out || !self || !image)
+        return fail(IMIAD_INVALID_ARGUMENT, "preprocess: NULL");
+    return preprocess_image(out, image, &self->preprocessing);
+}
+
 imiad_status imiad_detector_timings(imiad_timings *out, const imiad_detector *self)
 {
     if (!out || !self || out->struct_size < sizeof *out)

@@ -1,0 +1,37 @@
+/* Writes a dataset to disk in MVTec AD's layout: by default the one that the library draws.
+ *   export_dataset FOLDER [DATASET ROOT] [NAME=VALUE ...] */
+#include <imiad/imiad.h>
+#include <stdio.h>
+#include <string.h>
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fprintf(stderr, "usage: %s FOLDER [DATASET ROOT] [NAME=VALUE ...]\n", argv[0]);
+        return 2;
+    }
+    imiad_option options[32];
+    size_t count = 0;
+    const char *names[2] = {"synthetic", NULL};
+    int named = 0;
+    for (int i = 2; i < argc; ++i) {
+        char *equals = strchr(argv[i], '=');
+        if (!equals && named < 2) {
+            names[named++] = argv[i];
+        } else if (equals && count < 32) {
+            *equals = '\0';
+            options[count++] = (imiad_option){argv[i], equals + 1};
+        } else {
+            fprintf(stderr, "%s: what is \"%s\"?\n", argv[0], argv[i]);
+            return 2;
+        }
+    }
+    imiad_dataset *dataset = NULL;
+    imiad_status status = imiad_dataset_open(&dataset, names[0], names[1], options, count);
+    if (status == IMIAD_OK)
+        status = imiad_dataset_export(dataset, argv[1]);
+    if (status != IMIAD_OK)
+        fprintf(stderr, "%s: %s\n", argv[0], imiad_last_error());
+    imiad_dataset_free(dataset);
+    return status == IMIAD_OK ? 0 : 1;
+}

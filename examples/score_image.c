@@ -1,0 +1,41 @@
+/* Scores one image with a saved detector and draws its heat map. */
+#include <imiad/imiad.h>
+#include <stdio.h>
+
+static int failed(const char *what)
+{
+    fprintf(stderr, "%s: %s\n", what, imiad_last_error());
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 4) {
+        fprintf(stderr, "usage: %s DETECTOR IMAGE HEATMAP.png\n", argv[0]);
+        return 2;
+    }
+    imiad_detector *detector;
+    if (imiad_detector_load(&detector, argv[1], "cpu") != IMIAD_OK)
+        return failed("detector");
+    imiad_image *image;
+    if (imiad_image_read(&image, argv[2]) != IMIAD_OK)
+        return failed("image");
+
+    imiad_result result = IMIAD_RESULT_INIT;
+    if (imiad_detector_score(&result, detector, image) != IMIAD_OK)
+        return failed("score");
+    printf("%g\n", (double)result.score);
+
+    imiad_image *input, *picture; /* input: the image as the detector saw it, resized and cropped */
+    if (imiad_detector_preprocess(&input, detector, image) != IMIAD_OK ||
+        imiad_image_draw_heatmap(&picture, input, result.map, result.width, result.height, NULL) !=
+            IMIAD_OK ||
+        imiad_image_write_png(picture, argv[3]) != IMIAD_OK)
+        return failed("heat map");
+
+    imiad_image_free(picture);
+    imiad_image_free(input);
+    imiad_image_free(image);
+    imiad_detector_free(detector);
+    return 0;
+}

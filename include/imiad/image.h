@@ -32,14 +32,17 @@ typedef struct imiad_image {
 
 /* Reads a PNG, JPEG or BMP file: grey or grey+alpha becomes GRAY8, everything else RGB8, 16 bits
  * are reduced to their high byte, palettes are expanded, alpha is dropped: what Pillow's
- * convert("RGB") shows. Errors: IMIAD_NOT_FOUND, IMIAD_IO, IMIAD_FORMAT (with the file's name). */
+ * convert("RGB") shows, but for 16-bit grey, which Pillow clips. A file that is truncated, fails its
+ * checksums or has more than 2^28 pixels is refused.
+ * Errors: IMIAD_NOT_FOUND, IMIAD_IO, IMIAD_FORMAT (with the file's name). */
 IMIAD_API imiad_status imiad_image_read(imiad_image **out, const char *path);
 IMIAD_API void imiad_image_free(imiad_image *image);
 
 /* Writes a PNG file, whole or not at all; missing folders are made. */
 IMIAD_API imiad_status imiad_image_write_png(const imiad_image *image, const char *path);
 
-/* Pillow's antialiased bilinear resize, byte for byte (Image.resize with BILINEAR). */
+/* Pillow's antialiased bilinear resize, byte for byte (Image.resize with BILINEAR), in the image's
+ * own format. RGBA8 is weighted with its alpha, as Pillow does. */
 IMIAD_API imiad_status imiad_image_resize(imiad_image **out, const imiad_image *image,
                                           int32_t width, int32_t height);
 
@@ -58,7 +61,10 @@ typedef struct imiad_heatmap_options {
 
 /* A picture for people: the image, the image under its heat map with the ground truth's outline,
  * and a colour bar with its scale. The map is width x height floats, rows first, and is stretched
- * over the image. Errors: IMIAD_INVALID_ARGUMENT, IMIAD_NOT_FINITE. */
+ * over the image. An image whose longer side is below 200 pixels is magnified by a whole factor. A
+ * constant map on its own range is drawn as its lowest colour. options may be NULL.
+ * Errors: IMIAD_INVALID_ARGUMENT, IMIAD_OUT_OF_RANGE (opacity), IMIAD_NOT_FINITE, IMIAD_MISMATCH
+ * (the mask's size is not the image's). */
 IMIAD_API imiad_status imiad_image_draw_heatmap(imiad_image **out, const imiad_image *image,
                                                 const float *map, int32_t width, int32_t height,
                                                 const imiad_heatmap_options *options);

@@ -22,16 +22,11 @@ float cosine(float turns)
     return sine(turns + 0.25f);
 }
 
-float length_of(point p)
+rotation rotation_by(float turns)
 {
-    return sqrtf(p.x * p.x + p.y * p.y);
-}
-
-point rotate(point p, float turns)
-{
-    float s = sine(turns), c = cosine(turns);
+    float c = cosine(turns), s = sine(turns);
     float scale = 1 / sqrtf(s * s + c * c); /* the approximation must not stretch */
-    return (point){(c * p.x - s * p.y) * scale, (s * p.x + c * p.y) * scale};
+    return (rotation){c * scale, s * scale};
 }
 
 float direction_of(point p)
@@ -82,39 +77,19 @@ colour brighten(colour c, float factor)
 
 /* ---- noise ---- */
 
-/* The finaliser of MurmurHash3 (Appleby, public domain) over a linear mix of the coordinates. */
-uint32_t hash2(uint32_t seed, int32_t x, int32_t y)
+noise_octaves noise_octaves_of(uint32_t seed, int count)
 {
-    uint32_t h = seed + 0x9E3779B1u * (uint32_t)x + 0x85EBCA77u * (uint32_t)y;
-    h ^= h >> 16;
-    h *= 0x85EBCA6Bu;
-    h ^= h >> 13;
-    h *= 0xC2B2AE35u;
-    return h ^ h >> 16;
+    noise_octaves n = {.count = count};
+    for (int i = 0; i < count; ++i)
+        n.octaves[i] = noise_of(seed + (uint32_t)i * 0x68E31DA4u);
+    return n;
 }
 
-float hash_unit(uint32_t seed, int32_t x, int32_t y)
-{
-    return (float)(hash2(seed, x, y) >> 8) * 0x1p-24f;
-}
-
-float noise_at(uint32_t seed, float x, float y)
-{
-    float left = floorf(x), top = floorf(y);
-    int32_t i = (int32_t)left, j = (int32_t)top;
-    float u = x - left, v = y - top;
-    u = u * u * (3 - 2 * u);
-    v = v * v * (3 - 2 * v);
-    float above = mix(hash_unit(seed, i, j), hash_unit(seed, i + 1, j), u);
-    float below = mix(hash_unit(seed, i, j + 1), hash_unit(seed, i + 1, j + 1), u);
-    return 2 * mix(above, below, v) - 1;
-}
-
-float noise_sum(uint32_t seed, float x, float y, int octaves)
+float noise_octaves_read(noise_octaves *n, float x, float y)
 {
     float sum = 0, weight = 1, weights = 0;
-    for (int i = 0; i < octaves; ++i) {
-        sum += weight * noise_at(seed + (uint32_t)i * 0x68E31DA4u, x, y);
+    for (int i = 0; i < n->count; ++i) {
+        sum += weight * noise_read(&n->octaves[i], x, y);
         weights += weight;
         weight *= 0.5f;
         x *= 2;
@@ -123,37 +98,19 @@ float noise_sum(uint32_t seed, float x, float y, int octaves)
     return sum / weights;
 }
 
+float noise_sum(uint32_t seed, float x, float y, int octaves)
+{
+    noise_octaves n = noise_octaves_of(seed, octaves);
+    return noise_octaves_read(&n, x, y);
+}
+
 /* ---- signed distances ---- */
-
-float distance_box(point p, float half_width, float half_height, float corner)
-{
-    float x = absolute(p.x) - half_width + corner, y = absolute(p.y) - half_height + corner;
-    point outside = {larger(x, 0), larger(y, 0)};
-    return length_of(outside) + smaller(larger(x, y), 0) - corner;
-}
-
-static float along_segment(point p, point a, point b)
-{
-    float dx = b.x - a.x, dy = b.y - a.y, squared = dx * dx + dy * dy;
-    return squared > 0 ? clamp01(((p.x - a.x) * dx + (p.y - a.y) * dy) / squared) : 0;
-}
-
-float distance_segment(point p, point a, point b)
-{
-    float t = along_segment(p, a, b);
-    return length_of((point){p.x - mix(a.x, b.x, t), p.y - mix(a.y, b.y, t)});
-}
 
 float distance_hexagon(point p, float inradius)
 {
     const float c = 0.5f, s = 0.8660254f; /* of 60 degrees */
     float x = absolute(p.x), y = absolute(p.y);
     return larger(x, c * x + s * y) - inradius;
-}
-
-float coverage(const canvas *c, float distance)
-{
-    return clamp01(0.5f - distance * c->unit);
 }
 
 /* ---- shapes ---- */
@@ -177,9 +134,10 @@ pixel_box box_around(const canvas *c, point centre, float reach)
                        (point){centre.x + reach, centre.y + reach});
 }
 
-pixel_box whole_canvas(const canvas *c)
+pixel_box box_of(const canvas *c, point a, point b, float reach)
 {
-    return (pixel_box){0, 0, c->size, c->size};
+    return box_between(c, (point){smaller(a.x, b.x) - reach, smaller(a.y, b.y) - reach},
+                       (point){larger(a.x, b.x) + reach, larger(a.y, b.y) + reach});
 }
 
 curve draw_curve(random_stream *s, point from, float turns, float length, float bend, float jag)
@@ -231,7 +189,7 @@ blot draw_blot(random_stream *s, point centre, float smallest, float largest, fl
                   .radius = draw_between(s, smallest, largest),
                   .roughness = roughness,
                   .stretch = draw_between(s, 0.75f, 1.33f),
-                  .turn = draw_between(s, 0, 1),
+                  .turn = rotation_by(draw_between(s, 0, 1)),
                   .seed = random_u32(s)};
 }
 
@@ -326,7 +284,7 @@ static uint8_t quantise(float value)
 }
 
 imiad_status canvas_photograph(imiad_image **out, canvas *c, random_stream *light,
-                               random_stream *noise)
+                               random_stream *grain)
 {
     imiad_image *image;
     TRY(image_create(&image, IMIAD_PIXEL_RGB8, c->size, c->size));
@@ -337,8 +295,8 @@ imiad_status canvas_photograph(imiad_image **out, canvas *c, random_stream *ligh
         uint8_t *row = image->pixels + (size_t)y * image->stride;
         for (int x = 0; x < c->size; ++x) {
             colour p = *pixel_at(c, x, y);
-            float shared = strength * byte_noise(random_u32(noise));
-            float tint = 0.4f * strength * byte_noise(random_u32(noise));
+            float shared = strength * byte_noise(random_u32(grain));
+            float tint = 0.4f * strength * byte_noise(random_u32(grain));
             row[3 * x] = quantise(p.r + shared + tint);
             row[3 * x + 1] = quantise(p.g + shared);
             row[3 * x + 2] = quantise(p.b + shared - tint);

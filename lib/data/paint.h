@@ -7,6 +7,7 @@
 #ifndef DATA_PAINT_H
 #define DATA_PAINT_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,7 +34,7 @@ void canvas_free(canvas *c);
 
 /* The picture through a camera: uneven light, a trace of blur, noise. */
 imiad_status canvas_photograph(imiad_image **out, canvas *c, random_stream *light,
-                               random_stream *noise);
+                               random_stream *grain);
 /* The ground truth: pixels that damage covers by more than a third, GRAY8, 0 or 255. */
 imiad_status canvas_mask(imiad_image **out, const canvas *c);
 
@@ -64,13 +65,27 @@ static inline float smaller(float a, float b)
 {
     return a < b ? a : b;
 }
-/* Sine and cosine of an angle in turns: 1 is a full circle. Within 1.1e-3 of the true value. */
-float sine(float turns);
+static inline float length_of(point p)
+{
+    return sqrtf(p.x * p.x + p.y * p.y);
+}
+/* Angles are in turns: 1 is a full circle. */
+float sine(float turns); /* within 1.1e-3 of the true value */
 float cosine(float turns);
-float length_of(point p);
-point rotate(point p, float turns);
-/* The direction of p in turns, -0.5..0.5; within 1e-3 of the true value. */
-float direction_of(point p);
+float direction_of(point p); /* -0.5..0.5, within 1e-3 of the true value */
+/* A rotation, prepared once for many points. */
+typedef struct rotation {
+    float cosine, sine;
+} rotation;
+rotation rotation_by(float turns);
+static inline point rotate(point p, rotation r)
+{
+    return (point){r.cosine * p.x - r.sine * p.y, r.sine * p.x + r.cosine * p.y};
+}
+static inline point rotate_back(point p, rotation r)
+{
+    return (point){r.cosine * p.x + r.sine * p.y, r.cosine * p.y - r.sine * p.x};
+}
 
 float draw_between(random_stream *s, float low, float high);
 /* In whole steps: low, low + 1, ... high. */
@@ -85,19 +100,101 @@ colour brighten(colour c, float factor); /* multiplies */
 
 /* ---- noise: fixed by a seed, smooth in x and y, about -1..1 ---- */
 
-uint32_t hash2(uint32_t seed, int32_t x, int32_t y);
-float hash_unit(uint32_t seed, int32_t x, int32_t y); /* 0..1, of a lattice point */
-float noise_at(uint32_t seed, float x, float y);      /* one octave, lattice of distance 1 */
+/* The finaliser of MurmurHash3 (Appleby, public domain) over a linear mix of the coordinates. */
+static inline uint32_t hash2(uint32_t seed, int32_t x, int32_t y)
+{
+    uint32_t h = seed + 0x9E3779B1u * (uint32_t)x + 0x85EBCA77u * (uint32_t)y;
+    h ^= h >> 16;
+    h *= 0x85EBCA6Bu;
+    h ^= h >> 13;
+    h *= 0xC2B2AE35u;
+    return h ^ h >> 16;
+}
+
+/* 0..1, of a lattice point */
+static inline float hash_unit(uint32_t seed, int32_t x, int32_t y)
+{
+    return (float)(hash2(seed, x, y) >> 8) * 0x1p-24f;
+}
+
+/* One octave, lattice of distance 1: the corners of one cell of the lattice, kept from reading to
+ * reading, since most neighbouring pixels lie in the same cell. */
+typedef struct noise {
+    uint32_t seed;
+    bool ready;
+    int32_t x, y;
+    float corners[4];
+} noise;
+static inline noise noise_of(uint32_t seed)
+{
+    return (noise){.seed = seed};
+}
+static inline float noise_read(noise *n, float x, float y)
+{
+    float left = floorf(x), top = floorf(y);
+    int32_t i = (int32_t)left, j = (int32_t)top;
+    if (!n->ready || n->x != i || n->y != j) {
+        *n = (noise){n->seed,
+                     true,
+                     i,
+                     j,
+                     {hash_unit(n->seed, i, j), hash_unit(n->seed, i + 1, j),
+                      hash_unit(n->seed, i, j + 1), hash_unit(n->seed, i + 1, j + 1)}};
+    }
+    float u = x - left, v = y - top;
+    u = u * u * (3 - 2 * u);
+    v = v * v * (3 - 2 * v);
+    float above = mix(n->corners[0], n->corners[1], u);
+    float below = mix(n->corners[2], n->corners[3], u);
+    return 2 * mix(above, below, v) - 1;
+}
+/* The same once, where neighbours lie in different cells. */
+static inline float noise_at(uint32_t seed, float x, float y)
+{
+    noise n = noise_of(seed);
+    return noise_read(&n, x, y);
+}
+
+/* Octaves of half the size and half the weight each. */
+enum { MOST_OCTAVES = 3 };
+typedef struct noise_octaves {
+    int count;
+    noise octaves[MOST_OCTAVES];
+} noise_octaves;
+noise_octaves noise_octaves_of(uint32_t seed, int count);
+float noise_octaves_read(noise_octaves *n, float x, float y);
 float noise_sum(uint32_t seed, float x, float y, int octaves);
 
 /* ---- signed distances: negative inside ---- */
 
-float distance_box(point p, float half_width, float half_height, float corner);
-float distance_segment(point p, point a, point b); /* never negative: a line without width */
-float distance_hexagon(point p, float inradius);   /* two sides are vertical */
+static inline float distance_box(point p, float half_width, float half_height, float corner)
+{
+    float x = absolute(p.x) - half_width + corner, y = absolute(p.y) - half_height + corner;
+    point outside = {larger(x, 0), larger(y, 0)};
+    return length_of(outside) + smaller(larger(x, y), 0) - corner;
+}
+
+/* Where between a (0) and b (1) the nearest point of the segment lies. */
+static inline float along_segment(point p, point a, point b)
+{
+    float dx = b.x - a.x, dy = b.y - a.y, squared = dx * dx + dy * dy;
+    return squared > 0 ? clamp01(((p.x - a.x) * dx + (p.y - a.y) * dy) / squared) : 0;
+}
+
+/* Never negative: a line without width. */
+static inline float distance_segment(point p, point a, point b)
+{
+    float t = along_segment(p, a, b);
+    return length_of((point){p.x - mix(a.x, b.x, t), p.y - mix(a.y, b.y, t)});
+}
+
+float distance_hexagon(point p, float inradius); /* two sides are vertical */
 
 /* How much of a pixel lies inside, from the distance at its centre. */
-float coverage(const canvas *c, float distance);
+static inline float coverage(const canvas *c, float distance)
+{
+    return clamp01(0.5f - distance * c->unit);
+}
 
 /* ---- shapes ---- */
 
@@ -112,7 +209,7 @@ typedef struct pixel_box {
     int left, top, right, bottom; /* right and bottom are not in it */
 } pixel_box;
 pixel_box box_around(const canvas *c, point centre, float reach);
-pixel_box whole_canvas(const canvas *c);
+pixel_box box_of(const canvas *c, point a, point b, float reach); /* a and b are opposite corners */
 
 static inline colour *pixel_at(canvas *c, int x, int y)
 {
@@ -142,7 +239,8 @@ pixel_box box_around_curve(const canvas *c, const curve *k, float reach);
 /* A blot: a disc whose edge wanders. 0 at its edge, negative inside. */
 typedef struct blot {
     point centre;
-    float radius, roughness, stretch, turn;
+    float radius, roughness, stretch;
+    rotation turn;
     uint32_t seed;
 } blot;
 blot draw_blot(random_stream *s, point centre, float smallest, float largest, float roughness);

@@ -18,7 +18,9 @@ static const option_spec synthetic_options[] = {
 };
 
 static const painter *const painters[] = {
+    &circuit_painter,
     &fabric_painter,
+    &fuse_box_painter,
     &hex_nut_painter,
 };
 enum { PAINTERS = sizeof painters / sizeof *painters };
@@ -101,8 +103,8 @@ static imiad_status photograph(imiad_image **out, const imiad_dataset *dataset, 
     canvas c;
     TRY(paint(&c, dataset, s, damaged));
     random_stream light = open_stream(dataset, s, "light");
-    random_stream noise = open_stream(dataset, s, "noise");
-    imiad_status status = canvas_photograph(out, &c, &light, &noise);
+    random_stream grain = open_stream(dataset, s, "grain");
+    imiad_status status = canvas_photograph(out, &c, &light, &grain);
     canvas_free(&c);
     return status;
 }

@@ -13,29 +13,35 @@ static const colour warp_colour = {0.36f, 0.44f, 0.53f}, weft_colour = {0.66f, 0
 static const colour table_colour = {0.10f, 0.09f, 0.09f};
 
 typedef struct fabric {
-    float turn;  /* of the weave against the picture */
-    point shift; /* of the weave's origin */
-    uint32_t waviness, shade, fuzz;
+    float pose; /* of the weave against the picture, in turns */
+    rotation turn;
+    point shift;                   /* of the weave's origin */
+    noise wave_across, wave_along; /* how far yarns wander */
+    uint32_t shade, fuzz;
     float gap_row, gap_from, gap_to; /* a missing weft yarn: its row and ends; none: from > to */
 } fabric;
 
 static fabric draw_fabric(random_stream *s)
 {
-    return (fabric){.turn = draw_between(s, -0.008f, 0.008f),
-                    .shift = {draw_between(s, 0, 4 * pitch), draw_between(s, 0, 4 * pitch)},
-                    .waviness = random_u32(s),
-                    .shade = random_u32(s),
-                    .fuzz = random_u32(s),
-                    .gap_from = 1,
-                    .gap_to = 0};
+    fabric f = {.pose = draw_between(s, -0.008f, 0.008f),
+                .shift = {draw_between(s, 0, 4 * pitch), draw_between(s, 0, 4 * pitch)},
+                .shade = random_u32(s),
+                .fuzz = random_u32(s),
+                .gap_from = 1,
+                .gap_to = 0};
+    uint32_t waviness = random_u32(s);
+    f.wave_across = noise_of(waviness);
+    f.wave_along = noise_of(waviness + 1);
+    f.turn = rotation_by(f.pose);
+    return f;
 }
 
 /* Where a point of the picture lies in the cloth, in yarns: x counts warp yarns, y weft yarns. */
-static point to_weave(const fabric *f, point p)
+static point to_weave(fabric *f, point p)
 {
     point q = rotate((point){p.x - 128, p.y - 128}, f->turn);
-    q.x += f->shift.x + 1.6f * noise_at(f->waviness, p.x / 38, p.y / 38);
-    q.y += f->shift.y + 1.6f * noise_at(f->waviness + 1, p.x / 38, p.y / 38);
+    q.x += f->shift.x + 1.6f * noise_read(&f->wave_across, p.x / 38, p.y / 38);
+    q.y += f->shift.y + 1.6f * noise_read(&f->wave_along, p.x / 38, p.y / 38);
     return (point){q.x / pitch, q.y / pitch};
 }
 
@@ -76,14 +82,14 @@ static colour yarn_at(const fabric *f, point w)
     return brighten(base, light * (1 + 0.14f * streak + 0.16f * (yarn - 0.5f)));
 }
 
-static void paint_cloth(canvas *c, const fabric *f)
+static void paint_cloth(canvas *c, fabric *f)
 {
-    uint32_t seed = f->shade + 7;
+    noise_octaves dye = noise_octaves_of(f->shade + 7, 2);
     for (int y = 0; y < c->size; ++y)
         for (int x = 0; x < c->size; ++x) {
             point p = centre_of(c, x, y);
-            float dye = 1 + 0.05f * noise_sum(seed, p.x / 60, p.y / 60, 2);
-            *pixel_at(c, x, y) = brighten(yarn_at(f, to_weave(f, p)), dye);
+            float shade = 1 + 0.05f * noise_octaves_read(&dye, p.x / 60, p.y / 60);
+            *pixel_at(c, x, y) = brighten(yarn_at(f, to_weave(f, p)), shade);
         }
 }
 
@@ -113,27 +119,45 @@ static void add_fibre(canvas *c, random_stream *s)
         {0.70f, 0.16f, 0.14f}, {0.12f, 0.12f, 0.14f}, {0.88f, 0.86f, 0.80f}, {0.20f, 0.42f, 0.26f}};
     point from = {draw_between(s, 60, 196), draw_between(s, 60, 196)};
     colour tone = tones[draw_whole(s, 0, 3)];
-    curve k = draw_curve(s, from, draw_between(s, 0, 1), draw_between(s, 50, 110), 1.2f, 0.4f);
+    curve k = draw_curve(s, from, draw_between(s, 0, 1), draw_between(s, 50, 110), 0.6f, 0.4f);
     lay_thread(c, &k, draw_between(s, 1.0f, 1.7f), tone, 0.8f);
 }
 
+/* The cloth beside a tight yarn is drawn in. */
+static void pucker(canvas *c, const curve *k)
+{
+    pixel_box box = box_around_curve(c, k, 9);
+    for (int y = box.top; y < box.bottom; ++y)
+        for (int x = box.left; x < box.right; ++x) {
+            float along = 0;
+            float d = distance_curve(&along, k, centre_of(c, x, y));
+            float ends = smooth_step(0, 0.15f, along) * smooth_step(1, 0.85f, along);
+            colour *pixel = pixel_at(c, x, y);
+            *pixel = brighten(*pixel, 1 - 0.30f * ends * smooth_step(8, 2, d));
+            mark_damage(c, x, y, ends * coverage(c, d - 4.5f));
+        }
+}
+
+/* A yarn that runs tight in the cloth, out of it in a loop, and back. */
 static void add_pulled_thread(canvas *c, const fabric *f, random_stream *s)
 {
     bool weft = draw_chance(s, 0.5f);
-    float turns = (weft ? 0 : 0.25f) - f->turn;
+    rotation turn = rotation_by((weft ? 0 : 0.25f) - f->pose);
     point from = {draw_between(s, 30, weft ? 110 : 220), draw_between(s, 30, weft ? 220 : 110)};
-    curve k = draw_curve(s, from, turns, draw_between(s, 60, 120), 0.02f, 0.5f);
-    lay_thread(c, &k, draw_between(s, 2.6f, 3.6f),
-               brighten(weft ? weft_colour : warp_colour, 1.15f), 1.0f);
-    point end = k.points[k.count - 1]; /* the loop that stands out of the cloth */
-    curve loop = draw_curve(s, end, turns - 0.2f, draw_between(s, 26, 40), 0, 0.2f);
-    for (int i = 0; i < loop.count; ++i) {
-        float round = 0.8f * (float)i / (float)(loop.count - 1);
-        point spoke = rotate((point){0, 7}, turns - round);
-        point centre = rotate((point){0, -7}, turns);
-        loop.points[i] = (point){end.x + centre.x + spoke.x, end.y + centre.y + spoke.y};
+    float length = draw_between(s, 70, 120), slack = draw_between(s, 9, 20);
+    float lean = draw_between(s, -7, 7), start = draw_between(s, 0.2f, 0.4f);
+    if (draw_chance(s, 0.5f))
+        slack = -slack;
+    curve k = {.count = CURVE_POINTS};
+    for (int i = 0; i < k.count; ++i) {
+        float t = (float)i / (float)(k.count - 1), u = clamp01((t - start) / 0.4f);
+        float out = 16 * u * u * (1 - u) * (1 - u);
+        point p = rotate((point){t * length + lean * out, slack * out}, turn);
+        k.points[i] = (point){from.x + p.x, from.y + p.y};
     }
-    lay_thread(c, &loop, 1.9f, brighten(weft ? weft_colour : warp_colour, 1.2f), 1.0f);
+    pucker(c, &k);
+    lay_thread(c, &k, draw_between(s, 2.2f, 3.0f),
+               brighten(weft ? weft_colour : warp_colour, 1.15f), 1.0f);
 }
 
 static void add_hole(canvas *c, random_stream *s)
@@ -156,7 +180,7 @@ static void add_hole(canvas *c, random_stream *s)
     int ends = draw_whole(s, 5, 9); /* of torn yarns */
     for (int i = 0; i < ends; ++i) {
         float around = ((float)i + draw_between(s, 0, 0.8f)) / (float)ends;
-        point rim = rotate((point){b.radius, 0}, around);
+        point rim = rotate((point){b.radius, 0}, rotation_by(around));
         curve k = draw_curve(s, (point){centre.x + rim.x, centre.y + rim.y},
                              around + 0.5f + draw_between(s, -0.1f, 0.1f),
                              b.radius * draw_between(s, 0.3f, 0.9f), 0.5f, 0.3f);
@@ -196,7 +220,7 @@ static void take_yarn_out(fabric *f, random_stream *s)
     f->gap_to = middle.x + half;
 }
 
-static void mark_gap(canvas *c, const fabric *f)
+static void mark_gap(canvas *c, fabric *f)
 {
     for (int y = 0; y < c->size; ++y)
         for (int x = 0; x < c->size; ++x) {

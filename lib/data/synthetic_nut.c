@@ -12,38 +12,53 @@ static const float bore = 33, thread_top = 37, bore_edge = 42, face_edge = 70, a
 
 typedef struct nut {
     point centre;
-    float turn, light; /* in turns; light: the direction it comes from */
+    float pose, light; /* in turns; light: the direction it comes from */
+    rotation turn;
+    point shadow; /* how far it falls */
     uint32_t turning, plate, grain;
 } nut;
 
 static nut draw_nut(random_stream *s)
 {
-    return (nut){.centre = {draw_between(s, 114, 142), draw_between(s, 114, 142)},
-                 .turn = draw_between(s, 0, 1),
-                 .light = -0.36f + draw_between(s, -0.07f, 0.07f),
-                 .turning = random_u32(s),
-                 .plate = random_u32(s),
-                 .grain = random_u32(s)};
+    nut n = {.centre = {draw_between(s, 114, 142), draw_between(s, 114, 142)},
+             .pose = draw_between(s, 0, 1),
+             .light = -0.36f + draw_between(s, -0.07f, 0.07f),
+             .turning = random_u32(s),
+             .plate = random_u32(s),
+             .grain = random_u32(s)};
+    n.turn = rotation_by(n.pose);
+    n.shadow = rotate((point){-9, 0}, rotation_by(n.light));
+    return n;
 }
 
 /* The point as the nut sees it: its axis at the origin, its flats at fixed angles. */
 static point to_nut(const nut *n, point p)
 {
-    return rotate((point){p.x - n->centre.x, p.y - n->centre.y}, -n->turn);
+    return rotate_back((point){p.x - n->centre.x, p.y - n->centre.y}, n->turn);
 }
 
-static colour plate_at(const nut *n, point p)
+/* Brushed along x. */
+typedef struct plate {
+    noise coarse, fine, cloud;
+} plate;
+
+static plate plate_of(const nut *n)
 {
-    float streak = noise_at(n->plate, p.x * 0.02f, p.y * 1.4f) +
-                   0.6f * noise_at(n->plate + 1, p.x * 0.07f, p.y * 0.7f);
-    float level = 0.175f + 0.022f * streak + 0.012f * noise_at(n->plate + 2, p.x / 50, p.y / 50);
+    return (plate){noise_of(n->plate), noise_of(n->plate + 1), noise_of(n->plate + 2)};
+}
+
+static colour plate_at(plate *ground, point p)
+{
+    float streak = noise_read(&ground->coarse, p.x * 0.02f, p.y * 1.4f) +
+                   0.6f * noise_read(&ground->fine, p.x * 0.07f, p.y * 0.7f);
+    float level =
+        0.175f + 0.022f * streak + 0.012f * noise_read(&ground->cloud, p.x / 50, p.y / 50);
     return (colour){level * 0.95f, level, level * 1.09f};
 }
 
 static float shadow_at(const nut *n, point p)
 {
-    point away = rotate((point){-9, 0}, n->light);
-    point q = to_nut(n, (point){p.x - away.x, p.y - away.y});
+    point q = to_nut(n, (point){p.x - n->shadow.x, p.y - n->shadow.y});
     return 0.62f * smooth_step(9, -9, distance_hexagon(q, across_flats));
 }
 
@@ -89,15 +104,16 @@ static colour metal_at(const nut *n, point p)
 
 static void paint_nut(canvas *c, const nut *n)
 {
+    plate ground = plate_of(n);
     for (int y = 0; y < c->size; ++y)
         for (int x = 0; x < c->size; ++x) {
             point p = centre_of(c, x, y);
-            colour ground = brighten(plate_at(n, p), 1 - shadow_at(n, p));
             point q = to_nut(n, p);
             float radius = length_of(q);
+            colour pixel = brighten(plate_at(&ground, p), 1 - shadow_at(n, p));
             float solid =
                 coverage(c, distance_hexagon(q, across_flats)) * coverage(c, bore - radius);
-            colour pixel = brighten(ground, radius < bore ? 0.45f : 1);
+            pixel = brighten(pixel, radius < bore ? 0.45f : 1);
             *pixel_at(c, x, y) = solid > 0 ? blend(pixel, metal_at(n, p), solid) : pixel;
         }
 }
@@ -106,7 +122,7 @@ static void paint_nut(canvas *c, const nut *n)
 
 static point on_nut(const nut *n, float direction, float radius)
 {
-    point q = rotate((point){radius, 0}, direction);
+    point q = rotate((point){radius, 0}, rotation_by(direction));
     return (point){n->centre.x + q.x, n->centre.y + q.y};
 }
 
@@ -169,12 +185,13 @@ static void add_crack(canvas *c, const nut *n, random_stream *s)
 static void add_chip(canvas *c, const nut *n, random_stream *s)
 {
     /* corners of a hexagon with vertical sides lie at 30 degrees and every 60 from there */
-    float corner = n->turn + (float)draw_whole(s, 0, 5) / 6 + 1.0f / 12;
+    float corner = n->pose + (float)draw_whole(s, 0, 5) / 6 + 1.0f / 12;
     point centre = on_nut(n, corner + draw_between(s, -0.02f, 0.02f), 84);
     blot broken = draw_blot(s, centre, 13, 24, 0.22f);
     blot lost = broken;
     lost.radius *= 0.72f;
     lost.seed += 3;
+    plate ground = plate_of(n);
     pixel_box box = box_around(c, centre, 1.9f * broken.radius + 4);
     for (int y = box.top; y < box.bottom; ++y)
         for (int x = box.left; x < box.right; ++x) {
@@ -186,7 +203,7 @@ static void add_chip(canvas *c, const nut *n, random_stream *s)
             colour *pixel = pixel_at(c, x, y);
             *pixel = blend(*pixel, grey(rough), metal * coverage(c, d));
             float gone = metal * coverage(c, distance_blot(&lost, p));
-            *pixel = blend(*pixel, brighten(plate_at(n, p), 0.6f), gone);
+            *pixel = blend(*pixel, brighten(plate_at(&ground, p), 0.6f), gone);
             mark_damage(c, x, y, metal * coverage(c, d - 1));
         }
 }

@@ -17,8 +17,7 @@ static const option_spec *const option_tables[] = {metrics_options, NULL};
 /* What was added, and the rankings of it, made when they are first asked for. Asking changes
  * nothing that can be seen, so it takes a const handle; hence the extra pointer. */
 typedef struct metrics_state {
-    int connectivity;
-    bool infinities;
+    pixel_rules rules;
     image_score *images;
     size_t image_count, image_room;
     pixel_store *pixels; /* NULL before the first map */
@@ -41,8 +40,8 @@ imiad_status imiad_metrics_create(imiad_metrics **out, const imiad_option *optio
     imiad_metrics *metrics = malloc(sizeof *metrics);
     metrics_state *state = calloc(1, sizeof *state);
     if (metrics && state) {
-        state->connectivity = strcmp(options_text(set, "connectivity"), "4") == 0 ? 4 : 8;
-        state->infinities = strcmp(options_text(set, "infinities"), "allow") == 0;
+        state->rules.connectivity = strcmp(options_text(set, "connectivity"), "4") == 0 ? 4 : 8;
+        state->rules.infinities = strcmp(options_text(set, "infinities"), "allow") == 0;
         metrics->state = state;
     }
     options_free(set);
@@ -77,7 +76,7 @@ imiad_status imiad_metrics_add_image(imiad_metrics *metrics, int label, double s
     metrics_state *state = metrics->state;
     if (label != 0 && label != 1)
         return fail(IMIAD_OUT_OF_RANGE, "label is %d: it must be 0 (good) or 1 (defective)", label);
-    if (isnan(score) || (isinf(score) && !state->infinities))
+    if (isnan(score) || (isinf(score) && !state->rules.infinities))
         return fail(IMIAD_NOT_FINITE, "the score of image %zu is %s", state->image_count,
                     isnan(score) ? "NaN" : "infinite; option infinities=allow admits it");
     if (state->image_count == state->image_room) {
@@ -91,35 +90,6 @@ imiad_status imiad_metrics_add_image(imiad_metrics *metrics, int label, double s
     state->images[state->image_count++] = (image_score){score, label};
     state->images_ranked = false;
     return IMIAD_OK;
-}
-
-/* The largest pattern of bits without the sign: NaN and infinity lie above all numbers. */
-static uint32_t largest_magnitude(const float *map, size_t count)
-{
-    int32_t largest = 0;
-    for (size_t i = 0; i < count; ++i) {
-        int32_t bits;
-        memcpy(&bits, &map[i], sizeof bits);
-        bits &= 0x7fffffff;
-        largest = bits > largest ? bits : largest;
-    }
-    return (uint32_t)largest;
-}
-
-static imiad_status check_scores(const metrics_state *state, const float *map, int32_t width,
-                                 int32_t height)
-{
-    const uint32_t infinity = 0x7f800000;
-    size_t count = (size_t)width * (size_t)height;
-    uint32_t largest = largest_magnitude(map, count);
-    if (largest < infinity || (largest == infinity && state->infinities))
-        return IMIAD_OK;
-    size_t i = 0;
-    while (i < count && !isnan(map[i]) && (!isinf(map[i]) || state->infinities))
-        ++i;
-    return fail(IMIAD_NOT_FINITE, "the map's score at row %zu, column %zu is %s", i / (size_t)width,
-                i % (size_t)width,
-                isnan(map[i]) ? "NaN" : "infinite; option infinities=allow admits it");
 }
 
 static imiad_status check_mask(const imiad_image *mask, int32_t width, int32_t height)
@@ -151,11 +121,10 @@ imiad_status imiad_metrics_add_map(imiad_metrics *metrics, const float *map, int
     metrics_state *state = metrics->state;
     if (mask)
         TRY(check_mask(mask, width, height));
-    TRY(check_scores(state, map, width, height));
     if (!state->pixels)
         TRY(pixel_store_create(&state->pixels));
     state->pixels_ranked = false;
-    TRY(pixel_store_add(state->pixels, map, width, height, mask, state->connectivity));
+    TRY(pixel_store_add(state->pixels, map, width, height, mask, state->rules));
     if (mask && state->pixels->mask.region_count == 0)
         state->empty_masks++;
     return IMIAD_OK;
@@ -200,20 +169,11 @@ static imiad_status rank_images(const ranking **out, const imiad_metrics *metric
     return IMIAD_OK;
 }
 
-static void rank_groups(void *context, const tie_group *groups, size_t count,
-                        const uint64_t *defects)
-{
-    ranking_add(context, groups, count);
-}
-
 static imiad_status rank_pixels(const ranking **out, const imiad_metrics *metrics)
 {
     metrics_state *state = metrics->state;
-    pixel_store *pixels = state->pixels;
-    if (!state->pixels_ranked && pixels) {
-        state->pixel_ranking =
-            ranking_begin(pixels->defect_count, score_set_total(pixels->normals));
-        TRY(pixel_store_sweep(pixels, rank_groups, &state->pixel_ranking));
+    if (!state->pixels_ranked && state->pixels) {
+        TRY(pixel_store_rank(&state->pixel_ranking, state->pixels));
         state->pixels_ranked = true;
     }
     *out = &state->pixel_ranking;

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/threads.h"
+
+enum { LANE_PIXELS = 1 << 17, GROUPS_AT_ONCE = 512 };
 
 imiad_status pixel_store_create(pixel_store **out)
 {
@@ -10,8 +13,11 @@ imiad_status pixel_store_create(pixel_store **out)
     if (!store)
         return fail_memory("pixel metrics", sizeof *store);
     imiad_status status = score_set_create(&store->normals);
+    store->defects = calloc(1, sizeof *store->defects);
+    if (status == IMIAD_OK && !store->defects)
+        status = fail_memory("the scores of defective pixels", sizeof *store->defects);
     if (status != IMIAD_OK) {
-        free(store);
+        pixel_store_free(store);
         return status;
     }
     *out = store;
@@ -23,172 +29,149 @@ void pixel_store_free(pixel_store *store)
     if (!store)
         return;
     score_set_free(store->normals);
+    if (store->defects)
+        defect_set_free(store->defects);
     free(store->defects);
     free(store->areas);
     regions_free(&store->mask);
     free(store);
 }
 
-static imiad_status reserve(uint64_t **array, size_t *room, size_t needed, const char *what)
+size_t lanes_for(uint64_t pixels)
 {
-    if (needed <= *room)
-        return IMIAD_OK;
-    size_t grown_room = *room ? 2 * *room : 1024;
-    if (grown_room < needed)
-        grown_room = needed;
-    uint64_t *grown = realloc(*array, grown_room * sizeof *grown);
-    if (!grown)
-        return fail_memory(what, grown_room * sizeof *grown);
-    *array = grown;
-    *room = grown_room;
-    return IMIAD_OK;
+    uint64_t lanes = pixels / LANE_PIXELS, most = (uint64_t)imiad_threads();
+    lanes = lanes < most ? lanes : most;
+    return lanes < 1 ? 1 : lanes > MOST_LANES ? MOST_LANES : (size_t)lanes;
 }
 
-/* Room for the mask's defective pixels and regions, so that adding them cannot fail. */
-static imiad_status reserve_defects(pixel_store *store)
-{
-    const mask_regions *mask = &store->mask;
-    uint64_t pixels = 0;
-    for (size_t i = 0; i < mask->region_count; ++i)
-        pixels += mask->areas[i];
-    if (store->region_count + mask->region_count > UINT32_MAX)
-        return fail(IMIAD_UNSUPPORTED, "more than 2^32 - 1 defective regions");
-    TRY(reserve(&store->defects, &store->defect_room, store->defect_count + pixels,
-                "the scores of defective pixels"));
-    return reserve(&store->areas, &store->region_room, store->region_count + mask->region_count,
-                   "the areas of defective regions");
-}
+/* A page with defective pixels, and what lies below it. */
+typedef struct page_span {
+    uint32_t page;
+    uint64_t positives_below, negatives_below;
+} page_span;
 
-static void add_defects(pixel_store *store, const float *map, int32_t width)
-{
-    const mask_regions *mask = &store->mask;
-    for (size_t i = 0; i < mask->run_count; ++i) {
-        const mask_run *run = &mask->runs[i];
-        const float *row = map + (size_t)run->row * width;
-        uint64_t region = store->region_count + run->region;
-        for (int32_t x = run->begin; x < run->end; ++x)
-            store->defects[store->defect_count++] = (uint64_t)score_key(row[x]) << 32 | region;
-    }
-    if (mask->region_count > 0) {
-        memcpy(store->areas + store->region_count, mask->areas,
-               mask->region_count * sizeof *mask->areas);
-        store->region_count += mask->region_count;
-        store->defective_map_count++;
-        store->sorted = false;
-    }
-}
+typedef struct sweep_work {
+    pixel_store *store;
+    page_span *spans;
+    size_t span_count, lanes;
+    group_visitor *visit;
+    void *context;
+    bool good[MOST_LANES];
+} sweep_work;
 
-/* What lies between the runs, rows taken as one line. */
-static imiad_status add_normals(pixel_store *store, const float *map, int32_t width, int32_t height)
+static void sweep_span(const sweep_work *work, size_t lane, const page_span *span, page_walk *walk)
 {
-    const mask_regions *mask = &store->mask;
-    size_t done = 0;
-    for (size_t i = 0; i < mask->run_count; ++i) {
-        const mask_run *run = &mask->runs[i];
-        size_t begin = (size_t)run->row * width + run->begin;
-        TRY(score_set_add(store->normals, map + done, begin - done));
-        done = begin + (size_t)(run->end - run->begin);
-    }
-    return score_set_add(store->normals, map + done, (size_t)width * height - done);
-}
-
-imiad_status pixel_store_add(pixel_store *store, const float *map, int32_t width, int32_t height,
-                             const imiad_image *mask, int connectivity)
-{
-    store->mask.run_count = store->mask.region_count = 0;
-    if (mask)
-        TRY(regions_find(&store->mask, mask, connectivity));
-    TRY(reserve_defects(store));
-    imiad_status status = add_normals(store, map, width, height);
-    if (status != IMIAD_OK) {
-        store->incomplete = true;
-        return status;
-    }
-    add_defects(store, map, width);
-    store->map_count++;
-    return IMIAD_OK;
-}
-
-/* Radix sort by the key, a byte at a time; bytes that are all the same cost one pass of reading. */
-static imiad_status sort_defects(pixel_store *store)
-{
-    size_t count = store->defect_count;
-    if (store->sorted || count == 0)
-        return IMIAD_OK;
-    uint64_t *spare = malloc(count * sizeof *spare);
-    if (!spare)
-        return fail_memory("sorting the scores of defective pixels", count * sizeof *spare);
-    uint64_t *from = store->defects, *to = spare;
-    for (int shift = 32; shift < 64; shift += 8) {
-        size_t starts[256] = {0};
-        for (size_t i = 0; i < count; ++i)
-            starts[from[i] >> shift & 255]++;
-        if (starts[from[0] >> shift & 255] == count)
-            continue;
-        for (size_t digit = 0, start = 0; digit < 256; ++digit) {
-            size_t size = starts[digit];
-            starts[digit] = start;
-            start += size;
-        }
-        for (size_t i = 0; i < count; ++i)
-            to[starts[from[i] >> shift & 255]++] = from[i];
-        uint64_t *swap = from;
-        from = to;
-        to = swap;
-    }
-    if (from != store->defects)
-        memcpy(store->defects, from, count * sizeof *from);
-    free(spare);
-    store->sorted = true;
-    return IMIAD_OK;
-}
-
-enum { GROUPS_AT_ONCE = 512 };
-
-/* The groups of one page, whose defects are first..end-1. */
-static imiad_status sweep_page(pixel_store *store, size_t first, size_t end, uint64_t below,
-                               group_visitor *visit, void *context)
-{
-    const uint64_t *defects = store->defects;
+    const defect_page *page = &work->store->defects->pages[span->page];
     tie_group groups[GROUPS_AT_ONCE];
-    page_walk walk;
-    TRY(page_walk_begin(&walk, store->normals, (uint32_t)(defects[first] >> 48)));
-    size_t count = 0, seen = first;
-    for (size_t i = first, next; i < end; i = next) {
-        uint32_t key = (uint32_t)(defects[i] >> 32);
-        for (next = i + 1; next < end && (uint32_t)(defects[next] >> 32) == key; ++next)
+    size_t count = 0, seen = 0;
+    for (size_t i = 0, next; i < page->count; i = next) {
+        uint32_t key = defect_key(page->defects[i]);
+        for (next = i + 1; next < page->count && defect_key(page->defects[next]) == key; ++next)
             ;
-        uint64_t at = page_walk_to(&walk, key & (PAGE_KEYS - 1));
-        groups[count++] = (tie_group){key_score(key), next - i, at, i, below + walk.below};
-        if (count == GROUPS_AT_ONCE || next == end) {
-            visit(context, groups, count, defects + seen);
+        uint64_t below, at = page_walk_to(&below, walk, key & (PAGE_KEYS - 1));
+        groups[count++] = (tie_group){.score = key_score(key),
+                                      .positives = next - i,
+                                      .negatives = at,
+                                      .positives_below = span->positives_below + i,
+                                      .negatives_below = span->negatives_below + below};
+        if (count == GROUPS_AT_ONCE || next == page->count) {
+            work->visit(work->context, lane, groups, count, page->defects + seen);
             count = 0;
             seen = next;
         }
     }
-    page_walk_end(&walk);
-    return IMIAD_OK;
 }
 
-imiad_status pixel_store_sweep(pixel_store *store, group_visitor *visit, void *context)
+static void sweep_lanes(void *context, size_t begin, size_t end)
+{
+    sweep_work *work = context;
+    for (size_t lane = begin; lane < end; ++lane) {
+        page_walk walk = {0};
+        spare_room spare = {0};
+        bool good = true;
+        size_t first = work->span_count * lane / work->lanes;
+        size_t last = work->span_count * (lane + 1) / work->lanes;
+        for (size_t i = first; i < last && good; ++i) {
+            const page_span *span = &work->spans[i];
+            good = defect_page_sort(&work->store->defects->pages[span->page], &spare) &&
+                   page_walk_begin(&walk, work->store->normals, span->page);
+            if (good)
+                sweep_span(work, lane, span, &walk);
+        }
+        page_walk_free(&walk);
+        free(spare.items);
+        work->good[lane] = good;
+    }
+}
+
+static size_t find_spans(page_span *spans, const pixel_store *store)
+{
+    const defect_set *defects = store->defects;
+    size_t count = 0;
+    uint64_t positives = 0, negatives = 0;
+    for (uint32_t word = 0, page; word < PAGE_COUNT / 64; ++word) {
+        uint64_t used = defects->used.words[word] | score_set_used(store->normals, word);
+        while (take_page(&page, &used, word)) {
+            if (defects->pages[page].count > 0)
+                spans[count++] = (page_span){page, positives, negatives};
+            positives += defects->pages[page].count;
+            negatives += score_set_page_total(store->normals, page);
+        }
+    }
+    return count;
+}
+
+imiad_status pixel_store_sweep(pixel_store *store, size_t lanes, group_visitor *visit,
+                               void *context)
 {
     if (store->incomplete)
         return fail(IMIAD_NO_MEMORY, "pixel metrics lack a map: memory ran out while it was added");
-    TRY(sort_defects(store));
-    uint64_t *totals = malloc(PAGE_COUNT * sizeof *totals), below = 0;
-    if (!totals)
-        return fail_memory("the totals of pages", PAGE_COUNT * sizeof *totals);
-    score_set_page_totals(totals, store->normals);
-    imiad_status status = IMIAD_OK;
-    size_t page = 0;
-    for (size_t i = 0, next; i < store->defect_count && status == IMIAD_OK; i = next) {
-        size_t here = store->defects[i] >> 48;
-        for (; page < here; ++page)
-            below += totals[page];
-        for (next = i + 1; next < store->defect_count && store->defects[next] >> 48 == here; ++next)
-            ;
-        status = sweep_page(store, i, next, below, visit, context);
+    page_span *spans = malloc(PAGE_COUNT * sizeof *spans);
+    if (!spans)
+        return fail_memory("the pages of scores", PAGE_COUNT * sizeof *spans);
+    sweep_work work = {store, spans, find_spans(spans, store), lanes, visit, context, {0}};
+    parallel_for(lanes, 1, sweep_lanes, &work);
+    free(spans);
+    for (size_t i = 0; i < lanes; ++i)
+        if (!work.good[i])
+            return fail_memory("a page of scores", PAGE_KEYS);
+    return IMIAD_OK;
+}
+
+/* Sums of precisions are made page by page and added in the order of pages, so that the result does
+ * not depend on the number of threads. */
+typedef struct rank_work {
+    ranking lanes[MOST_LANES];
+    double precisions[PAGE_COUNT];
+} rank_work;
+
+static void rank_groups(void *context, size_t lane, const tie_group *groups, size_t count,
+                        const uint64_t *defects)
+{
+    rank_work *work = context;
+    work->lanes[lane].precisions = work->precisions[defects[0] >> 48];
+    ranking_add(&work->lanes[lane], groups, count);
+    work->precisions[defects[0] >> 48] = work->lanes[lane].precisions;
+}
+
+imiad_status pixel_store_rank(ranking *out, pixel_store *store)
+{
+    size_t lanes = lanes_for(store->defect_count);
+    rank_work *work = calloc(1, sizeof *work);
+    if (!work)
+        return fail_memory("the pages of a ranking", sizeof *work);
+    for (size_t i = 0; i < lanes; ++i)
+        work->lanes[i] = ranking_begin(store->defect_count, score_set_total(store->normals));
+    imiad_status status = pixel_store_sweep(store, lanes, rank_groups, work);
+    if (status == IMIAD_OK) {
+        *out = work->lanes[0];
+        for (size_t i = 1; i < lanes; ++i)
+            ranking_join(out, &work->lanes[i]);
+        out->precisions = 0;
+        for (uint32_t word = 0, page; word < PAGE_COUNT / 64; ++word)
+            for (uint64_t bits = store->defects->used.words[word]; take_page(&page, &bits, word);)
+                out->precisions += work->precisions[page];
     }
-    free(totals);
+    free(work);
     return status;
 }

@@ -3,15 +3,14 @@
 #ifndef METRICS_PIXELS_H
 #define METRICS_PIXELS_H
 
+#include "metrics/defects.h"
 #include "metrics/ranking.h"
 #include "metrics/regions.h"
-#include "metrics/scores.h"
 
 typedef struct pixel_store {
     score_set *normals;
-    uint64_t *defects; /* score key << 32 | region */
-    size_t defect_count, defect_room;
-    bool sorted; /* the defects, by key */
+    defect_set *defects;
+    uint64_t defect_count;
     uint64_t *areas;
     size_t region_count, region_room;
     uint64_t map_count, defective_map_count;
@@ -22,21 +21,28 @@ typedef struct pixel_store {
 imiad_status pixel_store_create(pixel_store **out);
 void pixel_store_free(pixel_store *store);
 
-/* mask may be NULL. The map must be free of NaN. Arguments are checked by the caller. */
+typedef struct pixel_rules {
+    int connectivity; /* 8 or 4 */
+    bool infinities;  /* allowed among the scores */
+} pixel_rules;
+
+/* mask may be NULL; it has the map's size. Errors: IMIAD_NOT_FINITE, then nothing is added;
+ * IMIAD_NO_MEMORY, then the store may be incomplete and says so from then on. */
 imiad_status pixel_store_add(pixel_store *store, const float *map, int32_t width, int32_t height,
-                             const imiad_image *mask, int connectivity);
+                             const imiad_image *mask, pixel_rules rules);
 
-/* Sees tie groups with defective pixels in ascending order, some at a time; the defects of the
- * groups follow each other in `defects`. */
-typedef void group_visitor(void *context, const tie_group *groups, size_t count,
+/* Sees the groups of equal scores that have defective pixels, some of one page at a time; their
+ * defects follow each other in `defects`. A lane is one thread: it sees its groups in ascending
+ * order, and all of them above those of the lanes before it. */
+typedef void group_visitor(void *context, size_t lane, const tie_group *groups, size_t count,
                            const uint64_t *defects);
-imiad_status pixel_store_sweep(pixel_store *store, group_visitor *visit, void *context);
+imiad_status pixel_store_sweep(pixel_store *store, size_t lanes, group_visitor *visit,
+                               void *context);
 
-static inline uint32_t defect_region(uint64_t defect)
-{
-    return (uint32_t)defect;
-}
+/* Lanes worth opening for so many pixels: at least 1, at most MOST_LANES. */
+size_t lanes_for(uint64_t pixels);
 
+imiad_status pixel_store_rank(ranking *out, pixel_store *store);
 /* Areas under the per-region-overlap curve: pro.c and pro_sampled.c. */
 imiad_status pro_area(double *out, pixel_store *store, double limit);
 imiad_status pro_area_sampled(double *out, pixel_store *store, double limit, int steps);

@@ -17,7 +17,6 @@
  *
  * Only one group can be cut; the sums over the others are whole numbers, so nothing is rounded
  * before the last step and no order matters. */
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -30,16 +29,18 @@ typedef struct region_area {
 } region_area;
 
 typedef struct pro_sums {
-    region_area *regions;
+    region_area *regions; /* of each lane, region_count of them */
+    size_t region_count;
     uint64_t normals;
     double limit; /* L N */
-    double cut_area;
+    double cut_area[MOST_LANES];
 } pro_sums;
 
-static void add_groups(void *context, const tie_group *groups, size_t count,
+static void add_groups(void *context, size_t lane, const tie_group *groups, size_t count,
                        const uint64_t *defects)
 {
     pro_sums *sums = context;
+    region_area *regions = sums->regions + lane * sums->region_count;
     for (size_t i = 0; i < count; defects += groups[i++].positives) {
         uint64_t equal = groups[i].negatives;
         uint64_t above = sums->normals - groups[i].negatives_below - equal;
@@ -48,12 +49,26 @@ static void add_groups(void *context, const tie_group *groups, size_t count,
         bool full = (double)(above + equal) <= sums->limit;
         double over = sums->limit - (double)above;
         if (!full)
-            sums->cut_area = over * over / (2 * (double)equal);
+            sums->cut_area[lane] = over * over / (2 * (double)equal);
         for (uint64_t j = 0; j < groups[i].positives; ++j) {
-            region_area *region = &sums->regions[defect_region(defects[j])];
+            region_area *region = &regions[defect_region(defects[j])];
             region->doubled += full ? 2 * (uint128)above + equal : 0;
             region->full += full;
             region->cut += !full;
+        }
+    }
+}
+
+/* Everything into the first lane. */
+static void join_lanes(pro_sums *sums, size_t lanes)
+{
+    for (size_t lane = 1; lane < lanes; ++lane) {
+        sums->cut_area[0] += sums->cut_area[lane]; /* one group, so one lane, has it */
+        for (size_t i = 0; i < sums->region_count; ++i) {
+            const region_area *other = &sums->regions[lane * sums->region_count + i];
+            sums->regions[i].doubled += other->doubled;
+            sums->regions[i].full += other->full;
+            sums->regions[i].cut += other->cut;
         }
     }
 }
@@ -65,34 +80,38 @@ static int compare_reals(const void *a, const void *b)
 }
 
 /* Summed in ascending order, which does not depend on the order of the images. */
-static double mean_of_regions(const pro_sums *sums, const uint64_t *areas, size_t count,
-                              double *values)
+static double mean_of_regions(const pro_sums *sums, const uint64_t *areas, double *values)
 {
-    for (size_t i = 0; i < count; ++i) {
+    for (size_t i = 0; i < sums->region_count; ++i) {
         const region_area *r = &sums->regions[i];
         values[i] = ((double)r->full * sums->limit - (double)r->doubled / 2 +
-                     (double)r->cut * sums->cut_area) /
+                     (double)r->cut * sums->cut_area[0]) /
                     (double)areas[i];
     }
-    qsort(values, count, sizeof *values, compare_reals);
+    qsort(values, sums->region_count, sizeof *values, compare_reals);
     double sum = 0;
-    for (size_t i = 0; i < count; ++i)
+    for (size_t i = 0; i < sums->region_count; ++i)
         sum += values[i];
-    return sum / (double)count;
+    return sum / (double)sums->region_count;
 }
 
 imiad_status pro_area(double *out, pixel_store *store, double limit)
 {
-    size_t count = store->region_count;
+    size_t count = store->region_count, lanes = lanes_for(store->defect_count);
+    if (lanes * count > store->defect_count / 4)
+        lanes = 1; /* dust: a lane's regions would outweigh the pixels */
     uint64_t normals = score_set_total(store->normals);
-    pro_sums sums = {.normals = normals, .limit = limit * (double)normals};
-    sums.regions = calloc(count, sizeof *sums.regions);
+    pro_sums sums = {.region_count = count, .normals = normals, .limit = limit * (double)normals};
+    sums.regions = calloc(lanes * count, sizeof *sums.regions);
     double *values = malloc(count * sizeof *values);
     imiad_status status = sums.regions && values
-                              ? pixel_store_sweep(store, add_groups, &sums)
+                              ? pixel_store_sweep(store, lanes, add_groups, &sums)
                               : fail_memory("the overlaps of regions", count * sizeof *values);
-    if (status == IMIAD_OK)
-        *out = fmin(1, mean_of_regions(&sums, store->areas, count, values) / sums.limit);
+    if (status == IMIAD_OK) {
+        join_lanes(&sums, lanes);
+        double area = mean_of_regions(&sums, store->areas, values) / sums.limit;
+        *out = area < 1 ? area : 1;
+    }
     free(sums.regions);
     free(values);
     return status;

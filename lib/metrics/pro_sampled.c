@@ -20,7 +20,7 @@ typedef struct overlap_sums {
     uint128 *overlaps;      /* [j]: weight of the pixels above exactly the first j thresholds */
 } overlap_sums;
 
-static void add_groups(void *context, const tie_group *groups, size_t count,
+static void add_groups(void *context, size_t lane, const tie_group *groups, size_t count,
                        const uint64_t *defects)
 {
     overlap_sums *sums = context;
@@ -91,7 +91,7 @@ imiad_status pro_area_sampled(double *out, pixel_store *store, double limit, int
     }
     overlap_sums sums = {thresholds, count, 0, weights, overlaps};
     if (status == IMIAD_OK)
-        status = pixel_store_sweep(store, add_groups, &sums);
+        status = pixel_store_sweep(store, 1, add_groups, &sums);
     if (status == IMIAD_OK) {
         make_curve(curve, curve + count + 1, ranks, &sums, normals, regions);
         *out = area_below(curve, curve + count + 1, count + 1, limit) / limit;

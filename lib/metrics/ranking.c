@@ -17,6 +17,17 @@ static bool better_f1(uint64_t true_a, uint64_t predicted_a, uint64_t true_b, ui
            (uint128)true_b * ((uint128)predicted_a + positives);
 }
 
+/* Called with ascending thresholds: only a better one replaces, so the lowest stays. */
+static void offer_f1(ranking *r, uint64_t found, uint64_t predicted, double threshold)
+{
+    if (r->best_predicted == 0 ||
+        better_f1(found, predicted, r->best_true, r->best_predicted, r->positives)) {
+        r->best_true = found;
+        r->best_predicted = predicted;
+        r->best_threshold = threshold;
+    }
+}
+
 void ranking_add(ranking *r, const tie_group *groups, size_t count)
 {
     for (size_t i = 0; i < count; ++i) {
@@ -26,14 +37,15 @@ void ranking_add(ranking *r, const tie_group *groups, size_t count)
         r->doubled_pairs +=
             (uint128)g->positives * (2 * (uint128)g->negatives_below + g->negatives);
         r->precisions += (double)g->positives * ((double)found / (double)predicted);
-        /* ascending scores and a strict comparison: the lowest threshold stays */
-        if (r->best_predicted == 0 ||
-            better_f1(found, predicted, r->best_true, r->best_predicted, r->positives)) {
-            r->best_true = found;
-            r->best_predicted = predicted;
-            r->best_threshold = g->score;
-        }
+        offer_f1(r, found, predicted, g->score);
     }
+}
+
+void ranking_join(ranking *r, const ranking *above)
+{
+    r->doubled_pairs += above->doubled_pairs;
+    if (above->best_predicted > 0)
+        offer_f1(r, above->best_true, above->best_predicted, above->best_threshold);
 }
 
 static imiad_status needs_positives(const ranking *r, const char *metric, const char *what)

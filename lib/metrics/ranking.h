@@ -23,6 +23,10 @@ ranking ranking_begin(uint64_t positives, uint64_t negatives);
 /* Groups with positives, ascending by score. */
 void ranking_add(ranking *r, const tie_group *groups, size_t count);
 
+/* Adds the groups of another part, all of which lie above: everything but the precisions, whose
+ * order of summing is the caller's. */
+void ranking_join(ranking *r, const ranking *above);
+
 /* what: "image" or "pixel", for the message where the metric is undefined */
 imiad_status ranking_auroc(double *out, const ranking *r, const char *what);
 imiad_status ranking_ap(double *out, const ranking *r, const char *what);

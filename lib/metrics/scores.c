@@ -1,27 +1,44 @@
 #include "metrics/scores.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/error.h"
 
-/* A page begins as a list of its scores' low halves. When the list reaches LIST_MOST it becomes
- * counts of one byte each, and the list turns into a buffer before them, so that counting finds
- * its page in the cache. */
-enum { LIST_FIRST = 16, LIST_MOST = 8192, WRAPS_MOST = 4096, KEY_SHIFT = 48 };
+/* Scores go through lanes, one for each thread that adds. A lane has a list for each page, where
+ * low halves of keys wait. A list that has grown to LIST_MOST is emptied into the page's counts,
+ * one byte a key: so counting finds its page in the cache, and a page where few scores fell never
+ * becomes larger than they are. */
+enum { LIST_FIRST = 128, LIST_MOST = 8192, LOCKS = 64, BLOCK = 1024 };
+
+/* A key whose count passes 256 leaves a wrap; sorted wraps are merged into carries. */
+enum { WRAPS_MOST = 4096, KEY_SHIFT = 48 };
+#define CARRY_MASK ((UINT64_C(1) << KEY_SHIFT) - 1)
+
+typedef struct score_list {
+    uint16_t *keys;
+    size_t room;
+} score_list;
+
+typedef struct score_lane {
+    uint16_t *next[PAGE_COUNT]; /* where each list goes on */
+    score_list lists[PAGE_COUNT];
+    page_bits used;
+    uint64_t total;
+} score_lane;
 
 typedef struct score_page {
-    uint16_t *list;
-    uint32_t list_count, list_room;
-    uint8_t *counts;   /* modulo 256 */
-    uint16_t *wraps;   /* keys whose count passed 256, not yet in `carries` */
+    uint8_t *counts; /* modulo 256 */
+    uint16_t *wraps;
     uint64_t *carries; /* key << 48 | times, ascending */
     uint32_t wrap_count, carry_count;
     uint64_t counted; /* what counts and carries hold */
 } score_page;
 
 struct score_set {
-    uint64_t total;
-    score_page *pages[PAGE_COUNT]; /* NULL where no score fell */
+    score_lane *lanes[MOST_LANES];
+    pthread_mutex_t locks[LOCKS]; /* of page % LOCKS */
+    score_page pages[PAGE_COUNT];
 };
 
 imiad_status score_set_create(score_set **out)
@@ -29,23 +46,44 @@ imiad_status score_set_create(score_set **out)
     score_set *set = calloc(1, sizeof *set);
     if (!set)
         return fail_memory("the pages of a set of scores", sizeof *set);
+    for (int i = 0; i < LOCKS; ++i)
+        pthread_mutex_init(&set->locks[i], NULL);
     *out = set;
     return IMIAD_OK;
 }
 
+static void page_free(score_page *page)
+{
+    free(page->counts);
+    free(page->wraps);
+    free(page->carries);
+}
+
 void score_set_free(score_set *set)
 {
-    for (size_t i = 0; set && i < PAGE_COUNT; ++i) {
-        score_page *page = set->pages[i];
-        if (!page)
-            continue;
-        free(page->list);
-        free(page->counts);
-        free(page->wraps);
-        free(page->carries);
-        free(page);
+    if (!set)
+        return;
+    uint32_t page;
+    for (uint32_t word = 0; word < PAGE_COUNT / 64; ++word) {
+        for (uint64_t bits = score_set_used(set, word); take_page(&page, &bits, word);)
+            page_free(&set->pages[page]);
+        for (size_t i = 0; i < MOST_LANES && set->lanes[i]; ++i)
+            for (uint64_t bits = set->lanes[i]->used.words[word]; take_page(&page, &bits, word);)
+                free(set->lanes[i]->lists[page].keys);
     }
+    for (size_t i = 0; i < MOST_LANES; ++i)
+        free(set->lanes[i]);
+    for (int i = 0; i < LOCKS; ++i)
+        pthread_mutex_destroy(&set->locks[i]);
     free(set);
+}
+
+imiad_status score_set_open_lanes(score_set *set, size_t count)
+{
+    for (size_t i = 0; i < count; ++i)
+        if (!set->lanes[i] && !(set->lanes[i] = calloc(1, sizeof(score_lane))))
+            return fail_memory("the lists of a set of scores", sizeof(score_lane));
+    return IMIAD_OK;
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -53,7 +91,6 @@ static int compare_keys(const void *a, const void *b)
     return (int)*(const uint16_t *)a - (int)*(const uint16_t *)b;
 }
 
-/* Merges the wraps into the carries. */
 static bool fold_wraps(score_page *page)
 {
     if (page->wrap_count == 0)
@@ -89,128 +126,222 @@ static bool note_wrap(score_page *page, uint16_t key)
     return true;
 }
 
-/* Moves the list into the counts. */
-static bool count_list(score_page *page)
+static bool count_keys(score_page *page, const uint16_t *keys, size_t count)
 {
-    if (!page->counts && !(page->counts = calloc(PAGE_KEYS, 1)))
-        return false;
     uint8_t *counts = page->counts;
-    for (uint32_t i = 0; i < page->list_count; ++i) {
-        uint16_t key = page->list[i];
-        if (++counts[key] == 0 && !note_wrap(page, key))
+    for (size_t i = 0; i < count; ++i)
+        if (++counts[keys[i]] == 0 && !note_wrap(page, keys[i]))
             return false;
-    }
-    page->counted += page->list_count;
-    page->list_count = 0;
+    page->counted += count;
     return true;
 }
 
-static bool make_room(score_page *page)
+static bool empty_list(score_set *set, score_lane *lane, uint32_t number)
 {
-    if (page->list_room == LIST_MOST)
-        return count_list(page);
-    uint32_t room = page->list_room ? 2 * page->list_room : LIST_FIRST;
-    uint16_t *grown = realloc(page->list, room * sizeof *grown);
+    score_page *page = &set->pages[number];
+    pthread_mutex_t *lock = &set->locks[number % LOCKS];
+    pthread_mutex_lock(lock);
+    bool good = page->counts || (page->counts = calloc(PAGE_KEYS, 1));
+    good = good && count_keys(page, lane->lists[number].keys, LIST_MOST);
+    pthread_mutex_unlock(lock);
+    lane->next[number] = lane->lists[number].keys;
+    return good;
+}
+
+static bool grow_list(score_lane *lane, uint32_t number)
+{
+    score_list *list = &lane->lists[number];
+    size_t room = list->room ? 2 * list->room : LIST_FIRST;
+    uint16_t *grown = aligned_alloc(LIST_FIRST * sizeof *grown, room * sizeof *grown);
     if (!grown)
         return false;
-    page->list = grown;
-    page->list_room = room;
+    if (list->room)
+        memcpy(grown, list->keys, list->room * sizeof *grown);
+    free(list->keys);
+    lane->next[number] = grown + list->room;
+    page_bits_set(&lane->used, number);
+    *list = (score_list){grown, room};
     return true;
 }
 
-imiad_status score_set_add(score_set *set, const float *scores, size_t count)
+/* Lists begin and end at multiples of LIST_FIRST, so putting looks here only at those. */
+static bool make_room(score_set *set, score_lane *lane, uint32_t number)
 {
-    for (size_t i = 0; i < count; ++i) {
-        uint32_t key = score_key(scores[i]);
-        score_page *page = set->pages[key >> 16];
-        if (!page && !(page = set->pages[key >> 16] = calloc(1, sizeof *page)))
-            return fail_memory("a page of scores", sizeof *page);
-        if (page->list_count == page->list_room && !make_room(page))
-            return fail_memory("a page of scores", PAGE_KEYS);
-        page->list[page->list_count++] = (uint16_t)key;
+    const score_list *list = &lane->lists[number];
+    if (lane->next[number] == list->keys + list->room || !list->keys) {
+        if (!(list->room == LIST_MOST ? empty_list(set, lane, number) : grow_list(lane, number)))
+            return false;
     }
-    set->total += count;
-    return IMIAD_OK;
+    for (size_t i = 0; i < LIST_FIRST; i += 32) /* a cache line each */
+        __builtin_prefetch(lane->next[number] + i, 1);
+    return true;
+}
+
+static inline bool put(score_set *set, score_lane *lane, uint32_t key)
+{
+    uint32_t page = key >> 16;
+    const uintptr_t inside = LIST_FIRST * sizeof(uint16_t) - 1;
+    if (((uintptr_t)lane->next[page] & inside) == 0 && !make_room(set, lane, page))
+        return false;
+    *lane->next[page]++ = (uint16_t)key;
+    return true;
+}
+
+bool score_set_add(score_set *set, size_t number, const float *scores, size_t count)
+{
+    score_lane *lane = set->lanes[number];
+    uint32_t keys[BLOCK];
+    bool good = true;
+    lane->total += count;
+    for (size_t size; count > 0 && good; scores += size, count -= size) {
+        size = count < BLOCK ? count : BLOCK;
+        for (size_t i = 0; i < size; ++i)
+            keys[i] = score_key(scores[i]);
+        /* neighbours often share a page and would wait for its list: follow four places at once */
+        size_t quarter = size / 4;
+        const uint32_t *a = keys, *b = a + quarter, *c = b + quarter, *d = c + quarter;
+        for (size_t i = 0; i < quarter && good; ++i)
+            good = put(set, lane, a[i]) && put(set, lane, b[i]) && put(set, lane, c[i]) &&
+                   put(set, lane, d[i]);
+        for (size_t i = 4 * quarter; i < size && good; ++i)
+            good = put(set, lane, keys[i]);
+    }
+    return good;
 }
 
 uint64_t score_set_total(const score_set *set)
 {
-    return set->total;
+    uint64_t total = 0;
+    for (size_t i = 0; i < MOST_LANES && set->lanes[i]; ++i)
+        total += set->lanes[i]->total;
+    return total;
 }
 
-void score_set_page_totals(uint64_t *totals, const score_set *set)
+static size_t waiting(const score_lane *lane, uint32_t page)
 {
-    for (size_t i = 0; i < PAGE_COUNT; ++i) {
-        const score_page *page = set->pages[i];
-        totals[i] = page ? page->counted + page->list_count : 0;
+    return lane->next[page] ? (size_t)(lane->next[page] - lane->lists[page].keys) : 0;
+}
+
+uint64_t score_set_used(const score_set *set, uint32_t word)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < MOST_LANES && set->lanes[i]; ++i)
+        bits |= set->lanes[i]->used.words[word];
+    return bits;
+}
+
+uint64_t score_set_page_total(const score_set *set, uint32_t page)
+{
+    uint64_t total = set->pages[page].counted;
+    for (size_t i = 0; i < MOST_LANES && set->lanes[i]; ++i)
+        total += waiting(set->lanes[i], page);
+    return total;
+}
+
+/* Counts what waits in the lists of a page; `keep` leaves it waiting. */
+static bool count_waiting(score_page *page, score_set *set, uint32_t number, bool keep)
+{
+    for (size_t i = 0; i < MOST_LANES && set->lanes[i]; ++i) {
+        size_t count = waiting(set->lanes[i], number);
+        if (count == 0)
+            continue;
+        score_lane *lane = set->lanes[i];
+        if (!count_keys(page, lane->lists[number].keys, count))
+            return false;
+        if (!keep)
+            lane->next[number] = lane->lists[number].keys;
+    }
+    return fold_wraps(page);
+}
+
+/* The sum of a word's eight bytes. */
+static inline uint32_t sum_bytes(uint64_t word)
+{
+    const uint64_t even = 0x00ff00ff00ff00ffu;
+    return (uint32_t)(((word & even) + (word >> 8 & even)) * 0x0001000100010001u >> 48);
+}
+
+static inline uint64_t counts_word(const page_walk *walk, uint32_t word)
+{
+    uint64_t bytes;
+    memcpy(&bytes, walk->counts + 8 * (size_t)word, sizeof bytes);
+    return bytes;
+}
+
+static void add_up(page_walk *walk)
+{
+    uint32_t below = 0;
+    for (uint32_t word = 0; word < PAGE_WORDS; ++word) {
+        walk->below[word] = below;
+        below += sum_bytes(counts_word(walk, word));
     }
 }
 
-imiad_status page_walk_begin(page_walk *walk, score_set *set, uint32_t number)
+bool page_walk_begin(page_walk *walk, score_set *set, uint32_t number)
 {
-    static const uint8_t nothing[PAGE_KEYS];
-    *walk = (page_walk){.counts = nothing};
-    score_page *page = set->pages[number];
-    if (!page)
-        return IMIAD_OK;
-    score_page listed = *page; /* what is still a list is counted for the walk only */
+    score_page *page = &set->pages[number], listed = {0};
     bool lasting = page->counts != NULL;
-    if (!lasting)
-        page = &listed;
-    bool good = count_list(page) && fold_wraps(page);
-    *walk = (page_walk){.counts = page->counts,
-                        .carries = page->carries,
-                        .carries_end = page->carries + page->carry_count};
-    if (!lasting) {
-        walk->owned_counts = listed.counts;
-        walk->owned_carries = listed.carries;
-        free(listed.wraps);
+    if (!walk->scratch) {
+        walk->scratch = malloc(PAGE_KEYS);
+        walk->below = malloc(PAGE_WORDS * sizeof *walk->below);
+        if (!walk->scratch || !walk->below)
+            return false;
     }
-    if (!good)
-        page_walk_end(walk);
-    return good ? IMIAD_OK : fail_memory("a page of scores", PAGE_KEYS);
+    free(walk->scratch_carries);
+    walk->scratch_carries = NULL;
+    if (!lasting) { /* what is still a list is counted for the walk only */
+        memset(walk->scratch, 0, PAGE_KEYS);
+        listed.counts = walk->scratch;
+        page = &listed;
+    }
+    bool good = count_waiting(page, set, number, !lasting);
+    free(listed.wraps);
+    walk->scratch_carries = listed.carries;
+    walk->counts = page->counts;
+    walk->carries = page->carries;
+    walk->carries_end = page->carries + page->carry_count;
+    walk->carried = 0;
+    add_up(walk);
+    return good;
 }
 
-void page_walk_end(page_walk *walk)
+void page_walk_free(page_walk *walk)
 {
-    free(walk->owned_counts);
-    free(walk->owned_carries);
+    free(walk->scratch);
+    free(walk->below);
+    free(walk->scratch_carries);
     *walk = (page_walk){0};
 }
 
-/* The multiples of 256 that belong to keys below `end`, once. */
-static uint64_t take_carries(page_walk *walk, uint64_t end)
+uint64_t page_walk_to(uint64_t *below, page_walk *walk, uint32_t key)
 {
-    uint64_t sum = 0;
-    for (; walk->carries < walk->carries_end && *walk->carries >> KEY_SHIFT < end; ++walk->carries)
-        sum += 256 * (*walk->carries & ((UINT64_C(1) << KEY_SHIFT) - 1));
-    return sum;
-}
-
-uint64_t page_walk_to(page_walk *walk, uint32_t key)
-{
-    uint32_t sum = 0;
-    for (uint32_t i = walk->next; i < key; ++i)
-        sum += walk->counts[i];
-    walk->below += sum + take_carries(walk, key);
-    walk->next = key;
+    for (; walk->carries < walk->carries_end && *walk->carries >> KEY_SHIFT < key; ++walk->carries)
+        walk->carried += 256 * (*walk->carries & CARRY_MASK);
+    uint64_t word = counts_word(walk, key / 8);
+    /* the bytes of the keys before; low addresses first, whatever the byte order */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    word &= (UINT64_C(1) << 8 * (key % 8)) - 1;
+#else
+    word &= ~(~UINT64_C(0) >> 8 * (key % 8));
+#endif
+    *below = walk->below[key / 8] + sum_bytes(word) + walk->carried;
     uint64_t at = walk->counts[key];
     if (walk->carries < walk->carries_end && *walk->carries >> KEY_SHIFT == key)
-        at += 256 * (*walk->carries & ((UINT64_C(1) << KEY_SHIFT) - 1));
+        at += 256 * (*walk->carries & CARRY_MASK);
     return at;
 }
 
-/* The page's keys at ranks from..; `below` scores lie in the pages before. Returns how many ranks
- * were in this page. */
-static size_t select_in_page(uint32_t *keys, page_walk *walk, uint32_t number, uint64_t total,
-                             uint64_t below, const uint64_t *ranks, size_t count)
+/* The page's keys at the first of the ranks; `before` scores lie in the pages before. Returns how
+ * many of the ranks were in this page. */
+static size_t select_in_page(uint32_t *keys, page_walk *walk, uint32_t number, uint64_t before,
+                             uint64_t total, const uint64_t *ranks, size_t count)
 {
     size_t found = 0;
     uint32_t key = 0;
-    uint64_t at = page_walk_to(walk, key);
-    while (found < count && ranks[found] < below + total) {
-        while (below + walk->below + at <= ranks[found])
-            at = page_walk_to(walk, ++key);
+    uint64_t below, at = page_walk_to(&below, walk, key);
+    while (found < count && ranks[found] < before + total) {
+        while (before + below + at <= ranks[found])
+            at = page_walk_to(&below, walk, ++key);
         keys[found++] = number << 16 | key;
     }
     return found;
@@ -218,24 +349,19 @@ static size_t select_in_page(uint32_t *keys, page_walk *walk, uint32_t number, u
 
 imiad_status score_set_select(uint32_t *keys, score_set *set, const uint64_t *ranks, size_t count)
 {
-    uint64_t *totals = malloc(PAGE_COUNT * sizeof *totals), below = 0;
-    if (!totals)
-        return fail_memory("the totals of pages", PAGE_COUNT * sizeof *totals);
-    score_set_page_totals(totals, set);
-    imiad_status status = IMIAD_OK;
+    page_walk walk = {0};
+    uint64_t before = 0;
+    bool good = true;
     size_t found = 0;
-    for (uint32_t i = 0; i < PAGE_COUNT && found < count && status == IMIAD_OK; ++i) {
-        if (ranks[found] < below + totals[i]) {
-            page_walk walk;
-            status = page_walk_begin(&walk, set, i);
-            if (status == IMIAD_OK) {
-                found += select_in_page(keys + found, &walk, i, totals[i], below, ranks + found,
+    for (uint32_t word = 0, page; word < PAGE_COUNT / 64; ++word)
+        for (uint64_t bits = score_set_used(set, word); take_page(&page, &bits, word);) {
+            uint64_t total = score_set_page_total(set, page);
+            if (good && found < count && ranks[found] < before + total &&
+                (good = page_walk_begin(&walk, set, page)))
+                found += select_in_page(keys + found, &walk, page, before, total, ranks + found,
                                         count - found);
-                page_walk_end(&walk);
-            }
+            before += total;
         }
-        below += totals[i];
-    }
-    free(totals);
-    return status;
+    page_walk_free(&walk);
+    return good ? IMIAD_OK : fail_memory("a page of scores", PAGE_KEYS);
 }

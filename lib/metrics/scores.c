@@ -238,20 +238,57 @@ uint64_t score_set_page_total(const score_set *set, uint32_t page)
     return total;
 }
 
-/* Counts what waits in the lists of a page; `keep` leaves it waiting. */
-static bool count_waiting(score_page *page, score_set *set, uint32_t number, bool keep)
+/* Counts what waits in the lists of a page that has counts. */
+static bool count_waiting(score_set *set, uint32_t number)
 {
+    score_page *page = &set->pages[number];
     for (size_t i = 0; i < MOST_LANES && set->lanes[i]; ++i) {
-        size_t count = waiting(set->lanes[i], number);
-        if (count == 0)
-            continue;
         score_lane *lane = set->lanes[i];
-        if (!count_keys(page, lane->lists[number].keys, count))
+        size_t count = waiting(lane, number);
+        if (count > 0 && !count_keys(page, lane->lists[number].keys, count))
             return false;
-        if (!keep)
+        if (count > 0)
             lane->next[number] = lane->lists[number].keys;
     }
     return fold_wraps(page);
+}
+
+static void sort_byte(uint16_t *to, const uint16_t *from, size_t count, int shift)
+{
+    size_t starts[257] = {0};
+    for (size_t i = 0; i < count; ++i)
+        starts[(from[i] >> shift & 255) + 1]++;
+    for (size_t digit = 1; digit < 256; ++digit)
+        starts[digit] += starts[digit - 1];
+    for (size_t i = 0; i < count; ++i)
+        to[starts[from[i] >> shift & 255]++] = from[i];
+}
+
+/* Sorts what waits in the lists of a page that has no counts, and leaves it waiting. */
+static bool sort_waiting(page_walk *walk, const score_set *set, uint32_t number)
+{
+    size_t total = (size_t)score_set_page_total(set, number), count = 0;
+    if (total > walk->sorted_room) {
+        free(walk->sorted);
+        free(walk->unsorted);
+        walk->sorted = malloc(total * sizeof *walk->sorted);
+        walk->unsorted = malloc(total * sizeof *walk->unsorted);
+        walk->sorted_room = walk->sorted && walk->unsorted ? total : 0;
+        if (walk->sorted_room == 0)
+            return false;
+    }
+    for (size_t i = 0; i < MOST_LANES && set->lanes[i]; ++i) {
+        size_t here = waiting(set->lanes[i], number);
+        if (here > 0)
+            memcpy(walk->sorted + count, set->lanes[i]->lists[number].keys,
+                   here * sizeof *walk->sorted);
+        count += here;
+    }
+    sort_byte(walk->unsorted, walk->sorted, count, 0);
+    sort_byte(walk->sorted, walk->unsorted, count, 8);
+    walk->sorted_count = count;
+    walk->passed = 0;
+    return true;
 }
 
 /* The sum of a word's eight bytes. */
@@ -279,42 +316,44 @@ static void add_up(page_walk *walk)
 
 bool page_walk_begin(page_walk *walk, score_set *set, uint32_t number)
 {
-    score_page *page = &set->pages[number], listed = {0};
-    bool lasting = page->counts != NULL;
-    if (!walk->scratch) {
-        walk->scratch = malloc(PAGE_KEYS);
-        walk->below = malloc(PAGE_WORDS * sizeof *walk->below);
-        if (!walk->scratch || !walk->below)
-            return false;
-    }
-    free(walk->scratch_carries);
-    walk->scratch_carries = NULL;
-    if (!lasting) { /* what is still a list is counted for the walk only */
-        memset(walk->scratch, 0, PAGE_KEYS);
-        listed.counts = walk->scratch;
-        page = &listed;
-    }
-    bool good = count_waiting(page, set, number, !lasting);
-    free(listed.wraps);
-    walk->scratch_carries = listed.carries;
+    score_page *page = &set->pages[number];
     walk->counts = page->counts;
+    if (!page->counts)
+        return sort_waiting(walk, set, number);
+    if (!walk->below && !(walk->below = malloc(PAGE_WORDS * sizeof *walk->below)))
+        return false;
+    if (!count_waiting(set, number))
+        return false;
     walk->carries = page->carries;
     walk->carries_end = page->carries + page->carry_count;
     walk->carried = 0;
     add_up(walk);
-    return good;
+    return true;
 }
 
 void page_walk_free(page_walk *walk)
 {
-    free(walk->scratch);
     free(walk->below);
-    free(walk->scratch_carries);
+    free(walk->sorted);
+    free(walk->unsorted);
     *walk = (page_walk){0};
+}
+
+static uint64_t walk_sorted_to(uint64_t *below, page_walk *walk, uint32_t key)
+{
+    size_t i = walk->passed;
+    while (i < walk->sorted_count && walk->sorted[i] < key)
+        ++i;
+    *below = walk->passed = i;
+    while (i < walk->sorted_count && walk->sorted[i] == key)
+        ++i;
+    return i - walk->passed;
 }
 
 uint64_t page_walk_to(uint64_t *below, page_walk *walk, uint32_t key)
 {
+    if (!walk->counts)
+        return walk_sorted_to(below, walk, key);
     for (; walk->carries < walk->carries_end && *walk->carries >> KEY_SHIFT < key; ++walk->carries)
         walk->carried += 256 * (*walk->carries & CARRY_MASK);
     uint64_t word = counts_word(walk, key / 8);
@@ -331,20 +370,21 @@ uint64_t page_walk_to(uint64_t *below, page_walk *walk, uint32_t key)
     return at;
 }
 
-/* The page's keys at the first of the ranks; `before` scores lie in the pages before. Returns how
- * many of the ranks were in this page. */
-static size_t select_in_page(uint32_t *keys, page_walk *walk, uint32_t number, uint64_t before,
-                             uint64_t total, const uint64_t *ranks, size_t count)
+/* The key of the page's score at a rank, not below that of the last call. */
+static uint32_t key_at(page_walk *walk, uint64_t rank, uint32_t last)
 {
-    size_t found = 0;
-    uint32_t key = 0;
-    uint64_t below, at = page_walk_to(&below, walk, key);
-    while (found < count && ranks[found] < before + total) {
-        while (before + below + at <= ranks[found])
-            at = page_walk_to(&below, walk, ++key);
-        keys[found++] = number << 16 | key;
+    if (!walk->counts)
+        return walk->sorted[rank];
+    uint64_t below;
+    uint32_t key = last;
+    for (page_walk probe = *walk; (key | 7) + 1 < PAGE_KEYS; key = (key | 7) + 1, *walk = probe) {
+        page_walk_to(&below, &probe, (key | 7) + 1); /* the next word's first */
+        if (below > rank)
+            break;
     }
-    return found;
+    for (uint64_t at = page_walk_to(&below, walk, key); below + at <= rank;)
+        at = page_walk_to(&below, walk, ++key);
+    return key;
 }
 
 imiad_status score_set_select(uint32_t *keys, score_set *set, const uint64_t *ranks, size_t count)
@@ -356,10 +396,13 @@ imiad_status score_set_select(uint32_t *keys, score_set *set, const uint64_t *ra
     for (uint32_t word = 0, page; word < PAGE_COUNT / 64; ++word)
         for (uint64_t bits = score_set_used(set, word); take_page(&page, &bits, word);) {
             uint64_t total = score_set_page_total(set, page);
-            if (good && found < count && ranks[found] < before + total &&
-                (good = page_walk_begin(&walk, set, page)))
-                found += select_in_page(keys + found, &walk, page, before, total, ranks + found,
-                                        count - found);
+            if (good && found < count && ranks[found] < before + total)
+                good = page_walk_begin(&walk, set, page);
+            for (uint32_t key = 0; good && found < count && ranks[found] < before + total;
+                 ++found) {
+                key = key_at(&walk, ranks[found] - before, key);
+                keys[found] = page << 16 | key;
+            }
             before += total;
         }
     page_walk_free(&walk);

@@ -77,13 +77,14 @@ uint64_t score_set_used(const score_set *set, uint32_t word);
  * may go on at the same time over different pages. */
 enum { PAGE_WORDS = PAGE_KEYS / 8 };
 typedef struct page_walk {
-    const uint8_t *counts;   /* of each key, modulo 256 */
-    uint32_t *below;         /* of each word of eight keys: the counts before it */
+    const uint8_t *counts;   /* of each key, modulo 256; NULL for a page that is still lists */
     const uint64_t *carries; /* ascending: key << 48 | how often that key's count passed 256 */
     const uint64_t *carries_end;
-    uint64_t carried; /* of the carries passed */
-    uint8_t *scratch; /* the counts of a page that is still a list */
-    uint64_t *scratch_carries;
+    uint64_t carried;   /* of the carries passed */
+    uint32_t *below;    /* of each word of eight keys: the counts before it */
+    uint16_t *sorted;   /* the keys of a page that is still lists */
+    uint16_t *unsorted; /* room for sorting them */
+    size_t sorted_count, sorted_room, passed;
 } page_walk;
 bool page_walk_begin(page_walk *walk, score_set *set, uint32_t page); /* false: no memory */
 void page_walk_free(page_walk *walk);

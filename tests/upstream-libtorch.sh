@@ -11,7 +11,8 @@ set -eu
 libtorch=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
 build=${2:-build-upstream}
-    { echo "$libtorch holds no libtorch: no include/" >&2; exit 2; }
+[ -f "$libtorch/include/ATen/ATen.h" ] ||
+    { echo "$libtorch holds no libtorch: no include/ATen/ATen.h" >&2; exit 2; }
 
 if [ -f "$build/build.ninja" ]; then
     meson configure "$build" "-Dlibtorch=$libtorch"

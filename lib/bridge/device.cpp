@@ -102,6 +102,21 @@ void device_synchronize(device d)
         action("synchronize", {}, [&] { torch::cuda::synchronize(d.index); });
 }
 
+imiad_status device_memory(device d, size_t *now, size_t *peak)
+{
+    char name[16];
+    if (!now || !peak)
+        return fail(IMIAD_INVALID_ARGUMENT, "device_memory: an argument is NULL");
+    try {
+        if (d.cuda && compat::cuda_memory(d.index, now, peak))
+            return IMIAD_OK;
+    } catch (const std::exception &e) {
+        return fail(IMIAD_INTERNAL, "memory of device %s: %s", device_name(d, name), e.what());
+    }
+    return fail(IMIAD_UNSUPPORTED, "libtorch %s does not tell the memory of device %s",
+                TORCH_VERSION, device_name(d, name));
+}
+
 const char *bridge_torch_version(void)
 {
     return TORCH_VERSION;

@@ -44,10 +44,10 @@ typedef struct device {
 imiad_status device_parse(device *out, const char *text);
 const char *device_name(device d, char out[16]);
 void device_synchronize(device d);
-const char *bridge_torch_version(void); /* "1.13.1" */
-
-/* libtorch's own threads follow imiad_set_threads; called by every scope_begin, cheap when
- * unchanged. */
+/* The bytes of all tensors on a CUDA device, and their peak since the last call. IMIAD_UNSUPPORTED
+ * for the CPU, and where this libtorch does not tell. */
+imiad_status device_memory(device d, size_t *now, size_t *peak);
+const char *bridge_torch_version(void); /* of the headers: "1.13.0" */
 
 /* ---- scopes and failure ---- */
 
@@ -56,6 +56,8 @@ typedef struct scope {
     bool grad, outer_grad;
 } scope;
 
+/* Beginning a scope also makes libtorch compute with imiad_threads() threads; while any is open,
+ * libtorch's warnings go to the library's log. */
 scope scope_begin(void);      /* operations record no gradients */
 scope scope_begin_grad(void); /* operations record gradients */
 /* Frees the scope's tensors and hands the thread's failure over: the status, with its message as
@@ -103,11 +105,12 @@ dtype t_type(const tensor *t);
 device t_device(const tensor *t);
 double t_item(tensor *t); /* of one element */
 
+/* These return a view of the same memory where nothing has to change. */
 tensor *t_to(tensor *t, dtype type);
 tensor *t_to_device(tensor *t, device d);
 tensor *t_contiguous(tensor *t);
 tensor *t_channels_last(tensor *t); /* memory order of a rank-4 tensor; shape unchanged */
-tensor *t_clone(tensor *t);
+tensor *t_clone(tensor *t);         /* always a copy */
 tensor *t_detach(tensor *t);
 void t_copy_(tensor *into, tensor *from);
 
@@ -142,7 +145,7 @@ tensor *t_sigmoid(tensor *a);
 tensor *t_log_sigmoid(tensor *a);
 tensor *t_softplus(tensor *a);
 tensor *t_relu(tensor *a);
-tensor *t_relu_(tensor *a);
+tensor *t_relu_(tensor *a); /* in place, and recorded; returns a */
 tensor *t_leaky_relu(tensor *a, double slope);
 tensor *t_elu(tensor *a, double alpha);
 tensor *t_gelu(tensor *a);
@@ -259,7 +262,7 @@ tensor *t_adaptive_avg_pool2d(tensor *x, int height, int width);
 tensor *t_adaptive_avg_pool1d(tensor *x, int width);
 tensor *t_unfold(tensor *x, int kernel, int dilation, int padding, int stride); /* im2col */
 tensor *t_fold(tensor *x, int height, int width, int kernel, int dilation, int padding, int stride);
-tensor *t_dropout(tensor *x, double p, bool training);
+tensor *t_dropout(tensor *x, double p, bool training);              /* draws from t_seed's stream */
 tensor *t_attention(tensor *q, tensor *k, tensor *v, double scale); /* softmax(scale q k^T) v */
 
 typedef enum pad_mode { PAD_ZERO = 1, PAD_REFLECT, PAD_REPLICATE } pad_mode;
@@ -271,14 +274,15 @@ tensor *t_interpolate(tensor *x, int64_t height, int64_t width, interpolation mo
 tensor *t_grid_sample(tensor *x, tensor *grid, interpolation mode, pad_mode padding,
                       bool align_corners);
 
-/* ---- losses; the mean over all elements, a scalar tensor ---- */
+/* ---- losses; the mean over all elements, a scalar tensor. A target of another shape is refused,
+ * not broadcast ---- */
 
 tensor *t_mse_loss(tensor *x, tensor *target);
 tensor *t_l1_loss(tensor *x, tensor *target);
 tensor *t_smooth_l1_loss(tensor *x, tensor *target, double beta);
 tensor *t_bce_with_logits(tensor *x, tensor *target);
 tensor *t_cross_entropy(tensor *logits, tensor *classes);
-tensor *t_cosine_similarity(tensor *a, tensor *b, int dim);
+tensor *t_cosine_similarity(tensor *a, tensor *b, int dim); /* not reduced */
 
 /* ---- random; numbers come from base/random.h's named streams, so a seed means the same everywhere
  */

@@ -12,6 +12,10 @@
 
 #include "torch_config.h" /* made by meson.build */
 
+#if HAVE_DEVICE_ALLOCATOR
+#include <c10/core/CachingDeviceAllocator.h>
+#endif
+
 namespace compat
 {
 
@@ -48,6 +52,24 @@ inline at::Tensor attention(const at::Tensor &q, const at::Tensor &k, const at::
     return at::scaled_dot_product_attention(q, k, v, {}, 0.0, false, scale);
 #else
     return at::matmul(at::softmax(at::matmul(at::mul(q, scale), k.transpose(-2, -1)), -1), v);
+#endif
+}
+
+/* The bytes that tensors occupy on a CUDA device, and their peak, which begins anew. False where
+ * this libtorch does not tell. */
+inline bool cuda_memory(int index, size_t *now, size_t *peak)
+{
+#if HAVE_DEVICE_ALLOCATOR
+    auto device = static_cast<c10::DeviceIndex>(index);
+    c10::DeviceAllocator *allocator = c10::getDeviceAllocator(at::kCUDA);
+    auto bytes = allocator->getDeviceStats(device).allocated_bytes[0]; /* of all pools together */
+    *now = static_cast<size_t>(bytes.current);
+    *peak = static_cast<size_t>(bytes.peak);
+    allocator->resetPeakStats(device);
+    return true;
+#else
+    static_cast<void>(index), static_cast<void>(now), static_cast<void>(peak);
+    return false;
 #endif
 }
 

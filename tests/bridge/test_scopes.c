@@ -319,6 +319,8 @@ START_TEST(devices_are_parsed_and_named)
         ck_fails(device_parse(&d, wrong[i]), IMIAD_OUT_OF_RANGE, "it must be cpu, cuda or cuda:0");
     ck_fails(device_parse(&d, "cuda:100"), IMIAD_UNSUPPORTED, "cuda:100");
     ck_fails(device_parse(NULL, "cpu"), IMIAD_INVALID_ARGUMENT, "NULL");
+    size_t now, peak;
+    ck_fails(device_memory(CPU, &now, &peak), IMIAD_UNSUPPORTED, "the memory of device cpu");
     ck_assert_ptr_nonnull(strchr(bridge_torch_version(), '.'));
 }
 END_TEST

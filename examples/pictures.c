@@ -98,18 +98,32 @@ static imiad_status draw(const pictures *p, const picture *q, const char *folder
     return status;
 }
 
-/* One scale for all: a good part must look good beside a bad one. */
-static void find_scale(const pictures *p, float *low, float *high)
+static int compare_floats(const void *a, const void *b)
 {
-    *low = *high = p->kept[0].map[0];
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* One scale for all, so that a good part looks good beside a bad one: from the median of all pixels
+ * to the value that one in a thousand exceeds. Every 16th pixel is looked at. */
+static imiad_status find_scale(const pictures *p, float *low, float *high)
+{
+    size_t count = 0, room = 0;
+    for (size_t i = 0; i < p->count; ++i)
+        room += (size_t)p->kept[i].width * (size_t)p->kept[i].height / 16 + 1;
+    float *values = malloc(room * sizeof *values);
+    if (!values)
+        return IMIAD_NO_MEMORY;
     for (size_t i = 0; i < p->count; ++i) {
         size_t size = (size_t)p->kept[i].width * (size_t)p->kept[i].height;
-        for (size_t j = 0; j < size; ++j) {
-            float value = p->kept[i].map[j];
-            *low = value < *low ? value : *low;
-            *high = value > *high ? value : *high;
-        }
+        for (size_t j = 0; j < size; j += 16)
+            values[count++] = p->kept[i].map[j];
     }
+    qsort(values, count, sizeof *values, compare_floats);
+    *low = values[count / 2];
+    *high = values[count - 1 - count / 1000];
+    free(values);
+    return IMIAD_OK;
 }
 
 imiad_status pictures_draw(pictures *p, const char *category)
@@ -119,7 +133,7 @@ imiad_status pictures_draw(pictures *p, const char *category)
     snprintf(folder, sizeof folder, "%s/%s", p->folder, category);
     if (p->count > 0) {
         float low, high;
-        find_scale(p, &low, &high);
+        status = find_scale(p, &low, &high);
         for (size_t i = 0; status == IMIAD_OK && i < p->count; ++i)
             status = draw(p, &p->kept[i], folder, low, high);
     }

@@ -25,7 +25,6 @@ imiad_status fail_decoding(const encoded_image *e, const char *format, ...)
 typedef struct encoded_layout {
     int64_t width, height;
     bool gray;
-    uint64_t budget; /* bytes: the most that decoding may allocate at once */
 } encoded_layout;
 
 /* Refuses an empty image and one above IMAGE_PIXELS_MAX. */

@@ -47,7 +47,7 @@ static imiad_status read_header(bmp_layout *bmp, const encoded_image *e)
     if (bmp->bits != 1 && bmp->bits != 4 && bmp->bits != 8 && bmp->bits != 16 && bmp->bits != 24 &&
         bmp->bits != 32)
         return fail_decoding(e, "no BMP has %d bits a pixel", bmp->bits);
-    bmp->layout = (encoded_layout){width, height, false, 0};
+    bmp->layout = (encoded_layout){width, height, false};
     bmp->offset = little_endian(b + 10, 4);
     bmp->stride = (width * bmp->bits + 31) / 32 * 4;
     bmp->colors = (bmp->offset - 14 - (int64_t)header) / (core ? 3 : 4);
@@ -85,6 +85,5 @@ imiad_status decode_bmp(imiad_image **out, const encoded_image *e)
         return fail_decoding(e, "the BMP is truncated: %zu bytes of %lld", e->size,
                              (long long)needed);
     TRY(check_colors(&bmp, e));
-    bmp.layout.budget = 4 * (uint64_t)bmp.layout.width * (uint64_t)bmp.layout.height + 4096;
     return decode_with_stb(out, e, &bmp.layout);
 }

@@ -124,7 +124,7 @@ static imiad_status check_amount(const jpeg_layout *jpeg, const encoded_image *e
 
 imiad_status decode_jpeg(imiad_image **out, const encoded_image *e)
 {
-    jpeg_layout jpeg = {{0, 0, false, 0}, 0, false};
+    jpeg_layout jpeg = {{0, 0, false}, 0, false};
     if (e->size < 3)
         return fail_decoding(e, "the JPEG is truncated after %zu bytes", e->size);
     TRY(check_jpeg(&jpeg, e));
@@ -132,9 +132,6 @@ imiad_status decode_jpeg(imiad_image **out, const encoded_image *e)
 #ifdef IMIAD_LIBJPEG
     return decode_with_libjpeg(out, e, &jpeg.layout);
 #else
-    /* coefficients of two bytes, in whole blocks of up to 4 x 4 of 8 x 8 */
-    jpeg.layout.budget =
-        4 * (uint64_t)(jpeg.layout.width + 64) * (uint64_t)(jpeg.layout.height + 64) + (1 << 20);
     return decode_with_stb(out, e, &jpeg.layout);
 #endif
 }

@@ -6,24 +6,6 @@
 #include "base/error.h"
 #include "image/pixels.h"
 
-/* What the calling thread's decoding may allocate at once: a small file can claim to unpack into
- * gigabytes. Set at the beginning of each call. */
-static _Thread_local uint64_t budget;
-
-static void *allocate(size_t bytes)
-{
-    return bytes <= budget ? malloc(bytes) : NULL;
-}
-
-static void *reallocate(void *old, size_t bytes)
-{
-    return bytes <= budget ? realloc(old, bytes) : NULL;
-}
-
-#define STBI_MALLOC(bytes)       allocate(bytes)
-#define STBI_REALLOC(old, bytes) reallocate(old, bytes)
-#define STBI_FREE(old)           free(old)
-#define STBI_ONLY_PNG
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_BMP
 #define STBI_NO_STDIO
@@ -43,7 +25,6 @@ static void *reallocate(void *old, size_t bytes)
 imiad_status decode_with_stb(imiad_image **out, const encoded_image *e, const encoded_layout *l)
 {
     int width, height, channels, wanted = l->gray ? STBI_grey : STBI_rgb;
-    budget = l->budget;
     uint8_t *pixels =
         stbi_load_from_memory(e->bytes, (int)e->size, &width, &height, &channels, wanted);
     if (!pixels)

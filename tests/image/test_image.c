@@ -194,7 +194,7 @@ START_TEST(preprocessing_gives_the_references_bytes)
     const struct golden *g = &golden[_i];
 #ifndef IMIAD_LIBJPEG
     if (g->jpeg)
-        return; /* see jpeg_without_libjpeg_is_within_two_levels */
+        return; /* the digests are of libjpeg-turbo's pixels */
 #endif
     char table[4096], file[4096];
     strcpy(table, SHARED("golden/preprocess.csv"));

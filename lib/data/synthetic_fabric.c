@@ -95,7 +95,7 @@ static void paint_cloth(canvas *c, fabric *f)
 
 /* ---- defects ---- */
 
-/* A thread on top of the cloth: a lit tube and its shadow. */
+/* A thread on top of the cloth: a lit tube, thinner towards its ends, and its shadow. */
 static void lay_thread(canvas *c, const curve *k, float radius, colour tone, float damage_reach)
 {
     pixel_box box = box_around_curve(c, k, 3 * radius + 6);
@@ -103,13 +103,15 @@ static void lay_thread(canvas *c, const curve *k, float radius, colour tone, flo
         for (int x = box.left; x < box.right; ++x) {
             point p = centre_of(c, x, y);
             float along = 0;
+            float d = distance_curve(&along, k, p);
+            float thick = radius * (0.3f + 0.7f * smooth_step(0, 0.15f, along) *
+                                               smooth_step(1, 0.85f, along));
             float shade = distance_curve(&along, k, (point){p.x - 1.4f, p.y - 1.8f});
             colour *pixel = pixel_at(c, x, y);
-            *pixel = brighten(*pixel, 1 - 0.45f * smooth_step(radius + 1.6f, radius - 0.6f, shade));
-            float d = distance_curve(&along, k, p);
-            float lit = 0.72f + 0.38f * smooth_step(radius, 0, d) + 0.08f * sine(along * 23);
-            *pixel = blend(*pixel, brighten(tone, lit), coverage(c, d - radius));
-            mark_damage(c, x, y, coverage(c, d - radius - damage_reach));
+            *pixel = brighten(*pixel, 1 - 0.45f * smooth_step(thick + 1.6f, thick - 0.6f, shade));
+            float lit = 0.72f + 0.38f * smooth_step(thick, 0, d) + 0.08f * sine(along * 23);
+            *pixel = blend(*pixel, brighten(tone, lit), coverage(c, d - thick));
+            mark_damage(c, x, y, coverage(c, d - thick - damage_reach));
         }
 }
 

@@ -1,0 +1,203 @@
+/* The reader of any tree by patterns, on the layouts that people have. */
+#include "trees.h"
+
+static void expect_mask(const imiad_dataset *d, size_t index, size_t channels, int value)
+{
+    ck_assert_uint_eq(imiad_dataset_mask_channels(d, index), channels);
+    imiad_image *mask;
+    ck_ok(imiad_dataset_read_mask(&mask, d, index));
+    ck_assert_int_eq(mask->pixels[0], value);
+    imiad_image_free(mask);
+}
+
+static void expect_sample(const imiad_dataset *d, size_t index, imiad_subset subset, int label,
+                          const char *kind)
+{
+    imiad_sample s = sample_of(d, index);
+    ck_assert_int_eq(s.subset, subset);
+    ck_assert_int_eq(s.label, label);
+    ck_assert_str_eq(s.kind, kind);
+}
+
+START_TEST(two_flat_folders_need_two_options)
+{
+    tree_begin();
+    const char *const images[] = {"ok/1.bmp.png", "ok/0.PNG", "nok/a.png", "nok/notes.txt"};
+    for (int i = 0; i < 4; ++i)
+        tree_image(images[i], 4, 4, i);
+    imiad_dataset *d;
+    ck_ok(tree_open(&d, "folder",
+                    OPTIONS("train", "ok/*", "test_defective", "nok/*", "category", "cap")));
+    expect_paths(d, (const char *const[]){"ok/0.PNG", "ok/1.bmp.png", "nok/a.png", NULL});
+    ck_assert_str_eq(imiad_dataset_category(d, 0), "cap");
+    expect_sample(d, 0, IMIAD_SUBSET_TRAIN, 0, "good");
+    expect_sample(d, 2, IMIAD_SUBSET_TEST, 1, "defective");
+    ck_assert_int_eq(sample_of(d, 2).has_mask, 0);
+    imiad_image *mask;
+    ck_fails(imiad_dataset_read_mask(&mask, d, 2), IMIAD_NOT_FOUND, "nok/a.png has no mask");
+    imiad_dataset_free(d);
+}
+END_TEST
+
+START_TEST(an_image_of_an_earlier_option_is_not_listed_again)
+{
+    tree_begin();
+    tree_image("train/good/0.png", 4, 4, 1);
+    tree_image("test/good/0.png", 4, 4, 1);
+    tree_image("test/hole/0.png", 4, 4, 1);
+    imiad_dataset *d; /* the default test_defective, test/{kind}/<any>, fits test/good too */
+    ck_ok(tree_open(&d, "folder", NULL));
+    expect_paths(
+        d, (const char *const[]){"train/good/0.png", "test/good/0.png", "test/hole/0.png", NULL});
+    expect_sample(d, 1, IMIAD_SUBSET_TEST, 0, "good");
+    expect_sample(d, 2, IMIAD_SUBSET_TEST, 1, "hole");
+    imiad_dataset_free(d);
+}
+END_TEST
+
+START_TEST(patterns_describe_the_layout_of_mvtec_ad)
+{
+    tree_begin();
+    tree_category("nut");
+    tree_category("bolt");
+    imiad_dataset *a, *b;
+    ck_ok(tree_open(&a, "mvtec_ad", NULL));
+    ck_ok(tree_open(&b, "folder",
+                    OPTIONS("train", "{category}/train/good/*", "test_good",
+                            "{category}/test/good/*", "test_defective", "{category}/test/{kind}/*",
+                            "masks", "{category}/ground_truth/{kind}/{stem}_mask.png")));
+    ck_assert_uint_eq(imiad_dataset_sample_count(a), imiad_dataset_sample_count(b));
+    for (size_t i = 0; i < imiad_dataset_sample_count(a); ++i) {
+        imiad_sample s = sample_of(a, i), t = sample_of(b, i);
+        ck_assert_str_eq(s.path, t.path);
+        ck_assert_str_eq(s.kind, t.kind);
+        ck_assert_int_eq(s.category, t.category);
+        ck_assert_int_eq(s.subset, t.subset);
+        ck_assert_int_eq(s.label, t.label);
+        ck_assert_int_eq(s.has_mask, t.has_mask);
+    }
+    expect_mask(b, 3, 1, 255);
+    imiad_dataset_free(a);
+    imiad_dataset_free(b);
+}
+END_TEST
+
+/* Image X.jpg and mask X.png side by side, as the magnetic tile data set has them. */
+START_TEST(images_and_masks_may_lie_side_by_side)
+{
+    tree_begin();
+    tree_image("MT_Free/Imgs/f.jpg", 4, 4, 9);
+    tree_image("MT_Free/Imgs/f.png", 4, 4, 0);
+    tree_image("MT_Crack/Imgs/c.jpg", 4, 4, 9);
+    tree_image("MT_Crack/Imgs/c.png", 4, 4, 200);
+    tree_image("MT_Crack/Imgs/cc.png", 4, 4, 0);
+    imiad_dataset *d;
+    ck_ok(tree_open(&d, "folder",
+                    OPTIONS("train", "MT_Free/Imgs/*.jpg", "test_good", "", "test_defective",
+                            "MT_{kind}/Imgs/*.jpg", "masks", "MT_{kind}/Imgs/{stem}.png")));
+    expect_paths(d, (const char *const[]){"MT_Free/Imgs/f.jpg", "MT_Crack/Imgs/c.jpg", NULL});
+    expect_sample(d, 1, IMIAD_SUBSET_TEST, 1, "Crack");
+    expect_mask(d, 1, 1, 255);
+    imiad_dataset_free(d);
+}
+END_TEST
+
+/* A folder of masks for each image, as MVTec LOCO has them. */
+START_TEST(all_masks_that_fit_are_channels_of_the_ground_truth)
+{
+    tree_begin();
+    tree_image("train/0.png", 4, 4, 9);
+    tree_image("test/logical/007.png", 4, 4, 9);
+    tree_image("gt/logical/007/000.png", 4, 4, 0);
+    tree_image("gt/logical/007/001.png", 4, 4, 40);
+    tree_image("gt/logical/008/000.png", 4, 4, 255);
+    imiad_dataset *d;
+    ck_ok(tree_open(&d, "folder", OPTIONS("train", "train/*", "masks", "gt/{kind}/{stem}/*")));
+    expect_mask(d, 1, 2, 255);
+    imiad_image *channel;
+    ck_ok(imiad_dataset_read_mask_channel(&channel, d, 1, 1));
+    ck_assert_int_eq(channel->pixels[0], 40);
+    imiad_image_free(channel);
+    imiad_dataset_free(d);
+}
+END_TEST
+
+/* What {stem} takes from an image's own pattern is put into its mask's. */
+START_TEST(a_stem_may_be_a_part_of_the_name)
+{
+    tree_begin();
+    tree_image("cam/p1_rgb.png", 4, 4, 9);
+    tree_image("cam/p2_rgb.png", 4, 4, 9);
+    tree_image("cam/p2_gt.PNG", 4, 4, 9);
+    tree_image("good/x.png", 4, 4, 9);
+    imiad_dataset *d;
+    ck_ok(tree_open(&d, "folder",
+                    OPTIONS("train", "good/*", "test_defective", "cam/{stem}_rgb.png", "masks",
+                            "cam/{stem}_gt.png", "missing_mask", "error")));
+    expect_paths(d, (const char *const[]){"good/x.png", "cam/p1_rgb.png", "cam/p2_rgb.png", NULL});
+    expect_mask(d, 2, 1, 255);
+    imiad_image *mask;
+    ck_fails(imiad_dataset_read_mask(&mask, d, 1), IMIAD_NOT_FOUND,
+             "no file that fits cam/{stem}_gt.png");
+    imiad_dataset_free(d);
+}
+END_TEST
+
+START_TEST(several_patterns_are_separated_by_semicolons)
+{
+    tree_begin();
+    const char *const images[] = {"a/0.png", "b/0.png", "c/0.png", "v/0.png", "bad/0.png"};
+    for (int i = 0; i < 5; ++i)
+        tree_image(images[i], 4, 4, i);
+    imiad_dataset *d;
+    ck_ok(tree_open(&d, "folder",
+                    OPTIONS("train", "c/*;a/*;a/0.png", "test_good", "b/*;", "validation", "v/*",
+                            "train_defective", "bad/*")));
+    expect_paths(
+        d, (const char *const[]){"a/0.png", "bad/0.png", "c/0.png", "v/0.png", "b/0.png", NULL});
+    expect_sample(d, 1, IMIAD_SUBSET_TRAIN, 1, "defective");
+    expect_sample(d, 3, IMIAD_SUBSET_VALIDATION, 0, "good");
+    imiad_dataset_free(d);
+}
+END_TEST
+
+START_TEST(categories_may_lie_below_kinds_and_be_parts_of_names)
+{
+    tree_begin();
+    tree_image("ok/line-a/0.png", 4, 4, 9);
+    tree_image("ok/line-b/0.png", 4, 4, 9);
+    tree_image("dent/line-b/0.png", 4, 4, 9);
+    imiad_dataset *d;
+    ck_ok(tree_open(&d, "folder",
+                    OPTIONS("train", "ok/line-{category}/*", "test_defective",
+                            "{kind}/line-{category}/*", "categories", "b")));
+    expect_paths(d, (const char *const[]){"ok/line-b/0.png", "dent/line-b/0.png", NULL});
+    ck_assert_uint_eq(imiad_dataset_category_count(d), 1);
+    ck_assert_str_eq(imiad_dataset_category(d, 0), "b");
+    expect_sample(d, 1, IMIAD_SUBSET_TEST, 1, "dent");
+    imiad_dataset_free(d);
+}
+END_TEST
+
+START_TEST(patterns_stay_below_the_root_and_find_something)
+{
+    tree_begin();
+    tree_image("x/0.png", 4, 4, 9);
+    imiad_dataset *d;
+    static const char *const outside[] = {"/etc/*", "../*", "x/../../*", ".."};
+    for (int i = 0; i < 4; ++i)
+        ck_fails(tree_open(&d, "folder", OPTIONS("train", outside[i])), IMIAD_OUT_OF_RANGE,
+                 "option train");
+    ck_fails(tree_open(&d, "folder", NULL), IMIAD_NOT_FOUND, "no category");
+    ck_fails(tree_open(&d, "folder", OPTIONS("train", "x/0.png/*")), IMIAD_NOT_FOUND,
+             "no category");
+}
+END_TEST
+
+SUITE("folder", TEST(two_flat_folders_need_two_options),
+      TEST(an_image_of_an_earlier_option_is_not_listed_again),
+      TEST(patterns_describe_the_layout_of_mvtec_ad), TEST(images_and_masks_may_lie_side_by_side),
+      TEST(all_masks_that_fit_are_channels_of_the_ground_truth),
+      TEST(a_stem_may_be_a_part_of_the_name), TEST(several_patterns_are_separated_by_semicolons),
+      TEST(categories_may_lie_below_kinds_and_be_parts_of_names),
+      TEST(patterns_stay_below_the_root_and_find_something))

@@ -182,5 +182,50 @@ START_TEST(neither_the_order_of_images_nor_threads_change_a_bit)
 }
 END_TEST
 
+/* Maps large enough to be shared out among threads, with runs across the borders of the bands. */
+enum { WIDE = 701, HIGH = 613, LARGE = 3 };
+
+static void measure_large(double out[4], int threads, bool backwards)
+{
+    float *map = malloc(WIDE * HIGH * sizeof *map);
+    uint8_t *pixels = malloc(WIDE * HIGH);
+    imiad_metrics *m = NULL;
+    imiad_set_threads(threads);
+    ck_ok(imiad_metrics_create(&m, NULL, 0));
+    for (int k = 0; k < LARGE; ++k) {
+        random_stream r = random_open(backwards ? LARGE - 1 - k : k, "test/large");
+        for (int i = 0; i < WIDE * HIGH; ++i) {
+            uint32_t bits = random_u32(&r);
+            int x = i % WIDE, y = i / WIDE;
+            pixels[i] = (x / 40 + y / 37) % 5 == 0 || bits >> 24 == 0;
+            map[i] = (float)(bits % 50000) / 4096 + pixels[i];
+        }
+        imiad_image mask = {sizeof mask, IMIAD_PIXEL_GRAY8, WIDE, HIGH, WIDE, pixels};
+        ck_ok(imiad_metrics_add_map(m, map, WIDE, HIGH, &mask));
+    }
+    imiad_metrics_counts counts = IMIAD_METRICS_COUNTS_INIT;
+    ck_ok(imiad_metrics_count(&counts, m));
+    ck_assert_int_eq(counts.normal_pixels + counts.defective_pixels, LARGE * WIDE * HIGH);
+    ck_ok(imiad_metrics_pixel_auroc(&out[0], m));
+    ck_ok(imiad_metrics_pixel_ap(&out[1], m));
+    ck_ok(imiad_metrics_aupro(&out[2], m, 0.3));
+    ck_ok(imiad_metrics_aupro_sampled(&out[3], m, 0.3, 100));
+    imiad_metrics_free(m);
+    free(pixels);
+    free(map);
+}
+
+START_TEST(large_maps_give_the_same_bits_on_any_number_of_threads)
+{
+    double one[4], many[4];
+    measure_large(one, 1, false);
+    for (int threads = 2; threads <= 12; threads += 5) {
+        measure_large(many, threads, threads % 2 == 0);
+        ck_assert_mem_eq(one, many, sizeof one);
+    }
+}
+END_TEST
+
 SUITE("metrics-properties", LOOP_TEST(every_metric_equals_its_definition, 4),
-      TEST(neither_the_order_of_images_nor_threads_change_a_bit))
+      TEST(neither_the_order_of_images_nor_threads_change_a_bit),
+      TEST(large_maps_give_the_same_bits_on_any_number_of_threads))

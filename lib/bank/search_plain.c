@@ -3,7 +3,7 @@
 #include "bank/nearest.h"
 #include "base/threads.h"
 
-enum { BLOCK = 512, PIECE = 8 };
+enum { BLOCK = 64 /* rows that stay in the cache */, PIECE = 16 /* queries */ };
 
 typedef struct search_job {
     const imiad_bank *bank;
@@ -19,17 +19,21 @@ static void search_piece(void *context, size_t begin, size_t end)
     search_job *job = context;
     size_t columns = (size_t)job->bank->dimension, rows = (size_t)job->bank->rows;
     float squared[BLOCK];
-    for (size_t q = begin; q < end; ++q) {
-        nearest n = {job->distances + q * job->k, job->rows + q * job->k, 0, job->k};
-        for (size_t i = 0; i < rows; i += BLOCK) {
-            size_t count = rows - i < BLOCK ? rows - i : BLOCK;
+    nearest found[PIECE];
+    for (size_t q = begin; q < end; ++q)
+        found[q - begin] =
+            (nearest){job->distances + q * job->k, job->rows + q * job->k, 0, job->k};
+    for (size_t i = 0; i < rows; i += BLOCK) {
+        size_t count = rows - i < BLOCK ? rows - i : BLOCK;
+        for (size_t q = begin; q < end; ++q) {
             job->kernels->squared_distances(squared, job->queries + q * columns,
                                             job->bank->data + i * columns, count, columns);
             for (size_t j = 0; j < count; ++j)
-                offer(&n, squared[j], (int64_t)(i + j));
+                offer(&found[q - begin], squared[j], (int64_t)(i + j));
         }
-        put_in_order(&n);
     }
+    for (size_t q = begin; q < end; ++q)
+        put_in_order(&found[q - begin]);
 }
 
 void search_plain(float *distances, int64_t *indices, const imiad_bank *bank, const float *queries,

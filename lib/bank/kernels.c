@@ -8,44 +8,59 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-static int32_t code_product(const int8_t *a, const uint8_t *b, size_t count)
+/* The plain code_products; below, the same with products of pairs and of fours. */
+static void code_products(int32_t *out, const int8_t *a, const uint8_t *const *b, size_t count)
 {
-    int32_t sum = 0;
-    for (size_t i = 0; i < count; ++i)
-        sum += a[i] * b[i];
-    return sum;
+    for (size_t r = 0; r < CODES; ++r) {
+        int32_t sum = 0;
+        for (size_t i = 0; i < count; ++i)
+            sum += a[i] * b[r][i];
+        out[r] = sum;
+    }
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) INLINE int32_t code_product_256(const int8_t *a, const uint8_t *b,
-                                                                size_t count)
+__attribute__((target("avx2"))) static void code_products_256(int32_t *out, const int8_t *a,
+                                                              const uint8_t *const *b, size_t count)
 {
-    __m256i sum = _mm256_setzero_si256();
+    __m256i sum[CODES];
+    for (size_t r = 0; r < CODES; ++r)
+        sum[r] = _mm256_setzero_si256();
     for (size_t i = 0; i < count; i += 16) {
         __m256i x = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(a + i)));
-        __m256i y = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(b + i)));
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x, y));
+        for (size_t r = 0; r < CODES; ++r) {
+            __m128i code = _mm_loadu_si128((const __m128i *)(const void *)(b[r] + i));
+            __m256i pairs = _mm256_madd_epi16(x, _mm256_cvtepu8_epi16(code));
+            sum[r] = _mm256_add_epi32(sum[r], pairs);
+        }
     }
-    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
-    return _mm_cvtsi128_si32(half) + _mm_extract_epi32(half, 1);
+    for (size_t r = 0; r < CODES; ++r) {
+        __m128i half =
+            _mm_add_epi32(_mm256_castsi256_si128(sum[r]), _mm256_extracti128_si256(sum[r], 1));
+        half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+        out[r] = _mm_cvtsi128_si32(half) + _mm_extract_epi32(half, 1);
+    }
 }
 
-__attribute__((target("avx512f,avx512vnni"))) INLINE int32_t code_product_512(const int8_t *a,
-                                                                              const uint8_t *b,
-                                                                              size_t count)
+__attribute__((target("avx512f,avx512vnni"))) static void
+code_products_512(int32_t *out, const int8_t *a, const uint8_t *const *b, size_t count)
 {
-    __m512i sum = _mm512_setzero_si512();
+    __m512i sum[CODES];
+    for (size_t r = 0; r < CODES; ++r)
+        sum[r] = _mm512_setzero_si512();
     for (size_t i = 0; i < count; i += 64)
-        sum = _mm512_dpbusd_epi32(sum, _mm512_loadu_si512(b + i), _mm512_loadu_si512(a + i));
-    return _mm512_reduce_add_epi32(sum);
+        for (size_t r = 0; r < CODES; ++r)
+            sum[r] = _mm512_dpbusd_epi32(sum[r], _mm512_loadu_si512(b[r] + i),
+                                         _mm512_loadu_si512(a + i));
+    for (size_t r = 0; r < CODES; ++r)
+        out[r] = _mm512_reduce_add_epi32(sum[r]);
 }
 #endif
 
 #define NAME(word)         word##_plain
 #define NAME_TEXT          "plain"
+#define CODE_PRODUCTS      code_products
 #define ADD_SQUARE(sum, d) ((sum) + (d) * (d))
-#define CODE_PRODUCT       code_product
 #define TARGET
 #define WIDTH 4
 #define TILE  1
@@ -59,8 +74,8 @@ __attribute__((target("avx512f,avx512vnni"))) INLINE int32_t code_product_512(co
 #if defined(__x86_64__)
 #define NAME(word)         word##_avx2
 #define NAME_TEXT          "avx2"
+#define CODE_PRODUCTS      code_products_256
 #define ADD_SQUARE(sum, d) ((sum) + (d) * (d))
-#define CODE_PRODUCT       code_product_256
 #define TARGET             __attribute__((target("avx2")))
 #define WIDTH              8
 #define TILE               2
@@ -69,8 +84,8 @@ __attribute__((target("avx512f,avx512vnni"))) INLINE int32_t code_product_512(co
 
 #define NAME(word)         word##_avx512
 #define NAME_TEXT          "avx512"
+#define CODE_PRODUCTS      code_products_512
 #define ADD_SQUARE(sum, d) _mm512_fmadd_ps(d, d, sum)
-#define CODE_PRODUCT       code_product_512
 #define TARGET             __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512vnni")))
 #define WIDTH              16
 #define TILE               4

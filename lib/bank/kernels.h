@@ -11,6 +11,7 @@
  * what "the distance of two rows" is in this folder, to the last bit. */
 enum { LANES = 16 };
 
+enum { CODES = 4 };
 enum { SKETCH = 16 }; /* numbers that stand for a row: see sketch.h */
 
 typedef enum kernel_level { KERNEL_PLAIN, KERNEL_AVX2, KERNEL_AVX512, KERNEL_LEVELS } kernel_level;
@@ -32,8 +33,9 @@ typedef struct kernels {
                    const float *limits, size_t step);
     /* the squared distances of these sketches from the point, one for each lane */
     void (*apart)(float *out, const float *groups, size_t count, const float *point);
-    /* sum_i a[i] b[i], exactly; count is a multiple of 64 and at most 2^15 */
-    int32_t (*code_product)(const int8_t *a, const uint8_t *b, size_t count);
+    /* out[r] = sum_i a[i] b[r][i], exactly, for CODES codes at once; count is a multiple of 64 and
+     * at most 2^15 */
+    void (*code_products)(int32_t *out, const int8_t *a, const uint8_t *const *b, size_t count);
     void (*subtract)(float *out, const float *a, const float *b, size_t columns);
     void (*add_multiple)(float *out, float factor, const float *a, size_t columns);
     float (*largest)(const float *a, size_t columns); /* without its sign */

@@ -2,7 +2,7 @@
  *     NAME(word)  the identifier for this set
  *     TARGET      the attribute that allows its instructions
  *     LESS(a, b)  one bit for each element of a that is less than b's
- *     CODE_PRODUCT(a, b, count)  what kernels.code_product says
+ *     CODE_PRODUCTS  kernels.code_products
  *     ADD_SQUARE(sum, d)  sum + d * d, rounded once or twice
  *     WIDTH       the floats of one of its vectors, a divisor of LANES
  * GCC and Clang turn operations on these vector types into single instructions. */
@@ -124,11 +124,6 @@ TARGET static void NAME(apart)(float *out, const float *groups, size_t count, co
     }
 }
 
-TARGET static int32_t NAME(code_product)(const int8_t *a, const uint8_t *b, size_t count)
-{
-    return CODE_PRODUCT(a, b, count);
-}
-
 TARGET static void NAME(subtract)(float *out, const float *a, const float *b, size_t columns)
 {
     for (size_t j = 0; j < columns; ++j)
@@ -184,7 +179,7 @@ static const kernels NAME(kernels) = {NAME_TEXT,
                                       NAME(products),
                                       NAME(near),
                                       NAME(apart),
-                                      NAME(code_product),
+                                      CODE_PRODUCTS,
                                       NAME(subtract),
                                       NAME(add_multiple),
                                       NAME(largest),
@@ -198,5 +193,5 @@ static const kernels NAME(kernels) = {NAME_TEXT,
 #undef TILE
 #undef LESS
 #undef ADD_SQUARE
-#undef CODE_PRODUCT
+#undef CODE_PRODUCTS
 #undef LOAD

@@ -85,13 +85,9 @@ static float guess(const search_job *job, const query *q)
     return likely.held < job->k ? INFINITY : nextafterf(worst, INFINITY);
 }
 
-static bool code_is_far(const search_job *job, const query *q, const int8_t *code, size_t row)
+static bool code_is_far(const query *q, code_size size, int32_t product)
 {
-    const bank_index *index = job->index;
-    code_size size = index->sizes[row];
-    int32_t product =
-        job->kernels->code_product(code, index->codes + row * index->stride, index->stride) -
-        CODE_OFFSET * q->size.sum;
+    product -= CODE_OFFSET * q->size.sum;
     double square = q->size.square + size.square -
                     2 * (double)q->size.scale * (double)size.scale * (double)product;
     double needed = q->reach + (double)size.rest;
@@ -102,19 +98,29 @@ static bool code_is_far(const search_job *job, const query *q, const int8_t *cod
 static void search_block(const search_job *job, query *q, const int8_t *code, size_t begin,
                          size_t count)
 {
+    const bank_index *index = job->index;
     uint32_t found[BLOCK];
     float limits[LANES];
     for (size_t l = 0; l < LANES; ++l)
         limits[l] = q->limit;
-    size_t near = job->kernels->near(found, job->index->groups + begin * SKETCH,
+    size_t near = job->kernels->near(found, index->groups + begin * SKETCH,
                                      (count + LANES - 1) / LANES, q->sketch, limits, 0);
-    for (size_t i = 0; i < near; ++i) {
-        size_t row = begin + found[i];
-        if (row >= begin + count || code_is_far(job, q, code, row))
-            continue;
-        offer(&q->nearest, measure(job, q, row), (int64_t)row);
-        if (nearest_limit(&q->nearest) < q->bound)
-            set_bound(q, nearest_limit(&q->nearest));
+    while (near > 0 && found[near - 1] >= count) /* an unlimited bound finds even what is no row */
+        --near;
+    for (size_t i = 0; i < near; i += CODES) {
+        const uint8_t *codes[CODES];
+        int32_t products[CODES];
+        for (size_t r = 0; r < CODES; ++r)
+            codes[r] = index->codes + (begin + found[i + r < near ? i + r : i]) * index->stride;
+        job->kernels->code_products(products, code, codes, index->stride);
+        for (size_t r = 0; r < CODES && i + r < near; ++r) {
+            size_t row = begin + found[i + r];
+            if (code_is_far(q, index->sizes[row], products[r]))
+                continue;
+            offer(&q->nearest, measure(job, q, row), (int64_t)row);
+            if (nearest_limit(&q->nearest) < q->bound)
+                set_bound(q, nearest_limit(&q->nearest));
+        }
     }
 }
 

@@ -12,8 +12,8 @@ extern "C" {
  * number of threads may search one bank; adding and thinning need it alone. */
 typedef struct imiad_bank imiad_bank;
 
-/* An empty bank of `dimension` columns. budget_bytes bounds what the bank and its coreset may
- * take; 0 means no bound. */
+/* An empty bank of `dimension` columns. budget_bytes bounds what the bank, the choice of a coreset
+ * and what speeds up searching may take together; 0 means no bound. */
 IMIAD_API imiad_status imiad_bank_create(imiad_bank **out, int64_t dimension,
                                          uint64_t budget_bytes);
 IMIAD_API void imiad_bank_free(imiad_bank *bank);
@@ -44,16 +44,23 @@ typedef struct imiad_coreset_options {
     }
 
 /* Greedy k-center selection as in PatchCore's official code: picks, in order, into `out`, which
- * holds imiad_coreset_size(rows, ratio) indices. The bank is not changed. */
+ * holds imiad_coreset_size(rows, ratio) indices. The bank is not changed. The same bank, options
+ * and seed give the same picks on every CPU and with any number of threads. Errors:
+ * IMIAD_OUT_OF_RANGE, also where the ratio keeps no row; IMIAD_OVER_BUDGET; IMIAD_CANCELLED, with
+ * `out` untouched. */
 IMIAD_API int64_t imiad_coreset_size(int64_t rows, double ratio);
 IMIAD_API imiad_status imiad_bank_select(int64_t *out, const imiad_bank *bank,
                                          const imiad_coreset_options *options,
                                          imiad_progress_function progress, void *user);
-/* Keeps only the given rows, in the given order. */
+/* Keeps only the given rows, in the given order. Old and new rows stand side by side for a moment:
+ * the budget must have room for both. */
 IMIAD_API imiad_status imiad_bank_keep(imiad_bank *bank, const int64_t *rows, int64_t count);
 
 /* The k nearest rows of each of `count` queries (row-major): squared Euclidean distances ascending,
- * ties by lower row; both outputs are count x k, indices may be NULL. Exact.
+ * ties by lower row; both outputs are count x k, indices may be NULL. Exact: distances are sums of
+ * squared float32 differences, to the last bit the same for any batch, CPU and number of threads.
+ * The first search of many queries makes an index beside the rows, a little more than one byte for
+ * each of their numbers; where the budget lacks room for it, searches are slower.
  * Errors: IMIAD_OUT_OF_RANGE where k is below 1 or above the number of rows. */
 IMIAD_API imiad_status imiad_bank_search(float *distances, int64_t *indices, const imiad_bank *bank,
                                          const float *queries, int64_t count, int32_t k);

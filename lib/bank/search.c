@@ -173,28 +173,28 @@ imiad_status search_indexed(float *distances, int64_t *rows, const imiad_bank *b
     return IMIAD_OK;
 }
 
-/* The bank's index, made when first needed. Any number of threads may ask. */
-static imiad_status find_index(const bank_index **out, const imiad_bank *bank, const kernels *k)
+/* The bank's index, made where there are enough queries; NULL for a plain search. Any number of
+ * threads may ask. */
+static const bank_index *find_index(const imiad_bank *bank, size_t queries, const kernels *k)
 {
     index_slot *slot = bank->index;
-    imiad_status status = IMIAD_OK;
     pthread_mutex_lock(&slot->lock);
-    if (!slot->tried) {
-        status = index_create(&slot->index, bank, k);
-        slot->tried = status == IMIAD_OK;
+    if (!slot->tried && queries >= FEWEST) {
+        slot->tried = true;
+        if (index_create(&slot->index, bank, k) != IMIAD_OK)
+            log_message(IMIAD_LOG_WARNING, "searching without an index, which is slower: %s",
+                        imiad_last_error());
     }
-    *out = slot->index;
+    const bank_index *index = slot->index;
     pthread_mutex_unlock(&slot->lock);
-    return status;
+    return index;
 }
 
 static imiad_status search(float *distances, int64_t *rows, const imiad_bank *bank,
                            const float *queries, size_t count, size_t k)
 {
     const kernels *kernel = kernels_best();
-    const bank_index *index = NULL;
-    if (count >= FEWEST && find_index(&index, bank, kernel) != IMIAD_OK)
-        index = NULL; /* without memory for it the search is slower, not wrong */
+    const bank_index *index = find_index(bank, count, kernel);
     if (index)
         return search_indexed(distances, rows, bank, index, queries, count, k, kernel);
     search_plain(distances, rows, bank, queries, count, k, kernel);

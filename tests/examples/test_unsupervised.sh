@@ -58,8 +58,8 @@ works "lists, descriptions, help and version" sh -c "
 
 # ---- bad input ----
 says "a missing root" "$scratch/nowhere" "$program" --dataset mvtec_ad --root "$scratch/nowhere"
-says "no root at all" "root" "$program" --dataset mvtec_ad
-says "an unknown dataset" "no dataset \"mvtec\"" "$program" --dataset mvtec
+says "no root at all" "needs the folder" "$program" --dataset mvtec_ad
+says "an unknown dataset" "no dataset is named \"mvtec\"" "$program" --dataset mvtec
 says "an unknown category" "no category \"bottel\"" run --category bottel
 says "an unknown detector" "no detector \"patchcor\"" run --detector patchcor
 says "an unknown backbone" "no backbone \"resnet19\"" run --backbone resnet19

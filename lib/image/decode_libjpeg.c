@@ -12,9 +12,9 @@
 #include "base/error.h"
 #include "image/pixels.h"
 
-/* Real files have tens of scans; a hostile one could ask for a full pass over the image each time
+/* Real files have about ten scans; a hostile one could ask for a full pass over the image each time
  * with a few bytes. */
-enum { SCANS_MAX = 500 };
+enum { SCANS_MAX = 100 };
 
 typedef struct jpeg_reader {
     struct jpeg_decompress_struct libjpeg;

@@ -215,7 +215,7 @@ imiad_status decode_png(imiad_image **out, const encoded_image *e)
 {
     if (e->size < SIGNATURE)
         return fail_decoding(e, "the PNG is truncated after %zu bytes", e->size);
-    png_layout png;
+    png_layout png = {.width = 0};
     TRY(check_png(&png, e));
     size_t size = (size_t)png_raw_bytes(&png);
     uint8_t *raw = malloc(size);

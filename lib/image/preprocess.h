@@ -16,10 +16,12 @@ typedef struct preprocessing {
 
 extern const float imagenet_mean[3], imagenet_std[3];
 
-/* The size of the result for an image of width x height. */
+/* The size of the result for an image of width x height. A side beyond 32 bits is INT32_MAX, which
+ * preprocess_image refuses. */
 void preprocess_size(int32_t *out_width, int32_t *out_height, const preprocessing *p, int32_t width,
                      int32_t height);
-/* Resize (Pillow's antialiased bilinear on 8-bit channels) and crop, always RGB8. */
+/* Resize (Pillow's antialiased bilinear on 8-bit channels) and crop, always RGB8. Only what the
+ * crop shows is computed; an image smaller than the crop is padded with zeros. */
 imiad_status preprocess_image(imiad_image **out, const imiad_image *image, const preprocessing *p);
 /* Binarises at native size (above zero), then resizes by nearest neighbour and crops: GRAY8, 0/255.
  */

@@ -135,6 +135,13 @@ inline at::Scalar number_for(const tensor *a, double b)
     return whole ? at::Scalar(static_cast<int64_t>(b)) : at::Scalar(b);
 }
 
+/* Products by whatever is fastest in this libtorch (product.cpp). */
+at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias);
+at::Tensor multiply(const at::Tensor &a, const at::Tensor &b);
+/* False, and nothing done, where at::conv2d is as good. */
+bool convolve_1x1(at::Tensor *out, const at::Tensor &x, const at::Tensor &weight,
+                  const at::Tensor &bias, int64_t groups);
+
 at::ScalarType scalar_type(dtype type);
 at::Device torch_device(device d);
 at::TensorOptions options_of(dtype type, device d);

@@ -6,13 +6,17 @@
 tensor *t_linear(tensor *x, tensor *weight, tensor *bias)
 {
     return operation("linear", {2, {x, weight, bias}},
-                     [&] { return at::linear(*x, *weight, optional(bias)); });
+                     [&] { return linear(*x, *weight, optional(bias)); });
 }
 
 tensor *t_conv2d(tensor *x, tensor *weight, tensor *bias, int stride, int padding, int dilation,
                  int groups)
 {
     return operation("conv2d", {2, {x, weight, bias}}, [&] {
+        at::Tensor convolved;
+        if (stride == 1 && padding == 0 && dilation == 1 &&
+            convolve_1x1(&convolved, *x, *weight, optional(bias), groups))
+            return convolved;
         return at::conv2d(*x, *weight, optional(bias), {stride, stride}, {padding, padding},
                           {dilation, dilation}, groups);
     });
@@ -112,7 +116,8 @@ tensor *t_fold(tensor *x, int height, int width, int kernel, int dilation, int p
 
 tensor *t_attention(tensor *q, tensor *k, tensor *v, double scale)
 {
-    return operation("attention", {q, k, v}, [&] { return compat::attention(*q, *k, *v, scale); });
+    return operation("attention", {q, k, v},
+                     [&] { return compat::attention(*q, *k, *v, scale, multiply); });
 }
 
 tensor *t_pad2d(tensor *x, int left, int right, int top, int bottom, pad_mode mode)

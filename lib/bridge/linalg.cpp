@@ -3,12 +3,15 @@
 
 tensor *t_matmul(tensor *a, tensor *b)
 {
-    return operation("matmul", {a, b}, [&] { return at::matmul(*a, *b); });
+    return operation("matmul", {a, b}, [&] { return multiply(*a, *b); });
 }
 
 tensor *t_bmm(tensor *a, tensor *b)
 {
-    return operation("bmm", {a, b}, [&] { return at::bmm(*a, *b); });
+    return operation("bmm", {a, b}, [&] {
+        bool batched = a->value.dim() == 3 && b->value.dim() == 3;
+        return batched && a->value.size(0) == b->value.size(0) ? multiply(*a, *b) : at::bmm(*a, *b);
+    });
 }
 
 tensor *t_cdist(tensor *a, tensor *b)

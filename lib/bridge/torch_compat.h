@@ -44,14 +44,16 @@ namespace warnings = c10::WarningUtils;
 namespace warnings = c10::Warning;
 #endif
 
-/* softmax(scale q k^T) v, fused where this libtorch can */
+/* softmax(scale q k^T) v, fused where this libtorch can, by way of `multiply` where not */
 inline at::Tensor attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v,
-                            double scale)
+                            double scale,
+                            at::Tensor (*multiply)(const at::Tensor &, const at::Tensor &))
 {
 #if HAVE_SCALED_ATTENTION
+    static_cast<void>(multiply);
     return at::scaled_dot_product_attention(q, k, v, {}, 0.0, false, scale);
 #else
-    return at::matmul(at::softmax(at::matmul(at::mul(q, scale), k.transpose(-2, -1)), -1), v);
+    return multiply(at::softmax(multiply(at::mul(q, scale), k.transpose(-2, -1)), -1), v);
 #endif
 }
 

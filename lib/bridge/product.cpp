@@ -1,0 +1,82 @@
+/* Matrix products in float32 on the CPU.
+ *
+ * libtorch multiplies through MKL where it was built with it. Debian's was not: it calls the
+ * system's BLAS, which may be the reference implementation, on one thread. The oneDNN that the same
+ * libtorch convolves with is much faster (tests/bench/bench_bridge), so there a product is asked of
+ * it, as a 1x1 convolution over an image whose pixels are the rows. */
+#include "bridge/bridge.h"
+
+#include <vector>
+
+namespace
+{
+
+enum : int64_t { WORTH = 1 << 17 }; /* multiplications: below, preparing costs more than it gains */
+
+bool goes_to_onednn(const at::Tensor &a, const at::Tensor &b, int64_t multiplications)
+{
+    return multiplications >= WORTH && a.is_cpu() && b.is_cpu() && a.scalar_type() == at::kFloat &&
+           b.scalar_type() == at::kFloat && !at::hasMKL() && at::hasMKLDNN() &&
+           at::globalContext().userEnabledMkldnn();
+}
+
+at::Tensor convolve(const at::Tensor &image, const at::Tensor &weight, const at::Tensor &bias,
+                    int64_t groups)
+{
+    return at::mkldnn_convolution(image, weight, bias, {0, 0}, {1, 1}, {1, 1}, groups);
+}
+
+/* Matrices of equal shape in all leading dimensions, one by one. */
+at::Tensor multiply_each(const at::Tensor &a, const at::Tensor &b)
+{
+    std::vector<int64_t> shape = a.sizes().vec();
+    shape.back() = b.size(-1);
+    at::Tensor left = a.reshape({-1, a.size(-2), a.size(-1)});
+    at::Tensor right = b.reshape({-1, b.size(-2), b.size(-1)});
+    std::vector<at::Tensor> products;
+    for (int64_t i = 0; i < left.size(0); ++i)
+        products.push_back(linear(left[i], right[i].t(), at::Tensor()));
+    return at::stack(products).view(shape);
+}
+
+} // namespace
+
+at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias)
+{
+    bool fits = x.dim() > 0 && weight.dim() == 2 && x.size(-1) == weight.size(1) &&
+                (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)));
+    if (!fits || !goes_to_onednn(x, weight, x.numel() * weight.size(0)))
+        return at::linear(x, weight, bias);
+    std::vector<int64_t> shape = x.sizes().vec();
+    shape.back() = weight.size(0);
+    at::Tensor image = x.reshape({1, 1, -1, x.size(-1)}).permute({0, 3, 1, 2});
+    at::Tensor filters = weight.reshape({weight.size(0), weight.size(1), 1, 1});
+    return convolve(image, filters, bias, 1).permute({0, 2, 3, 1}).reshape(shape);
+}
+
+at::Tensor multiply(const at::Tensor &a, const at::Tensor &b)
+{
+    bool fits = a.dim() > 1 && b.dim() > 1 && a.size(-1) == b.size(-2);
+    int64_t one = fits ? a.size(-2) * a.size(-1) * b.size(-1) : 0;
+    if (fits && b.dim() == 2)
+        return goes_to_onednn(a, b, a.numel() * b.size(1)) ? linear(a, b.t(), at::Tensor())
+                                                           : at::matmul(a, b);
+    if (fits && a.dim() == b.dim() && a.numel() > 0 && goes_to_onednn(a, b, one) &&
+        a.sizes().slice(0, a.dim() - 2) == b.sizes().slice(0, b.dim() - 2))
+        return multiply_each(a, b);
+    return at::matmul(a, b);
+}
+
+/* libtorch leaves 1x1 convolutions of small batches on one thread to the BLAS as well. */
+bool convolve_1x1(at::Tensor *out, const at::Tensor &x, const at::Tensor &weight,
+                  const at::Tensor &bias, int64_t groups)
+{
+    bool fits = x.dim() == 4 && weight.dim() == 4 && weight.size(2) == 1 && weight.size(3) == 1 &&
+                groups > 0 && x.size(1) == weight.size(1) * groups &&
+                weight.size(0) % groups == 0 &&
+                (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)));
+    if (!fits || !goes_to_onednn(x, weight, x.numel() / groups * weight.size(0)))
+        return false;
+    *out = convolve(x, weight, bias, groups);
+    return true;
+}

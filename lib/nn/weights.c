@@ -175,9 +175,12 @@ typedef struct signature {
 
 #define BYTES(text) text, sizeof text - 1
 
-/* The first that matches decides. Only safetensors has no magic: an opening brace after eight bytes
- * of length must do, so it comes last. */
+/* The first that matches decides. safetensors has no magic but eight bytes of length and an opening
+ * brace. Its low bytes may look like any other signature, so a length that can be real (below 2^32,
+ * which no other format's bytes 4 to 8 look like) comes first; a hostile one comes last, for its
+ * own message. */
 static const signature signatures[] = {
+    {4, BYTES("\0\0\0\0{"), safetensors_read, NULL},
     {0, BYTES("PK\3\4"), pth_zip_read, NULL},
     {2, BYTES(PTH_LEGACY_MAGIC), pth_legacy_read, NULL},
     {257, BYTES("ustar"), NULL,

@@ -266,6 +266,26 @@ static void write_sample(const char *path)
     weights_writer_free(writer);
 }
 
+/* The first byte of a file is its header's length modulo 256, and so may look like a pickle (0x80),
+ * a web page (0x3c) or gzip (0x1f): every one of them must read. */
+START_TEST(a_header_of_any_length_is_read)
+{
+    static const float value = 7;
+    char header[2048];
+    for (int length = 100; length < 2000; ++length) {
+        snprintf(header, sizeof header, "%-*s", length,
+                 "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}");
+        ck_assert_uint_eq(strlen(header), (size_t)length);
+        made file = make_file(header, &value, sizeof value);
+        weights *w = NULL;
+        ck_ok(weights_parse(&w, file.bytes, file.size, "made"));
+        ck_assert_mem_eq(weights_get(w, 0)->data, &value, sizeof value);
+        weights_free(w);
+        free(file.bytes);
+    }
+}
+END_TEST
+
 START_TEST(what_is_written_is_read)
 {
     char folder[] = "/tmp/imiad-test-XXXXXX", *path = temporary_path(folder);
@@ -441,7 +461,8 @@ SUITE("safetensors", TEST(arrays_are_read_in_the_order_of_their_data),
       TEST(the_prefix_of_data_parallel_is_dropped_where_all_share_it),
       TEST(what_breaks_the_format_is_refused),
       TEST(a_header_may_not_be_longer_than_the_file_or_the_limit), TEST(deep_nesting_is_refused),
-      TEST(other_files_are_called_by_their_name), TEST(what_is_written_is_read),
-      TEST(the_same_calls_write_the_same_bytes), TEST(no_changed_byte_of_our_own_files_goes_unseen),
-      TEST(no_truncation_is_taken_for_a_file), TEST(the_writer_refuses_what_it_could_not_read),
-      TEST(a_file_of_nothing_is_a_file), TEST(a_real_resnet18_loads))
+      TEST(other_files_are_called_by_their_name), TEST(a_header_of_any_length_is_read),
+      TEST(what_is_written_is_read), TEST(the_same_calls_write_the_same_bytes),
+      TEST(no_changed_byte_of_our_own_files_goes_unseen), TEST(no_truncation_is_taken_for_a_file),
+      TEST(the_writer_refuses_what_it_could_not_read), TEST(a_file_of_nothing_is_a_file),
+      TEST(a_real_resnet18_loads))

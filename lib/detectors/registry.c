@@ -4,10 +4,12 @@
 #include "base/error.h"
 #include "detectors/schema.h"
 
-extern const detector_ops patchcore_ops;
+extern const detector_ops padim_ops, patchcore_ops, spade_ops;
 
 const detector_ops *const detector_registry[] = {
+    &padim_ops,
     &patchcore_ops,
+    &spade_ops,
     NULL,
 };
 

@@ -4,6 +4,11 @@
 
 #include "base/error.h"
 
+static bool on_host(const tensor *t)
+{
+    return !t_device(t).cuda && t_type(t) == F32;
+}
+
 enum { BLOCK_BYTES = 32 << 20 }; /* of one double matrix of a block of positions */
 
 static bool few_rows(int64_t n, int64_t d)
@@ -56,7 +61,10 @@ static imiad_status fit_blocks(position_gaussians *g, tensor *rows, const progre
     for (int64_t begin = 0; begin < positions; begin += block) {
         int64_t end = begin + block < positions ? begin + block : positions;
         scope s = scope_begin();
-        fit_block(g, rows, begin, end);
+        if (on_host(rows))
+            gaussians_fit_host(g, rows, few_rows(n, d), begin, end);
+        else
+            fit_block(g, rows, begin, end);
         TRY(scope_end(&s));
         TRY(progress_report(p, "covariances", end, positions));
     }
@@ -92,6 +100,8 @@ imiad_status gaussians_fit(position_gaussians *out, tensor *rows, const progress
 
 tensor *gaussians_distances(const position_gaussians *g, tensor *x)
 {
+    if (on_host(g->mean))
+        return gaussians_distances_host(g, x);
     tensor *v = t_contiguous(t_sub(t_to(x, t_type(g->mean)), g->mean)); /* positions, batch, d */
     tensor *squares;
     if (g->projection) {

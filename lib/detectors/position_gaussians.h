@@ -38,4 +38,9 @@ void gaussians_free(position_gaussians *g);
 /* x: positions x batch x d, of any type. Returns batch x positions, of the Gaussians' type. */
 tensor *gaussians_distances(const position_gaussians *g, tensor *x);
 
+/* On the CPU in float32, in C: what gaussians_fit does for positions begin..end-1, a failure
+ * sticking to the scope, and distances. `few` chooses the form. */
+void gaussians_fit_host(position_gaussians *g, tensor *rows, bool few, int64_t begin, int64_t end);
+tensor *gaussians_distances_host(const position_gaussians *g, tensor *x);
+
 #endif

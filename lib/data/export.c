@@ -1,10 +1,12 @@
 /* A dataset's fingerprint, and its copy in MVTec AD's layout. */
+#include <pthread.h>
 #include <sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/threads.h"
 #include "data/dataset.h"
 
 /* ---- digest ---- */
@@ -163,12 +165,57 @@ static imiad_status export_sample(const imiad_dataset *dataset, size_t index, co
     return status;
 }
 
+/* Many images at a time; of several failures the first sample's is told. */
+typedef struct export_job {
+    const imiad_dataset *dataset;
+    const char *root;
+    pthread_mutex_t lock;
+    size_t failed; /* the sample; SIZE_MAX: none yet */
+    imiad_status status;
+    char *message;
+} export_job;
+
+static bool is_needed(export_job *job, size_t index)
+{
+    pthread_mutex_lock(&job->lock);
+    bool needed = index < job->failed;
+    pthread_mutex_unlock(&job->lock);
+    return needed;
+}
+
+static void keep_failure(export_job *job, size_t index, imiad_status status)
+{
+    pthread_mutex_lock(&job->lock);
+    if (index < job->failed) {
+        job->failed = index;
+        job->status = status;
+        free(job->message);
+        job->message = strdup(imiad_last_error());
+    }
+    pthread_mutex_unlock(&job->lock);
+}
+
+static void export_some(void *context, size_t begin, size_t end)
+{
+    export_job *job = context;
+    for (size_t i = begin; i < end && is_needed(job, i); ++i) {
+        imiad_status status = export_sample(job->dataset, i, job->root);
+        if (status != IMIAD_OK)
+            keep_failure(job, i, status);
+    }
+}
+
 imiad_status imiad_dataset_export(const imiad_dataset *dataset, const char *folder)
 {
     if (!dataset || !folder || !*folder)
         return fail(IMIAD_INVALID_ARGUMENT, "imiad_dataset_export: dataset or folder is missing");
     TRY(check_empty(folder));
-    for (size_t i = 0; i < dataset->sample_count; ++i)
-        TRY(export_sample(dataset, i, folder));
-    return IMIAD_OK;
+    export_job job = {
+        .dataset = dataset, .root = folder, .lock = PTHREAD_MUTEX_INITIALIZER, .failed = SIZE_MAX};
+    parallel_for(dataset->sample_count, 1, export_some, &job);
+    if (job.status != IMIAD_OK)
+        fail(job.status, "%s", job.message ? job.message : "an image could not be exported");
+    free(job.message);
+    pthread_mutex_destroy(&job.lock);
+    return job.status;
 }

@@ -48,6 +48,12 @@ float draw_between(random_stream *s, float low, float high)
     return low + (high - low) * (float)(random_u32(s) >> 8) * 0x1p-24f;
 }
 
+point draw_point(random_stream *s, float left, float right, float top, float bottom)
+{
+    float x = draw_between(s, left, right), y = draw_between(s, top, bottom);
+    return (point){x, y};
+}
+
 int draw_whole(random_stream *s, int low, int high)
 {
     return low + (int)random_below(s, (uint64_t)(high - low + 1));
@@ -185,12 +191,12 @@ pixel_box box_around_curve(const canvas *c, const curve *k, float reach)
 
 blot draw_blot(random_stream *s, point centre, float smallest, float largest, float roughness)
 {
-    return (blot){.centre = centre,
-                  .radius = draw_between(s, smallest, largest),
-                  .roughness = roughness,
-                  .stretch = draw_between(s, 0.75f, 1.33f),
-                  .turn = rotation_by(draw_between(s, 0, 1)),
-                  .seed = random_u32(s)};
+    blot b = {.centre = centre, .roughness = roughness};
+    b.radius = draw_between(s, smallest, largest);
+    b.stretch = draw_between(s, 0.75f, 1.33f);
+    b.turn = rotation_by(draw_between(s, 0, 1));
+    b.seed = random_u32(s);
+    return b;
 }
 
 float distance_blot(const blot *b, point p)

@@ -88,6 +88,9 @@ static inline point rotate_back(point p, rotation r)
 }
 
 float draw_between(random_stream *s, float low, float high);
+/* C leaves open in which order the arguments of a call, the values of an initialiser or the two
+ * sides of an operator are worked out: never draw twice within one of these. */
+point draw_point(random_stream *s, float left, float right, float top, float bottom);
 /* In whole steps: low, low + 1, ... high. */
 int draw_whole(random_stream *s, int low, int high);
 bool draw_chance(random_stream *s, float probability);

@@ -85,11 +85,11 @@ typedef struct board {
 
 static board draw_board(random_stream *s)
 {
-    board b = {.shift = {draw_between(s, -3, 3), draw_between(s, -3, 3)},
-               .turn = rotation_by(draw_between(s, -0.003f, 0.003f)),
-               .grain = random_u32(s)};
+    board b = {.shift = draw_point(s, -3, 3, -3, 3)};
+    b.turn = rotation_by(draw_between(s, -0.003f, 0.003f));
+    b.grain = random_u32(s);
     for (int i = 0; i < PARTS; ++i) {
-        b.part_shift[i] = (point){draw_between(s, -0.7f, 0.7f), draw_between(s, -0.7f, 0.7f)};
+        b.part_shift[i] = draw_point(s, -0.7f, 0.7f, -0.7f, 0.7f);
         b.part_turn[i] = rotation_by(draw_between(s, -0.006f, 0.006f));
     }
     for (int i = 0; i < 2 * LEGS + 2 * PARTS; ++i)
@@ -349,7 +349,7 @@ static void break_trace(board *b, random_stream *s)
 static void shift_part(board *b, int i, random_stream *s)
 {
     float side = draw_chance(s, 0.5f) ? 1 : -1;
-    point across = {draw_between(s, -2, 2), side * draw_between(s, 4, 7)};
+    point across = draw_point(s, -2, 2, 4 * side, 7 * side);
     b->part_shift[i] = parts[i].upright ? (point){across.y, across.x} : across;
     b->part_turn[i] = rotation_by(draw_between(s, -0.06f, 0.06f));
 }
@@ -393,9 +393,9 @@ static void add_bridge(canvas *c, const board *b, random_stream *s)
 /* Through the lacquer, and here and there down to the copper. */
 static void add_scratch(canvas *c, const board *b, random_stream *s)
 {
-    point from = {draw_between(s, 30, 140), draw_between(s, 190, 210)};
-    curve k =
-        draw_curve(s, from, draw_between(s, -0.03f, 0.03f), draw_between(s, 40, 90), 0.1f, 0.3f);
+    point from = draw_point(s, 30, 140, 190, 210);
+    float heading = draw_between(s, -0.03f, 0.03f), length = draw_between(s, 40, 90);
+    curve k = draw_curve(s, from, heading, length, 0.1f, 0.3f);
     float width = draw_between(s, 0.6f, 1.3f);
     pixel_box box = box_around_curve(c, &k, 4);
     for (int y = box.top; y < box.bottom; ++y)

@@ -23,16 +23,14 @@ typedef struct fabric {
 
 static fabric draw_fabric(random_stream *s)
 {
-    fabric f = {.pose = draw_between(s, -0.008f, 0.008f),
-                .shift = {draw_between(s, 0, 4 * pitch), draw_between(s, 0, 4 * pitch)},
-                .shade = random_u32(s),
-                .fuzz = random_u32(s),
-                .gap_from = 1,
-                .gap_to = 0};
-    uint32_t waviness = random_u32(s);
-    f.wave_across = noise_of(waviness);
-    f.wave_along = noise_of(waviness + 1);
+    fabric f = {.gap_from = 1, .gap_to = 0};
+    f.pose = draw_between(s, -0.008f, 0.008f);
     f.turn = rotation_by(f.pose);
+    f.shift = draw_point(s, 0, 4 * pitch, 0, 4 * pitch);
+    f.shade = random_u32(s);
+    f.fuzz = random_u32(s);
+    f.wave_across = noise_of(random_u32(s));
+    f.wave_along = noise_of(f.wave_across.seed + 1);
     return f;
 }
 
@@ -119,9 +117,10 @@ static void add_fibre(canvas *c, random_stream *s)
 {
     static const colour tones[] = {
         {0.70f, 0.16f, 0.14f}, {0.12f, 0.12f, 0.14f}, {0.88f, 0.86f, 0.80f}, {0.20f, 0.42f, 0.26f}};
-    point from = {draw_between(s, 60, 196), draw_between(s, 60, 196)};
+    point from = draw_point(s, 60, 196, 60, 196);
     colour tone = tones[draw_whole(s, 0, 3)];
-    curve k = draw_curve(s, from, draw_between(s, 0, 1), draw_between(s, 50, 110), 0.6f, 0.4f);
+    float heading = draw_between(s, 0, 1), length = draw_between(s, 50, 110);
+    curve k = draw_curve(s, from, heading, length, 0.6f, 0.4f);
     lay_thread(c, &k, draw_between(s, 1.0f, 1.7f), tone, 0.8f);
 }
 
@@ -145,7 +144,7 @@ static void add_pulled_thread(canvas *c, const fabric *f, random_stream *s)
 {
     bool weft = draw_chance(s, 0.5f);
     rotation turn = rotation_by((weft ? 0 : 0.25f) - f->pose);
-    point from = {draw_between(s, 30, weft ? 110 : 220), draw_between(s, 30, weft ? 220 : 110)};
+    point from = draw_point(s, 30, weft ? 110 : 220, 30, weft ? 220 : 110);
     float length = draw_between(s, 70, 120), slack = draw_between(s, 9, 20);
     float lean = draw_between(s, -7, 7), start = draw_between(s, 0.2f, 0.4f);
     if (draw_chance(s, 0.5f))
@@ -164,7 +163,7 @@ static void add_pulled_thread(canvas *c, const fabric *f, random_stream *s)
 
 static void add_hole(canvas *c, random_stream *s)
 {
-    point centre = {draw_between(s, 50, 206), draw_between(s, 50, 206)};
+    point centre = draw_point(s, 50, 206, 50, 206);
     blot b = draw_blot(s, centre, 9, 20, 0.35f);
     pixel_box box = box_around(c, centre, 2.2f * b.radius + 8);
     for (int y = box.top; y < box.bottom; ++y)
@@ -183,9 +182,10 @@ static void add_hole(canvas *c, random_stream *s)
     for (int i = 0; i < ends; ++i) {
         float around = ((float)i + draw_between(s, 0, 0.8f)) / (float)ends;
         point rim = rotate((point){b.radius, 0}, rotation_by(around));
-        curve k = draw_curve(s, (point){centre.x + rim.x, centre.y + rim.y},
-                             around + 0.5f + draw_between(s, -0.1f, 0.1f),
-                             b.radius * draw_between(s, 0.3f, 0.9f), 0.5f, 0.3f);
+        float inward = around + 0.5f + draw_between(s, -0.1f, 0.1f);
+        float length = b.radius * draw_between(s, 0.3f, 0.9f);
+        curve k =
+            draw_curve(s, (point){centre.x + rim.x, centre.y + rim.y}, inward, length, 0.5f, 0.3f);
         lay_thread(c, &k, 0.8f, i % 2 ? weft_colour : warp_colour, 0.5f);
     }
 }
@@ -194,7 +194,7 @@ static void add_stain(canvas *c, random_stream *s)
 {
     static const colour tints[] = {
         {0.62f, 0.50f, 0.36f}, {0.58f, 0.60f, 0.62f}, {0.74f, 0.60f, 0.55f}};
-    point centre = {draw_between(s, 55, 201), draw_between(s, 55, 201)};
+    point centre = draw_point(s, 55, 201, 55, 201);
     blot b = draw_blot(s, centre, 16, 38, 0.28f);
     colour tint = tints[draw_whole(s, 0, 2)];
     float strength = draw_between(s, 0.45f, 0.95f);
@@ -215,7 +215,7 @@ static void add_stain(canvas *c, random_stream *s)
 
 static void take_yarn_out(fabric *f, random_stream *s)
 {
-    point middle = to_weave(f, (point){draw_between(s, 80, 176), draw_between(s, 40, 216)});
+    point middle = to_weave(f, draw_point(s, 80, 176, 40, 216));
     float half = draw_between(s, 30, 75) / pitch;
     f->gap_row = floorf(middle.y);
     f->gap_from = middle.x - half;

@@ -37,15 +37,20 @@ typedef struct fuse_box {
     uint32_t grain;
 } fuse_box;
 
+static point place_centre(int place)
+{
+    return (point){48 + 40 * (float)(place % COLUMNS), 88 + 80 * (float)(place / COLUMNS)};
+}
+
 static fuse_box draw_box(random_stream *s)
 {
-    fuse_box b = {.shift = {draw_between(s, -4, 4), draw_between(s, -4, 4)},
-                  .turn = rotation_by(draw_between(s, -0.004f, 0.004f)),
-                  .grain = random_u32(s)};
+    fuse_box b = {.shift = draw_point(s, -4, 4, -4, 4)};
+    b.turn = rotation_by(draw_between(s, -0.004f, 0.004f));
+    b.grain = random_u32(s);
     for (int i = 0; i < PLACES; ++i) {
         b.rating[i] = plan_of_the_box[i];
-        b.seat[i] = (point){48 + 40 * (float)(i % COLUMNS) + draw_between(s, -0.8f, 0.8f),
-                            88 + 80 * (float)(i / COLUMNS) + draw_between(s, -1, 1)};
+        point place = place_centre(i);
+        b.seat[i] = draw_point(s, place.x - 0.8f, place.x + 0.8f, place.y - 1, place.y + 1);
         b.tilt[i] = rotation_by(draw_between(s, -0.005f, 0.005f));
     }
     return b;
@@ -128,7 +133,7 @@ static void paint_housing(canvas *c, const fuse_box *b)
 /* The socket under a fuse: a dark shaft with two contacts. */
 static void paint_socket(canvas *c, const fuse_box *b, int place)
 {
-    point middle = {48 + 40 * (float)(place % COLUMNS), 88 + 80 * (float)(place / COLUMNS)};
+    point middle = place_centre(place);
     pixel_box box = box_around(c, from_box(b, middle), 40);
     for (int y = box.top; y < box.bottom; ++y)
         for (int x = box.left; x < box.right; ++x) {

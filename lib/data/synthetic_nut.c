@@ -20,12 +20,12 @@ typedef struct nut {
 
 static nut draw_nut(random_stream *s)
 {
-    nut n = {.centre = {draw_between(s, 114, 142), draw_between(s, 114, 142)},
-             .pose = draw_between(s, 0, 1),
-             .light = -0.36f + draw_between(s, -0.07f, 0.07f),
-             .turning = random_u32(s),
-             .plate = random_u32(s),
-             .grain = random_u32(s)};
+    nut n = {.centre = draw_point(s, 114, 142, 114, 142)};
+    n.pose = draw_between(s, 0, 1);
+    n.light = -0.36f + draw_between(s, -0.07f, 0.07f);
+    n.turning = random_u32(s);
+    n.plate = random_u32(s);
+    n.grain = random_u32(s);
     n.turn = rotation_by(n.pose);
     n.shadow = rotate((point){-9, 0}, rotation_by(n.light));
     return n;
@@ -213,7 +213,8 @@ static void add_rust(canvas *c, const nut *n, random_stream *s)
     int spots = draw_whole(s, 1, 3);
     float around = draw_between(s, 0, 1), strength = draw_between(s, 0.65f, 1);
     for (int i = 0; i < spots; ++i) {
-        point centre = on_nut(n, around + draw_between(s, -0.07f, 0.07f), draw_between(s, 46, 68));
+        float beside = around + draw_between(s, -0.07f, 0.07f);
+        point centre = on_nut(n, beside, draw_between(s, 46, 68));
         blot b = draw_blot(s, centre, 6, i == 0 ? 17 : 9, 0.55f);
         pixel_box box = box_around(c, centre, 2.6f * b.radius + 4);
         for (int y = box.top; y < box.bottom; ++y)

@@ -438,6 +438,30 @@ START_TEST(an_export_is_read_back_the_same)
 }
 END_TEST
 
+START_TEST(a_failed_export_tells_the_first_image_that_failed)
+{
+    tree_begin();
+    for (int i = 0; i < 40; ++i) {
+        char path[64];
+        snprintf(path, sizeof path, "in/nut/train/good/%02d.png", i);
+        if (i % 10 == 3)
+            tree_bytes(path, "no picture", 10);
+        else
+            tree_image(path, 8, 6, i);
+    }
+    char root[128], copy[128];
+    snprintf(root, sizeof root, "%s/in", tree);
+    imiad_dataset *d;
+    ck_ok(imiad_dataset_open(&d, "mvtec_ad", root, NULL, 0));
+    for (int threads = 1; threads <= 4; ++threads) {
+        ck_ok(imiad_set_threads(threads));
+        snprintf(copy, sizeof copy, "%s/out%d", tree, threads);
+        ck_fails(imiad_dataset_export(d, copy), IMIAD_FORMAT, "in/nut/train/good/03.png");
+    }
+    imiad_dataset_free(d);
+}
+END_TEST
+
 START_TEST(every_registered_dataset_lists_its_options)
 {
     size_t count = imiad_dataset_type_count();
@@ -525,5 +549,6 @@ SUITE("dataset", TEST(samples_come_in_category_subset_and_bytewise_path_order),
       TEST(categories_can_be_chosen_in_any_order), TEST(a_category_counts_its_images),
       TEST(a_split_holds_training_normals_and_the_whole_test_set),
       TEST(the_digest_follows_names_and_sizes), TEST(an_export_is_read_back_the_same),
+      TEST(a_failed_export_tells_the_first_image_that_failed),
       TEST(every_registered_dataset_lists_its_options), TEST(arguments_are_checked),
       TEST(transistor_has_the_published_counts))

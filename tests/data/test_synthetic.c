@@ -213,6 +213,33 @@ START_TEST(images_of_a_category_differ_from_one_another)
 }
 END_TEST
 
+/* The values are our own output, recorded so that a seed keeps its meaning: the same pictures on
+ * every machine and with every compiler, in this version and the next. */
+START_TEST(a_seed_gives_the_same_pictures_everywhere)
+{
+    static const char *const recorded[][2] = {
+        {"circuit/train/good/000.png", "8c402c0f5a788200"},
+        {"circuit/test/bridge/000.png", "87cccce07dc0410b"},
+        {"fabric/train/good/000.png", "52ce4e394c69adc9"},
+        {"fabric/test/fibre/000.png", "9f061d27a0e8275d"},
+        {"fuse_box/train/good/000.png", "aeee46c835359bae"},
+        {"fuse_box/test/swapped/000.png", "82b9236c82866881"},
+        {"hex_nut/train/good/000.png", "0d63d7feff2cf012"},
+        {"hex_nut/test/rust/000.png", "11582c6fb6a24329"},
+    };
+    imiad_dataset *d = open_synthetic(NULL);
+    for (size_t i = 0; i < sizeof recorded / sizeof *recorded; ++i) {
+        imiad_image *image = image_of(d, recorded[i][0]);
+        char digest[65];
+        bytes_digest(digest, image->pixels, (size_t)image->height * image->stride);
+        digest[16] = '\0';
+        ck_assert_msg(strcmp(digest, recorded[i][1]) == 0, "%s: %s", recorded[i][0], digest);
+        imiad_image_free(image);
+    }
+    imiad_dataset_free(d);
+}
+END_TEST
+
 START_TEST(the_sine_is_close_to_the_true_one)
 {
     for (int i = -3000; i < 3000; ++i) {
@@ -230,4 +257,5 @@ SUITE("synthetic", TEST(an_image_depends_on_its_seed_and_path_alone),
       TEST(counts_and_size_are_options), TEST(the_digest_covers_what_is_painted),
       TEST(every_kind_of_defect_is_where_its_mask_says),
       TEST(a_good_image_is_its_own_twin_and_has_an_empty_mask),
-      TEST(images_of_a_category_differ_from_one_another), TEST(the_sine_is_close_to_the_true_one))
+      TEST(images_of_a_category_differ_from_one_another),
+      TEST(a_seed_gives_the_same_pictures_everywhere), TEST(the_sine_is_close_to_the_true_one))

@@ -262,7 +262,8 @@ static int64_t held_of(const candidates *c, size_t image)
     return rows < c->each ? rows : c->each;
 }
 
-/* The shift enters only here: it moves a distance by less than it could change who is nearest. */
+/* The shift enters only here. It moves a distance by 1e-6 sqrt(channels) at most, so that it could
+ * choose another row only among rows whose distances differ by less than twice that. */
 static void merge(float *map, const candidates *c, const float *queries, int64_t positions)
 {
     int64_t channels = imiad_bank_dimension(c->galleries[0]);

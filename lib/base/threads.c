@@ -52,7 +52,9 @@ imiad_status imiad_set_threads(int threads)
     return IMIAD_OK;
 }
 
-static void take_pieces(void)
+/* The job's own copy of what to do: the pool's body is taken back while the last pieces still run.
+ */
+static void take_pieces(void (*body)(void *, size_t, size_t))
 {
     inside_body = true;
     for (;;) {
@@ -60,7 +62,7 @@ static void take_pieces(void)
         if (begin >= pool.count)
             break;
         size_t end = pool.count - begin < pool.grain ? pool.count : begin + pool.grain;
-        pool.body(pool.context, begin, end);
+        body(pool.context, begin, end);
     }
     inside_body = false;
 }
@@ -76,9 +78,10 @@ static void *work(void *argument)
         seen = pool.generation;
         if (number >= pool.wanted || !pool.body)
             continue;
+        void (*body)(void *, size_t, size_t) = pool.body;
         pool.inside++;
         pthread_mutex_unlock(&pool.lock);
-        take_pieces();
+        take_pieces(body);
         pthread_mutex_lock(&pool.lock);
         if (--pool.inside == 0)
             pthread_cond_signal(&pool.rested);
@@ -134,7 +137,7 @@ void parallel_for(size_t count, size_t grain, void (*body)(void *context, size_t
     pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
 
-    take_pieces();
+    take_pieces(body);
 
     pthread_mutex_lock(&pool.lock);
     pool.body = NULL; /* a worker that wakes late finds nothing to do */

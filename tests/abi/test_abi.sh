@@ -1,7 +1,8 @@
 #!/bin/sh
 # The library as a linker sees it: exported names, SONAME, installation, pkg-config.
 . "$IMIAD_SOURCE/tests/script.sh"
-library=$1 build=$2
+library=$1 build=$2 sanitizers=$3 # of the library: its users must bring them along
+[ "$sanitizers" = none ] || sanitize=-fsanitize=$sanitizers
 
 says "every exported symbol begins with imiad_" "nothing else" sh -c "
     nm -D --defined-only '$library' | awk '{print \$3}' | grep -v '^imiad_' && exit 0
@@ -26,7 +27,7 @@ prefix=$(find "$scratch/root" -name libimiad.pc | head -n 1)
 works "pkg-config finds it" test -n "$prefix"
 export PKG_CONFIG_PATH="${prefix%/*}" PKG_CONFIG_SYSROOT_DIR="$scratch/root"
 works "a program builds against the installation" sh -c "
-    ${CC:-cc} -std=c11 '$IMIAD_SOURCE/examples/score_image.c' -o '$scratch/score_image' \
+    ${CC:-cc} -std=c11 ${sanitize:-} '$IMIAD_SOURCE/examples/score_image.c' -o '$scratch/score_image' \
         \$(pkg-config --cflags --libs libimiad)"
 says "and runs" "usage" env LD_LIBRARY_PATH="$(pkg-config --variable=libdir libimiad 2>/dev/null |
     sed "s|^|$scratch/root|;s|$scratch/root$scratch/root|$scratch/root|")" "$scratch/score_image"

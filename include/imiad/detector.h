@@ -39,7 +39,14 @@ IMIAD_API const char *imiad_detector_option(const imiad_detector *detector, cons
  * Errors: those of reading the images, IMIAD_OVER_BUDGET, IMIAD_CANCELLED. */
 IMIAD_API imiad_status imiad_detector_fit(imiad_detector *detector, const imiad_split *split,
                                           imiad_progress_function progress, void *user);
-/* The same from images in memory; they are read during the call only. */
+/* Learns another task without starting over, as the continual and transfer settings ask: what the
+ * method then keeps of the earlier tasks is on its page (PatchCore adds to its bank; a method that
+ * the page calls forgetful fits anew). The first call of a new detector is a fit.
+ * Errors: as for imiad_detector_fit; what was learned before stays, unless the method is forgetful.
+ */
+IMIAD_API imiad_status imiad_detector_fit_more(imiad_detector *detector, const imiad_split *split,
+                                               imiad_progress_function progress, void *user);
+/* imiad_detector_fit from images in memory; they are read during the call only. */
 IMIAD_API imiad_status imiad_detector_fit_images(imiad_detector *detector,
                                                  const imiad_image *const *images, size_t count,
                                                  imiad_progress_function progress, void *user);

@@ -172,23 +172,25 @@ imiad_status train_set_rewind(train_set *set, const size_t *order)
 
 /* ---- fitting ---- */
 
-static imiad_status fit(imiad_detector *self, const image_source *source, const progress *p)
+static imiad_status fit(imiad_detector *self, const image_source *source, bool more,
+                        const progress *p)
 {
     double start = clock_seconds();
     train_set set = {self, NULL, source->count};
     loader_settings settings = {.geometry = self->preprocessing,
                                 .batch = (size_t)detector_batch_size(self)};
     TRY(loader_open(&set.images, source, &settings));
-    self->fitted = false;
-    imiad_status status = self->ops->fit(self, &set, p);
+    more &= self->fitted && self->ops->fit_more;
+    self->fitted = more; /* only fit_more leaves what there was when it fails */
+    imiad_status status = (more ? self->ops->fit_more : self->ops->fit)(self, &set, p);
     loader_close(set.images);
-    self->fitted = status == IMIAD_OK;
+    self->fitted |= status == IMIAD_OK;
     self->timings.fit_seconds = clock_seconds() - start;
     return status;
 }
 
-imiad_status imiad_detector_fit(imiad_detector *self, const imiad_split *split,
-                                imiad_progress_function function, void *user)
+static imiad_status fit_split(imiad_detector *self, const imiad_split *split, bool more,
+                              const progress *p)
 {
     if (!self || !split)
         return fail(IMIAD_INVALID_ARGUMENT, "fit: detector or split is NULL");
@@ -200,9 +202,21 @@ imiad_status imiad_detector_fit(imiad_detector *self, const imiad_split *split,
         samples[i] = imiad_split_train(split, i);
     image_source source = {
         .dataset = imiad_split_dataset(split), .samples = samples, .count = count};
-    imiad_status status = fit(self, &source, &(progress){function, user});
+    imiad_status status = fit(self, &source, more, p);
     free(samples);
     return status;
+}
+
+imiad_status imiad_detector_fit(imiad_detector *self, const imiad_split *split,
+                                imiad_progress_function function, void *user)
+{
+    return fit_split(self, split, false, &(progress){function, user});
+}
+
+imiad_status imiad_detector_fit_more(imiad_detector *self, const imiad_split *split,
+                                     imiad_progress_function function, void *user)
+{
+    return fit_split(self, split, true, &(progress){function, user});
 }
 
 imiad_status imiad_detector_fit_images(imiad_detector *self, const imiad_image *const *images,
@@ -211,7 +225,7 @@ imiad_status imiad_detector_fit_images(imiad_detector *self, const imiad_image *
     if (!self || !images || count == 0)
         return fail(IMIAD_INVALID_ARGUMENT, "fit: detector or images is NULL, or there are none");
     image_source source = {.images = images, .count = count};
-    return fit(self, &source, &(progress){function, user});
+    return fit(self, &source, false, &(progress){function, user});
 }
 
 /* ---- scoring ---- */

@@ -43,6 +43,9 @@ typedef struct detector_ops {
     imiad_status (*create)(imiad_detector *self);
     /* Learns anew; whatever an earlier fit left must be gone or replaced. */
     imiad_status (*fit)(imiad_detector *self, train_set *normals, const progress *p);
+    /* Learns another task on top of what was learned (continual and transfer settings); after a
+     * failure that is still there. NULL: a new task is learned by fit, which forgets the others. */
+    imiad_status (*fit_more)(imiad_detector *self, train_set *normals, const progress *p);
     /* Runs in a scope of the base; failures stick. */
     void (*score)(imiad_detector *self, const batch *b, scores *out);
     /* What fit learned, into and out of the detector's file; memory is borrowed until commit. */

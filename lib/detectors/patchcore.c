@@ -89,9 +89,9 @@ static float *embed(imiad_detector *self, const batch *b, int64_t grid[2])
 
 /* ---- fit ---- */
 
-static imiad_status fill_bank(imiad_detector *self, train_set *normals, const progress *p)
+static imiad_status fill_bank(imiad_bank *bank, imiad_detector *self, train_set *normals,
+                              const progress *p)
 {
-    patchcore *m = self->state;
     int64_t done = 0, total = (int64_t)train_set_count(normals);
     for (bool more = true; more;) {
         scope s = scope_begin();
@@ -101,7 +101,7 @@ static imiad_status fill_bank(imiad_detector *self, train_set *normals, const pr
         more = train_set_next(normals, &b);
         float *rows = more ? embed(self, &b, grid) : NULL;
         if (rows && !t_failed())
-            status = imiad_bank_add(m->bank, rows, b.count * grid[0] * grid[1]);
+            status = imiad_bank_add(bank, rows, b.count * grid[0] * grid[1]);
         free(rows);
         TRY(scope_end(&s));
         TRY(status);
@@ -111,9 +111,9 @@ static imiad_status fill_bank(imiad_detector *self, train_set *normals, const pr
     return IMIAD_OK;
 }
 
-static imiad_status thin_bank(imiad_detector *self, const progress *p)
+static imiad_status thin_bank(imiad_bank *bank, const imiad_detector *self, const progress *p)
 {
-    patchcore *m = self->state;
+    const patchcore *m = self->state;
     imiad_coreset_options coreset = IMIAD_CORESET_OPTIONS_INIT;
     coreset.ratio = options_real(self->options, "coreset_ratio");
     coreset.exact = strcmp(options_text(self->options, "sampler"), "exact") == 0;
@@ -122,22 +122,41 @@ static imiad_status thin_bank(imiad_detector *self, const progress *p)
     coreset.seed = (uint64_t)options_int(self->options, "seed");
     if (coreset.ratio >= 1)
         return IMIAD_OK;
-    int64_t count = imiad_coreset_size(imiad_bank_rows(m->bank), coreset.ratio);
+    int64_t count = imiad_coreset_size(imiad_bank_rows(bank), coreset.ratio);
     if (count < m->neighbours)
         return fail(IMIAD_OUT_OF_RANGE,
                     "detector patchcore: coreset_ratio %g of %lld patches keeps %lld, fewer than "
                     "neighbours %lld",
-                    coreset.ratio, (long long)imiad_bank_rows(m->bank), (long long)count,
+                    coreset.ratio, (long long)imiad_bank_rows(bank), (long long)count,
                     (long long)m->neighbours);
     int64_t *picks = malloc((size_t)count * sizeof *picks);
     if (!picks)
         return fail_memory("a coreset", (size_t)count * sizeof *picks);
     imiad_status status =
-        imiad_bank_select(picks, m->bank, &coreset, p ? p->function : NULL, p ? p->user : NULL);
+        imiad_bank_select(picks, bank, &coreset, p ? p->function : NULL, p ? p->user : NULL);
     if (status == IMIAD_OK)
-        status = imiad_bank_keep(m->bank, picks, count);
+        status = imiad_bank_keep(bank, picks, count);
     free(picks);
     return status;
+}
+
+/* The thinned bank of the given images alone. */
+static imiad_status task_bank(imiad_bank **out, imiad_detector *self, train_set *normals,
+                              const progress *p)
+{
+    const patchcore *m = self->state;
+    imiad_bank *bank;
+    uint64_t budget = (uint64_t)options_int(self->options, "memory_budget") * 1000000;
+    TRY(imiad_bank_create(&bank, m->dimension, budget));
+    imiad_status status = fill_bank(bank, self, normals, p);
+    if (status == IMIAD_OK)
+        status = thin_bank(bank, self, p);
+    if (status != IMIAD_OK) {
+        imiad_bank_free(bank);
+        return status;
+    }
+    *out = bank;
+    return IMIAD_OK;
 }
 
 static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
@@ -145,10 +164,18 @@ static imiad_status fit(imiad_detector *self, train_set *normals, const progress
     patchcore *m = self->state;
     imiad_bank_free(m->bank);
     m->bank = NULL;
-    uint64_t budget = (uint64_t)options_int(self->options, "memory_budget") * 1000000;
-    TRY(imiad_bank_create(&m->bank, m->dimension, budget));
-    TRY(fill_bank(self, normals, p));
-    return thin_bank(self, p);
+    return task_bank(&m->bank, self, normals, p);
+}
+
+/* Another task: its coreset joins those of the earlier ones. */
+static imiad_status fit_more(imiad_detector *self, train_set *normals, const progress *p)
+{
+    patchcore *m = self->state;
+    imiad_bank *bank;
+    TRY(task_bank(&bank, self, normals, p));
+    imiad_status status = imiad_bank_add(m->bank, imiad_bank_data(bank), imiad_bank_rows(bank));
+    imiad_bank_free(bank);
+    return status;
 }
 
 /* ---- score ---- */
@@ -262,6 +289,7 @@ const detector_ops patchcore_ops = {
     .needs_backbone = true,
     .create = create,
     .fit = fit,
+    .fit_more = fit_more,
     .score = score,
     .save = save,
     .load = load,

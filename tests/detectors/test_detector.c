@@ -202,6 +202,35 @@ START_TEST(fitting_can_be_cancelled_at_any_moment)
 }
 END_TEST
 
+/* A new detector's first task is a fit; a forgetful method's second one is a fit of that alone. */
+START_TEST(another_task_is_learned_on_top_or_anew)
+{
+    const char *name = imiad_detector_type_name((size_t)_i);
+    static seen first, second, again;
+    line l = open_line();
+    imiad_split *other;
+    ck_ok(imiad_split_unsupervised(&other, l.dataset, imiad_dataset_category(l.dataset, 1)));
+    imiad_detector *d = fitted(&l, name, NULL, 0), *fresh = NULL;
+    evaluate(&first, &l, d);
+    ck_ok(imiad_detector_create(&fresh, name, l.backbone, small, 2));
+    ck_ok(imiad_detector_fit_more(fresh, l.split, NULL, NULL));
+    evaluate(&again, &l, fresh);
+    ck_assert_mem_eq(&first, &again, sizeof first);
+
+    ck_ok(imiad_detector_fit_more(d, other, NULL, NULL));
+    evaluate(&second, &l, d);
+    for (size_t i = 0; i < second.count; ++i)
+        ck_assert(isfinite(second.scores[i]));
+    ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
+    evaluate(&again, &l, d);
+    ck_assert_mem_eq(&first, &again, sizeof first);
+    imiad_detector_free(fresh);
+    imiad_detector_free(d);
+    imiad_split_free(other);
+    close_line(&l);
+}
+END_TEST
+
 START_TEST(one_image_is_enough_to_fit)
 {
     const char *name = imiad_detector_type_name((size_t)_i);
@@ -291,6 +320,40 @@ START_TEST(patchcores_bank_respects_its_budget_and_ratio)
 END_TEST
 
 /* Equation 7 of the paper, from the bank itself. */
+/* Published forgetting of 0.003 fits a bank that keeps the coresets of all tasks. */
+START_TEST(patchcores_bank_keeps_every_task)
+{
+    static seen before, after;
+    line l = open_line();
+    imiad_split *other;
+    ck_ok(imiad_split_unsupervised(&other, l.dataset, imiad_dataset_category(l.dataset, 1)));
+    imiad_detector *d = fitted(&l, "patchcore", NULL, 0);
+    const imiad_bank *bank;
+    ck_ok(imiad_detector_bank(&bank, d));
+    size_t values = (size_t)(imiad_bank_rows(bank) * imiad_bank_dimension(bank));
+    float *first = malloc(values * sizeof *first);
+    memcpy(first, imiad_bank_data(bank), values * sizeof *first);
+    evaluate(&before, &l, d);
+
+    int stop = 1; /* cancelled: what was learned stays */
+    ck_assert_int_eq(imiad_detector_fit_more(d, other, stop_after, &stop), IMIAD_CANCELLED);
+    evaluate(&after, &l, d);
+    ck_assert_mem_eq(&before, &after, sizeof before);
+
+    ck_ok(imiad_detector_fit_more(d, other, NULL, NULL));
+    ck_ok(imiad_detector_bank(&bank, d));
+    ck_assert_int_eq(imiad_bank_rows(bank) * imiad_bank_dimension(bank), 2 * (int64_t)values);
+    ck_assert_mem_eq(imiad_bank_data(bank), first, values * sizeof *first);
+    evaluate(&after, &l, d);
+    for (size_t i = 0; i < after.count; ++i) /* more rows are never farther away */
+        ck_assert_float_le(after.scores[i], before.scores[i]);
+    free(first);
+    imiad_detector_free(d);
+    imiad_split_free(other);
+    close_line(&l);
+}
+END_TEST
+
 START_TEST(the_reweighted_score_follows_the_paper)
 {
     line l = open_line();
@@ -342,8 +405,9 @@ SUITE("detector", LOOP_TEST(fitting_twice_gives_the_same, (int)imiad_detector_ty
       LOOP_TEST(a_saved_detector_scores_the_same_bytes, (int)imiad_detector_type_count()),
       LOOP_TEST(damaged_files_are_refused, (int)imiad_detector_type_count()),
       LOOP_TEST(fitting_can_be_cancelled_at_any_moment, (int)imiad_detector_type_count()),
+      LOOP_TEST(another_task_is_learned_on_top_or_anew, (int)imiad_detector_type_count()),
       LOOP_TEST(one_image_is_enough_to_fit, (int)imiad_detector_type_count()),
       LOOP_TEST(no_tensor_outlives_its_detector, (int)imiad_detector_type_count()),
       TEST(patchcores_options_are_checked), TEST(patchcores_bank_respects_its_budget_and_ratio),
-      TEST(the_reweighted_score_follows_the_paper),
+      TEST(patchcores_bank_keeps_every_task), TEST(the_reweighted_score_follows_the_paper),
       TEST(images_of_different_shapes_need_a_common_size))

@@ -104,7 +104,7 @@ static imiad_status run_category(row *out, run *r, const char *category, json_t 
     imiad_metrics *metrics = NULL;
     *out = (row){.fit_seconds = 0};
     snprintf(out->category, sizeof out->category, "%s", category);
-    imiad_status status = imiad_split_unsupervised(&split, r->dataset, category);
+    imiad_status status = imiad_split_create(&split, r->dataset, category, "unsupervised", NULL, 0);
     if (status == IMIAD_OK)
         status = front_detector(&detector, &r->front, r->backbone);
     if (status == IMIAD_OK)

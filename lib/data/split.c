@@ -1,27 +1,133 @@
+/* The split handle and the registry of settings. */
 #include "data/split.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 
-imiad_status split_create(imiad_split **out, const imiad_dataset *dataset, const char *category,
-                          const char *setting)
+extern const setting_ops unsupervised_setting, supervised_setting, fewshot_setting, noisy_setting,
+    transfer_setting;
+
+static const setting_ops *const settings[] = {
+    &unsupervised_setting, &supervised_setting, &fewshot_setting, &noisy_setting, &transfer_setting,
+};
+enum { SETTINGS = sizeof settings / sizeof *settings };
+
+static const option_spec common_options[] = {
+    {"seed", OPT_INT, "0", "0..", "another seed draws other images; what is not drawn ignores it"},
+    {0},
+};
+
+const role_info split_roles[ROLE_COUNT] = {
+    [ROLE_TRAIN] = {"train", 0, false},          [ROLE_SHOT] = {"train_shot", 0, true},
+    [ROLE_ANOMALY] = {"train_anomaly", 1, true}, [ROLE_NOISE] = {"train_noise", 0, true},
+    [ROLE_TEST] = {"test", -1, false},
+};
+
+/* ---- the registry ---- */
+
+size_t imiad_setting_count(void)
 {
+    return SETTINGS;
+}
+
+const char *imiad_setting_name(size_t index)
+{
+    return index < SETTINGS ? settings[index]->name : NULL;
+}
+
+const char *imiad_setting_title(size_t index)
+{
+    return index < SETTINGS ? settings[index]->title : NULL;
+}
+
+static imiad_status find_setting(const setting_ops **out, const char *name)
+{
+    if (!name)
+        return fail(IMIAD_INVALID_ARGUMENT, "the setting's name is NULL");
+    char known[256] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < SETTINGS; ++i) {
+        if (strcmp(settings[i]->name, name) == 0) {
+            *out = settings[i];
+            return IMIAD_OK;
+        }
+        if (used < sizeof known)
+            used += (size_t)snprintf(known + used, sizeof known - used, " %s", settings[i]->name);
+    }
+    return fail(IMIAD_UNKNOWN_OPTION, "no setting is named \"%s\"; there are:%s", name, known);
+}
+
+imiad_status imiad_setting_option_info(imiad_option_info *out, const char *name, size_t index)
+{
+    const setting_ops *setting;
+    TRY(find_setting(&setting, name));
+    return options_info(out, (const option_spec *const[]){common_options, setting->options, NULL},
+                        index);
+}
+
+/* ---- the handle ---- */
+
+imiad_status split_begin(imiad_split **out, const imiad_dataset *dataset, const char *category,
+                         const char *setting_name, const imiad_option *options, size_t option_count)
+{
+    const setting_ops *setting;
     if (!out || !dataset || !category)
-        return fail(IMIAD_INVALID_ARGUMENT, "split %s: out, dataset or category is NULL", setting);
+        return fail(IMIAD_INVALID_ARGUMENT, "split: out, dataset or category is NULL");
+    TRY(find_setting(&setting, setting_name));
     size_t index;
     TRY(dataset_find_category(&index, dataset, category));
     const category_entry *c = &dataset->categories[index];
     if (c->status != IMIAD_OK)
         return fail(c->status, "category %s could not be listed: %s", c->name, c->problem);
+    char owner[64];
+    snprintf(owner, sizeof owner, "setting %s", setting->name);
+    option_set *parsed;
+    TRY(options_parse(&parsed, owner,
+                      (const option_spec *const[]){common_options, setting->options, NULL}, options,
+                      option_count));
     imiad_split *split = calloc(1, sizeof *split);
-    if (!split)
+    if (!split) {
+        options_free(parsed);
         return fail_memory("a split", sizeof *split);
+    }
+    split->setting = setting;
+    split->options = parsed;
     split->dataset = dataset_retain(dataset);
     split->category = index;
-    split->setting = setting;
     *out = split;
     return IMIAD_OK;
+}
+
+imiad_status imiad_split_create(imiad_split **out, const imiad_dataset *dataset,
+                                const char *category, const char *setting,
+                                const imiad_option *options, size_t option_count)
+{
+    imiad_split *split = NULL;
+    TRY(split_begin(out ? &split : NULL, dataset, category, setting, options, option_count));
+    imiad_status status = split->setting->draw(split);
+    if (status == IMIAD_OK)
+        status = split_check(split);
+    if (status != IMIAD_OK) {
+        imiad_split_free(split);
+        return status;
+    }
+    *out = split;
+    return IMIAD_OK;
+}
+
+void imiad_split_free(imiad_split *split)
+{
+    if (!split)
+        return;
+    imiad_dataset_free(split->dataset);
+    options_free(split->options);
+    free(split->train.entries);
+    free(split->test.entries);
+    free(split);
 }
 
 imiad_status split_add(entry_list *list, split_entry entry)
@@ -38,16 +144,15 @@ imiad_status split_add(entry_list *list, split_entry entry)
     return IMIAD_OK;
 }
 
-imiad_status split_add_all(imiad_split *split, entry_list *list, imiad_subset subset, int32_t label)
+imiad_status split_fail(const imiad_split *split, imiad_status status, const char *format, ...)
 {
-    const imiad_dataset *dataset = split->dataset;
-    for (size_t i = 0; i < dataset->sample_count; ++i) {
-        const sample *s = &dataset->samples[i];
-        if ((size_t)s->category == split->category && s->subset == subset &&
-            (label < 0 || s->label == label))
-            TRY(split_add(list, (split_entry){.sample = i, .label = s->label}));
-    }
-    return IMIAD_OK;
+    char message[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    return fail(status, "setting %s of category %s: %s", split->setting->name,
+                imiad_split_category(split), message);
 }
 
 static imiad_status fail_empty(const imiad_split *split, const char *what)
@@ -69,33 +174,7 @@ imiad_status split_check(const imiad_split *split)
     return IMIAD_OK;
 }
 
-imiad_status imiad_split_unsupervised(imiad_split **out, const imiad_dataset *dataset,
-                                      const char *category)
-{
-    imiad_split *split = NULL;
-    TRY(split_create(out ? &split : NULL, dataset, category, "unsupervised"));
-    imiad_status status = split_add_all(split, &split->train, IMIAD_SUBSET_TRAIN, 0);
-    if (status == IMIAD_OK)
-        status = split_add_all(split, &split->test, IMIAD_SUBSET_TEST, -1);
-    if (status == IMIAD_OK)
-        status = split_check(split);
-    if (status != IMIAD_OK) {
-        imiad_split_free(split);
-        return status;
-    }
-    *out = split;
-    return IMIAD_OK;
-}
-
-void imiad_split_free(imiad_split *split)
-{
-    if (!split)
-        return;
-    imiad_dataset_free(split->dataset);
-    free(split->train.entries);
-    free(split->test.entries);
-    free(split);
-}
+/* ---- looking at it ---- */
 
 const imiad_dataset *imiad_split_dataset(const imiad_split *split)
 {
@@ -109,13 +188,24 @@ const char *imiad_split_category(const imiad_split *split)
 
 const char *imiad_split_setting(const imiad_split *split)
 {
-    return split ? split->setting : NULL;
+    return split ? split->setting->name : NULL;
+}
+
+const char *imiad_split_option(const imiad_split *split, const char *name)
+{
+    return split && name ? options_find(split->options, name) : NULL;
 }
 
 /* Past the end there is no sample: an index that no dataset has. */
 static size_t sample_at(const entry_list *list, size_t index)
 {
     return index < list->count ? list->entries[index].sample : SIZE_MAX;
+}
+
+static const role_info *train_role(const imiad_split *split, size_t index)
+{
+    return split && index < split->train.count ? &split_roles[split->train.entries[index].role]
+                                               : NULL;
 }
 
 size_t imiad_split_train_count(const imiad_split *split)
@@ -130,7 +220,14 @@ size_t imiad_split_train(const imiad_split *split, size_t index)
 
 int32_t imiad_split_train_label(const imiad_split *split, size_t index)
 {
-    return split && index < split->train.count ? split->train.entries[index].label : -1;
+    const role_info *role = train_role(split, index);
+    return role ? role->label : -1;
+}
+
+const char *imiad_split_train_role(const imiad_split *split, size_t index)
+{
+    const role_info *role = train_role(split, index);
+    return role ? role->name : NULL;
 }
 
 size_t imiad_split_test_count(const imiad_split *split)
@@ -141,4 +238,20 @@ size_t imiad_split_test_count(const imiad_split *split)
 size_t imiad_split_test(const imiad_split *split, size_t index)
 {
     return split ? sample_at(&split->test, index) : SIZE_MAX;
+}
+
+size_t imiad_split_drawn_count(const imiad_split *split)
+{
+    size_t count = 0;
+    for (size_t i = 0; split && i < split->train.count; ++i)
+        count += split_roles[split->train.entries[i].role].drawn;
+    return count;
+}
+
+double imiad_split_drawn_ratio(const imiad_split *split)
+{
+    if (!split)
+        return 0;
+    size_t normals = split_count(split->dataset, split->category, IMIAD_SUBSET_TRAIN, 0);
+    return normals > 0 ? (double)imiad_split_drawn_count(split) / (double)normals : 0;
 }

@@ -5,13 +5,26 @@
 #include "data/dataset.h"
 #include "imiad/split.h"
 
-/* A sample as the method meets it. `label` is what training is told, which in the noisy setting is
- * not the truth: there a defective image counts as normal. `mask_allowed`: the method may look at
- * the ground truth (fully supervised setting). */
+/* How the method meets a sample. */
+typedef enum split_role {
+    ROLE_TRAIN,   /* a normal training image */
+    ROLE_SHOT,    /* one of a few normal images that were drawn */
+    ROLE_ANOMALY, /* drawn, told defective: the method may look at its ground truth */
+    ROLE_NOISE,   /* drawn, told normal: mostly it is not */
+    ROLE_TEST,
+    ROLE_COUNT
+} split_role;
+
+typedef struct role_info {
+    const char *name;
+    int32_t label; /* what training is told; -1: nothing, it is a test image */
+    bool drawn;
+} role_info;
+extern const role_info split_roles[ROLE_COUNT];
+
 typedef struct split_entry {
     size_t sample;
-    int32_t label;
-    bool mask_allowed;
+    split_role role;
 } split_entry;
 
 typedef struct entry_list {
@@ -19,23 +32,58 @@ typedef struct entry_list {
     size_t count, room;
 } entry_list;
 
+/* One setting: a file setting_NAME.c and a line in split.c's registry. */
+typedef struct setting_ops {
+    const char *name, *title;
+    const option_spec *options; /* beside the seed, or NULL */
+    imiad_status (*draw)(imiad_split *split);
+} setting_ops;
+
 struct imiad_split {
+    const setting_ops *setting;
+    option_set *options;
     imiad_dataset *dataset;
     size_t category;
-    const char *setting; /* static: "unsupervised" */
     entry_list train, test;
 };
 
-/* An empty split of a category. Errors: no such category, or one that could not be listed. */
-imiad_status split_create(imiad_split **out, const imiad_dataset *dataset, const char *category,
-                          const char *setting);
-imiad_status split_add(entry_list *list, split_entry entry);
-
-/* Adds the category's samples of a subset and label (-1: any), with their true label. */
-imiad_status split_add_all(imiad_split *split, entry_list *list, imiad_subset subset,
-                           int32_t label);
+/* An empty split of a category, its options parsed. Errors: no such setting, option or category, or
+ * one that could not be listed. */
+imiad_status split_begin(imiad_split **out, const imiad_dataset *dataset, const char *category,
+                         const char *setting, const imiad_option *options, size_t option_count);
 /* Every split passes this before it is handed out: it trains on something and tests on something.
  */
 imiad_status split_check(const imiad_split *split);
+/* "setting NAME of category NAME", for messages. */
+imiad_status split_fail(const imiad_split *split, imiad_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4), cold));
+
+imiad_status split_add(entry_list *list, split_entry entry);
+
+/* ---- for settings, while they draw (split_draw.c) ---- */
+
+/* The training normals in the dataset's order; the whole test set. */
+imiad_status split_add_normals(imiad_split *split);
+imiad_status split_add_tests(imiad_split *split);
+/* The test set without these samples. */
+imiad_status split_add_other_tests(imiad_split *split, const size_t *left_out, size_t count);
+imiad_status split_add_drawn(imiad_split *split, split_role role, const size_t *samples,
+                             size_t count);
+
+/* The category's samples of a subset with this label (-1: any), sorted bytewise by path and then
+ * shuffled by the stream "split/SETTING/DATASET/CATEGORY" of the option seed: the first n are a
+ * draw of n, and begin every larger one. */
+typedef struct candidates {
+    size_t *samples;
+    size_t count;
+} candidates;
+imiad_status split_shuffle(candidates *out, const imiad_split *split, imiad_subset subset,
+                           int32_t label);
+
+size_t split_count(const imiad_dataset *dataset, size_t category, imiad_subset subset,
+                   int32_t label);
+/* floor(ratio * count), where a product that binary rounding left just below a whole number counts
+ * as that number: floor(0.15 * 60) is 9. */
+size_t split_share(double ratio, size_t count);
 
 #endif

@@ -63,7 +63,8 @@ int main(int argc, char **argv)
     const imiad_bank *bank;
     imiad_timings fitted = IMIAD_TIMINGS_INIT, done = IMIAD_TIMINGS_INIT;
     CHECK(imiad_dataset_open(&dataset, "synthetic", NULL, sizes, 3));
-    CHECK(imiad_split_unsupervised(&split, dataset, imiad_dataset_category(dataset, 0)));
+    CHECK(imiad_split_create(&split, dataset, imiad_dataset_category(dataset, 0), "unsupervised",
+                             NULL, 0));
     CHECK(imiad_backbone_create(&backbone, name, NULL));
     CHECK(imiad_detector_create(&detector, "patchcore", backbone, options, 1));
     CHECK(imiad_metrics_create(&metrics, NULL, 0));

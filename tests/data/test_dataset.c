@@ -226,9 +226,9 @@ START_TEST(a_broken_category_fails_by_name_and_leaves_the_others_alone)
     ck_ok(tree_open(&d, "mvtec_ad", NULL));
     broken[_i].after_opening();
     imiad_split *split;
-    ck_ok(imiad_split_unsupervised(&split, d, "bolt"));
+    ck_ok(imiad_split_create(&split, d, "bolt", "unsupervised", NULL, 0));
     imiad_split_free(split);
-    imiad_status status = imiad_split_unsupervised(&split, d, "nut");
+    imiad_status status = imiad_split_create(&split, d, "nut", "unsupervised", NULL, 0);
     ck_assert_int_eq(status, broken[_i].split);
     if (status == IMIAD_OK) {
         imiad_image *image;
@@ -258,9 +258,10 @@ START_TEST(a_category_that_cannot_be_listed_says_so_when_it_is_asked_for)
     imiad_dataset *d;
     ck_ok(tree_open(&d, "mvtec_ad", NULL));
     imiad_split *split;
-    ck_ok(imiad_split_unsupervised(&split, d, "bolt"));
+    ck_ok(imiad_split_create(&split, d, "bolt", "unsupervised", NULL, 0));
     imiad_split_free(split);
-    ck_fails(imiad_split_unsupervised(&split, d, "nut"), IMIAD_IO, "nut/test/hole");
+    ck_fails(imiad_split_create(&split, d, "nut", "unsupervised", NULL, 0), IMIAD_IO,
+             "nut/test/hole");
     imiad_dataset_free(d);
     ck_assert_int_eq(seteuid(user), 0);
     ck_assert_int_eq(chmod(tree_path("nut/test/hole"), 0700), 0);
@@ -350,7 +351,7 @@ START_TEST(a_split_holds_training_normals_and_the_whole_test_set)
     imiad_dataset *d;
     ck_ok(tree_open(&d, "mvtec_ad", NULL));
     imiad_split *split;
-    ck_ok(imiad_split_unsupervised(&split, d, "nut"));
+    ck_ok(imiad_split_create(&split, d, "nut", "unsupervised", NULL, 0));
     imiad_dataset_free(d); /* the split keeps it alive */
     const imiad_dataset *kept = imiad_split_dataset(split);
     ck_assert_str_eq(imiad_split_category(split), "nut");
@@ -364,10 +365,14 @@ START_TEST(a_split_holds_training_normals_and_the_whole_test_set)
     ck_assert_uint_eq(imiad_split_test(split, 2), SIZE_MAX);
     ck_assert_uint_eq(imiad_split_train(split, 2), SIZE_MAX);
     imiad_split *none;
-    ck_fails(imiad_split_unsupervised(&none, kept, "nuts"), IMIAD_NOT_FOUND, "bolt nut");
-    ck_fails(imiad_split_unsupervised(&none, NULL, "nut"), IMIAD_INVALID_ARGUMENT, "NULL");
-    ck_fails(imiad_split_unsupervised(NULL, kept, "nut"), IMIAD_INVALID_ARGUMENT, "NULL");
-    ck_fails(imiad_split_unsupervised(&none, kept, NULL), IMIAD_INVALID_ARGUMENT, "NULL");
+    ck_fails(imiad_split_create(&none, kept, "nuts", "unsupervised", NULL, 0), IMIAD_NOT_FOUND,
+             "bolt nut");
+    ck_fails(imiad_split_create(&none, NULL, "nut", "unsupervised", NULL, 0),
+             IMIAD_INVALID_ARGUMENT, "NULL");
+    ck_fails(imiad_split_create(NULL, kept, "nut", "unsupervised", NULL, 0), IMIAD_INVALID_ARGUMENT,
+             "NULL");
+    ck_fails(imiad_split_create(&none, kept, NULL, "unsupervised", NULL, 0), IMIAD_INVALID_ARGUMENT,
+             "NULL");
     imiad_split_free(split);
     imiad_split_free(NULL);
     imiad_dataset_free(NULL);

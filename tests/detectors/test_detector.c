@@ -23,7 +23,8 @@ static line open_line(void)
     line l;
     ck_ok(imiad_dataset_open(&l.dataset, "synthetic", NULL, options, 4));
     ck_ok(imiad_backbone_create(&l.backbone, "resnet18", NULL));
-    ck_ok(imiad_split_unsupervised(&l.split, l.dataset, imiad_dataset_category(l.dataset, 0)));
+    ck_ok(imiad_split_create(&l.split, l.dataset, imiad_dataset_category(l.dataset, 0),
+                             "unsupervised", NULL, 0));
     return l;
 }
 

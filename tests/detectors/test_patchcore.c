@@ -138,7 +138,7 @@ static real real_transistor(const char *root, const char *weights_path, const im
     b.weights = weights_path;
     ck_ok(imiad_dataset_open(&r.dataset, "mvtec_ad", root, NULL, 0));
     ck_ok(imiad_backbone_create(&r.backbone, "resnet18", &b));
-    ck_ok(imiad_split_unsupervised(&r.split, r.dataset, "transistor"));
+    ck_ok(imiad_split_create(&r.split, r.dataset, "transistor", "unsupervised", NULL, 0));
     ck_ok(imiad_detector_create(&r.detector, "patchcore", r.backbone, options, count));
     return r;
 }

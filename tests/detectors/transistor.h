@@ -113,7 +113,7 @@ static inline void detector_agrees_with_golden(const char *name, const char *var
     b.weights = weights;
     ck_ok(imiad_dataset_open(&dataset, "mvtec_ad", root, NULL, 0));
     ck_ok(imiad_backbone_create(&backbone, "resnet18", &b));
-    ck_ok(imiad_split_unsupervised(&split, dataset, "transistor"));
+    ck_ok(imiad_split_create(&split, dataset, "transistor", "unsupervised", NULL, 0));
     ck_ok(imiad_detector_create(&detector, name, backbone, options, count));
     ck_ok(imiad_metrics_create(&metrics, NULL, 0));
     ck_ok(imiad_detector_fit(detector, split, NULL, NULL));

@@ -1,0 +1,103 @@
+/* What the settings share: counting, drawing and adding the samples of a category. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "data/split.h"
+
+static bool is_one(const sample *s, size_t category, imiad_subset subset, int32_t label)
+{
+    return (size_t)s->category == category && s->subset == subset &&
+           (label < 0 || s->label == label);
+}
+
+size_t split_count(const imiad_dataset *dataset, size_t category, imiad_subset subset,
+                   int32_t label)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < dataset->sample_count; ++i)
+        count += is_one(&dataset->samples[i], category, subset, label);
+    return count;
+}
+
+size_t split_share(double ratio, size_t count)
+{
+    return (size_t)floor(ratio * (double)count + 1e-9);
+}
+
+/* ---- adding ---- */
+
+imiad_status split_add_normals(imiad_split *split)
+{
+    const imiad_dataset *dataset = split->dataset;
+    for (size_t i = 0; i < dataset->sample_count; ++i)
+        if (is_one(&dataset->samples[i], split->category, IMIAD_SUBSET_TRAIN, 0))
+            TRY(split_add(&split->train, (split_entry){i, ROLE_TRAIN}));
+    return IMIAD_OK;
+}
+
+imiad_status split_add_tests(imiad_split *split)
+{
+    return split_add_other_tests(split, NULL, 0);
+}
+
+imiad_status split_add_other_tests(imiad_split *split, const size_t *left_out, size_t count)
+{
+    const imiad_dataset *dataset = split->dataset;
+    bool *absent = calloc(dataset->sample_count + 1, sizeof *absent);
+    if (!absent)
+        return fail_memory("a split", dataset->sample_count);
+    for (size_t i = 0; i < count; ++i)
+        absent[left_out[i]] = true;
+    imiad_status status = IMIAD_OK;
+    for (size_t i = 0; status == IMIAD_OK && i < dataset->sample_count; ++i)
+        if (!absent[i] && is_one(&dataset->samples[i], split->category, IMIAD_SUBSET_TEST, -1))
+            status = split_add(&split->test, (split_entry){i, ROLE_TEST});
+    free(absent);
+    return status;
+}
+
+imiad_status split_add_drawn(imiad_split *split, split_role role, const size_t *samples,
+                             size_t count)
+{
+    for (size_t i = 0; i < count; ++i)
+        TRY(split_add(&split->train, (split_entry){samples[i], role}));
+    return IMIAD_OK;
+}
+
+/* ---- drawing ---- */
+
+static int compare_paths(const void *left, const void *right, void *dataset)
+{
+    const sample *samples = ((const imiad_dataset *)dataset)->samples;
+    return strcmp(samples[*(const size_t *)left].path, samples[*(const size_t *)right].path);
+}
+
+imiad_status split_shuffle(candidates *out, const imiad_split *split, imiad_subset subset,
+                           int32_t label)
+{
+    const imiad_dataset *dataset = split->dataset;
+    size_t wanted = split_count(dataset, split->category, subset, label);
+    candidates c = {malloc((wanted + 1) * sizeof *c.samples), 0};
+    char *purpose;
+    if (asprintf(&purpose, "split/%s/%s/%s", split->setting->name, imiad_dataset_name(dataset),
+                 imiad_split_category(split)) < 0)
+        purpose = NULL;
+    if (!c.samples || !purpose) {
+        free(c.samples);
+        free(purpose);
+        return fail_memory("a split", wanted * sizeof *c.samples);
+    }
+    for (size_t i = 0; i < dataset->sample_count; ++i)
+        if (is_one(&dataset->samples[i], split->category, subset, label))
+            c.samples[c.count++] = i;
+    qsort_r(c.samples, c.count, sizeof *c.samples, compare_paths, split->dataset);
+    random_stream stream = random_open((uint64_t)options_int(split->options, "seed"), purpose);
+    random_shuffle(&stream, c.samples, c.count);
+    free(purpose);
+    *out = c;
+    return IMIAD_OK;
+}

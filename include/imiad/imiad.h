@@ -11,5 +11,6 @@
 #include "imiad/detector.h"
 #include "imiad/metrics.h"
 #include "imiad/protocol.h"
+#include "imiad/results.h"
 
 #endif

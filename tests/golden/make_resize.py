@@ -44,4 +44,5 @@ def main():
                 print(f"{name},{mode},{width},{height},{new_width},{new_height},{digest}")
 
 
-main()
+if __name__ == "__main__":
+    main()

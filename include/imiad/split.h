@@ -53,6 +53,12 @@ IMIAD_API int32_t imiad_split_train_label(const imiad_split *split, size_t index
  * that were drawn), "train_anomaly" (drawn, told defective), "train_noise" (drawn, told normal).
  * Static text; NULL past the end. */
 IMIAD_API const char *imiad_split_train_role(const imiad_split *split, size_t index);
+/* What the training image goes through after resize and crop, as text that imiad_split_write
+ * writes, too: "" or "rotation 72"; docs/settings.md lists the kinds. At most 128 bytes with the
+ * NUL are written. Fitting a detector does it by itself. Errors: IMIAD_OUT_OF_RANGE past the end.
+ */
+IMIAD_API imiad_status imiad_split_train_augmentation(char out[128], const imiad_split *split,
+                                                      size_t index);
 
 /* How many images the setting drew, which a cap or a small category can make fewer than asked for:
  * anomalies, noise or shots; each counts once however often it is augmented. */

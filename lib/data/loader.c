@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "image/pixels.h"
 
 /* A finished image with its mask. */
 typedef struct ready_image {
@@ -56,11 +57,33 @@ static uint64_t image_bytes(const imiad_image *image)
     return image ? (uint64_t)image->stride * (uint64_t)image->height + sizeof *image : 0;
 }
 
+static size_t sample_at(const image_source *source, size_t position)
+{
+    return source->entries ? source->entries[position].sample : source->samples[position];
+}
+
+static int32_t label_at(const image_source *source, size_t position)
+{
+    if (!source->dataset)
+        return 0;
+    int32_t told = source->entries ? split_roles[source->entries[position].role].label : -1;
+    return told >= 0 ? told : source->dataset->samples[sample_at(source, position)].label;
+}
+
+/* Whoever is told that a defective image is good must not learn better from its mask. */
+static imiad_status read_told_mask(imiad_image **out, const loader *l, size_t position,
+                                   const imiad_image *image)
+{
+    if (label_at(&l->source, position) == 0)
+        return image_create(out, IMIAD_PIXEL_GRAY8, image->width, image->height);
+    return dataset_read_mask_of(out, l->source.dataset, sample_at(&l->source, position), image);
+}
+
 static imiad_status load_mask(imiad_image **out, const loader *l, size_t position,
                               const imiad_image *image)
 {
     imiad_image *mask;
-    TRY(dataset_read_mask_of(&mask, l->source.dataset, l->source.samples[position], image));
+    TRY(read_told_mask(&mask, l, position, image));
     *out = NULL;
     if (!mask)
         return IMIAD_OK;
@@ -75,27 +98,51 @@ static imiad_status fail_geometry(imiad_status status, const loader *l, size_t p
     if (!l->source.dataset)
         return fail_within(status, "image %zu in memory", position);
     return fail_within(status, "image %s",
-                       l->source.dataset->samples[l->source.samples[position]].path);
+                       l->source.dataset->samples[sample_at(&l->source, position)].path);
+}
+
+/* Puts what `change` makes of the image in its place. */
+static imiad_status replace(imiad_image **image,
+                            imiad_status (*change)(imiad_image **out, const imiad_image *image,
+                                                   const augmentation *a),
+                            const augmentation *a)
+{
+    imiad_image *changed;
+    TRY(change(&changed, *image, a));
+    imiad_image_free(*image);
+    *image = changed;
+    return IMIAD_OK;
+}
+
+static imiad_status augment(ready_image *ready, const image_source *source, size_t position)
+{
+    const augmentation *a = source->entries ? &source->entries[position].augment : NULL;
+    if (!a || a->kind == AUGMENT_NONE)
+        return IMIAD_OK;
+    TRY(replace(&ready->image, augment_image, a));
+    return ready->mask ? replace(&ready->mask, augment_mask, a) : IMIAD_OK;
 }
 
 static imiad_status finish_image(place *p, const loader *l, size_t position,
                                  const imiad_image *decoded)
 {
-    imiad_image *image, *mask = NULL;
+    ready_image ready = {NULL, NULL};
     double before = clock_seconds();
-    imiad_status status = preprocess_image(&image, decoded, &l->geometry);
+    imiad_status status = preprocess_image(&ready.image, decoded, &l->geometry);
     if (status != IMIAD_OK)
         return fail_geometry(status, l, position);
     p->result.resize_seconds = clock_seconds() - before;
-    if (l->with_masks && l->source.dataset) {
-        status = load_mask(&mask, l, position, decoded);
-        if (status != IMIAD_OK) {
-            imiad_image_free(image);
-            return status;
-        }
+    if (l->with_masks && l->source.dataset)
+        status = load_mask(&ready.mask, l, position, decoded);
+    if (status == IMIAD_OK)
+        status = augment(&ready, &l->source, position);
+    if (status != IMIAD_OK) {
+        imiad_image_free(ready.image);
+        imiad_image_free(ready.mask);
+        return status;
     }
-    p->result.image = image;
-    p->result.mask = mask;
+    p->result.image = ready.image;
+    p->result.mask = ready.mask;
     return IMIAD_OK;
 }
 
@@ -105,7 +152,7 @@ static imiad_status load_one(place *p, const loader *l, size_t position)
         return finish_image(p, l, position, l->source.images[position]);
     imiad_image *decoded;
     double before = clock_seconds();
-    TRY(imiad_dataset_read_image(&decoded, l->source.dataset, l->source.samples[position]));
+    TRY(imiad_dataset_read_image(&decoded, l->source.dataset, sample_at(&l->source, position)));
     p->result.decode_seconds = clock_seconds() - before;
     imiad_status status = finish_image(p, l, position, decoded);
     imiad_image_free(decoded);
@@ -155,6 +202,7 @@ static void work_on(loader *l, size_t ticket)
     size_t position = l->order[ticket];
     place *p = &l->places[ticket % l->places_count];
     p->result.position = position;
+    p->result.label = label_at(&l->source, position);
     if (!take_from_cache(p, l, position)) {
         l->busy++;
         pthread_mutex_unlock(&l->lock);
@@ -187,11 +235,12 @@ static void *work(void *argument)
 
 static imiad_status check_source(const image_source *source)
 {
-    if (source->dataset ? !source->samples : !source->images && source->count > 0)
+    if (source->dataset ? !source->samples == !source->entries
+                        : !source->images && source->count > 0)
         return fail(IMIAD_INVALID_ARGUMENT, "loader: the source has neither samples nor images");
     for (size_t i = 0; source->dataset && i < source->count; ++i)
-        if (source->samples[i] >= source->dataset->sample_count)
-            return fail(IMIAD_OUT_OF_RANGE, "loader: sample %zu of %zu", source->samples[i],
+        if (sample_at(source, i) >= source->dataset->sample_count)
+            return fail(IMIAD_OUT_OF_RANGE, "loader: sample %zu of %zu", sample_at(source, i),
                         source->dataset->sample_count);
     return IMIAD_OK;
 }

@@ -2,23 +2,26 @@
 #ifndef DATA_LOADER_H
 #define DATA_LOADER_H
 
-#include "data/dataset.h"
+#include "data/split.h"
 #include "image/preprocess.h"
 
-/* Where images come from: a dataset's samples, or images in memory. Borrowed while the loader is
- * open. */
+/* Where images come from: a dataset's samples, what a split makes of them, or images in memory.
+ * Borrowed while the loader is open. */
 typedef struct image_source {
-    const imiad_dataset *dataset; /* with sample indices ... */
-    const size_t *samples;
-    const imiad_image *const *images; /* ... or images; those have no masks */
+    const imiad_dataset *dataset;     /* with samples or with entries; NULL: images */
+    const size_t *samples;            /* as they are */
+    const split_entry *entries;       /* as training is told: augmented, noise without its mask */
+    const imiad_image *const *images; /* without masks */
     size_t count;
 } image_source;
 
 typedef struct loaded {
     size_t position;          /* in the source */
-    const imiad_image *image; /* RGB8 after resize and crop */
-    /* GRAY8, 0 or 255, through the same geometry: all zero for a good image; NULL where masks were
-     * not asked for, or where a defective image has none and the dataset says missing_mask=skip */
+    int32_t label;            /* 1 defective, 0 good: what training is told, or else the truth */
+    const imiad_image *image; /* RGB8 after resize, crop and augmentation */
+    /* GRAY8, 0 or 255, through the same geometry: all zero where the label is 0; NULL where masks
+     * were not asked for, or where a defective image has none and the dataset says
+     * missing_mask=skip */
     const imiad_image *mask;
     /* of the image alone, on whichever thread; 0 where it came from the cache */
     double decode_seconds, resize_seconds;

@@ -44,7 +44,7 @@ static size_t count_noise(const imiad_split *split, const char *ratio)
     return wanted < most ? wanted : most;
 }
 
-static imiad_status draw_from(imiad_split *split, const candidates *c)
+static imiad_status draw_from(imiad_split *split, const draw_pool *pool)
 {
     const option_set *options = split->options;
     size_t count = count_noise(split, "ratio"), removed = count;
@@ -56,18 +56,18 @@ static imiad_status draw_from(imiad_split *split, const candidates *c)
         log_message(IMIAD_LOG_WARNING, "setting noisy of category %s: ratio %s draws no image",
                     imiad_split_category(split), options_text(options, "ratio"));
     TRY(split_add_normals(split));
-    TRY(split_add_drawn(split, ROLE_NOISE, c->samples, count));
-    return split_add_other_tests(split, c->samples, removed);
+    TRY(split_add_drawn(split, ROLE_NOISE, pool->samples, count));
+    return split_add_other_tests(split, pool->samples, removed);
 }
 
 static imiad_status draw(imiad_split *split)
 {
     TRY(check_options(split));
-    candidates c;
-    TRY(split_shuffle(&c, split, IMIAD_SUBSET_TEST,
+    draw_pool pool;
+    TRY(split_shuffle(&pool, split, IMIAD_SUBSET_TEST,
                       options_bool(split->options, "sampler_label_bug") ? -1 : 1));
-    imiad_status status = draw_from(split, &c);
-    free(c.samples);
+    imiad_status status = draw_from(split, &pool);
+    free(pool.samples);
     return status;
 }
 

@@ -64,27 +64,27 @@ static imiad_status add_anomalies(imiad_split *split, const size_t *samples, siz
     return IMIAD_OK;
 }
 
-static imiad_status draw_from(imiad_split *split, const candidates *c)
+static imiad_status draw_from(imiad_split *split, const draw_pool *pool)
 {
-    size_t count = count_anomalies(split, c->count);
+    size_t count = count_anomalies(split, pool->count);
     if (count == 0)
         return split_fail(split, IMIAD_NOT_FOUND, "pool=%s cap=%s leave no defective image to draw",
                           options_text(split->options, "pool"),
                           options_text(split->options, "cap"));
     bool stays = !from_test(split) || options_bool(split->options, "overlap");
     TRY(split_add_normals(split));
-    TRY(add_anomalies(split, c->samples, count));
-    return split_add_other_tests(split, c->samples, stays ? 0 : count);
+    TRY(add_anomalies(split, pool->samples, count));
+    return split_add_other_tests(split, pool->samples, stays ? 0 : count);
 }
 
 static imiad_status draw(imiad_split *split)
 {
     TRY(check_options(split));
-    candidates c;
-    TRY(split_shuffle(&c, split, from_test(split) ? IMIAD_SUBSET_TEST : IMIAD_SUBSET_TRAIN,
+    draw_pool pool;
+    TRY(split_shuffle(&pool, split, from_test(split) ? IMIAD_SUBSET_TEST : IMIAD_SUBSET_TRAIN,
                       options_bool(split->options, "sampler_label_bug") ? -1 : 1));
-    imiad_status status = draw_from(split, &c);
-    free(c.samples);
+    imiad_status status = draw_from(split, &pool);
+    free(pool.samples);
     return status;
 }
 

@@ -12,12 +12,12 @@ static const option_spec transfer_options[] = {
 
 static imiad_status draw(imiad_split *split)
 {
-    candidates c;
-    TRY(split_shuffle(&c, split, IMIAD_SUBSET_TRAIN, 0));
+    draw_pool pool;
+    TRY(split_shuffle(&pool, split, IMIAD_SUBSET_TRAIN, 0));
     size_t shots = (size_t)options_int(split->options, "shots");
     imiad_status status =
-        split_add_drawn(split, ROLE_SHOT, c.samples, shots < c.count ? shots : c.count);
-    free(c.samples);
+        split_add_drawn(split, ROLE_SHOT, pool.samples, shots < pool.count ? shots : pool.count);
+    free(pool.samples);
     TRY(status);
     return split_add_tests(split);
 }

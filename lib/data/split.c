@@ -110,7 +110,7 @@ imiad_status imiad_split_create(imiad_split **out, const imiad_dataset *dataset,
     TRY(split_begin(out ? &split : NULL, dataset, category, setting, options, option_count));
     imiad_status status = split->setting->draw(split);
     if (status == IMIAD_OK)
-        status = split_check(split);
+        status = split_finish(split);
     if (status != IMIAD_OK) {
         imiad_split_free(split);
         return status;
@@ -165,13 +165,29 @@ static imiad_status fail_empty(const imiad_split *split, const char *what)
                 layout ? layout : "");
 }
 
-imiad_status split_check(const imiad_split *split)
+static imiad_status count_drawn(imiad_split *split)
+{
+    bool *drawn = calloc(split->dataset->sample_count + 1, sizeof *drawn);
+    if (!drawn)
+        return fail_memory("a split", split->dataset->sample_count);
+    for (size_t i = 0; i < split->train.count; ++i) {
+        const split_entry *entry = &split->train.entries[i];
+        if (split_roles[entry->role].drawn && !drawn[entry->sample]) {
+            drawn[entry->sample] = true;
+            split->drawn++;
+        }
+    }
+    free(drawn);
+    return IMIAD_OK;
+}
+
+imiad_status split_finish(imiad_split *split)
 {
     if (split->train.count == 0)
         return fail_empty(split, "normal training images");
     if (split->test.count == 0)
         return fail_empty(split, "test images");
-    return IMIAD_OK;
+    return count_drawn(split);
 }
 
 /* ---- looking at it ---- */
@@ -240,12 +256,20 @@ size_t imiad_split_test(const imiad_split *split, size_t index)
     return split ? sample_at(&split->test, index) : SIZE_MAX;
 }
 
+imiad_status imiad_split_train_augmentation(char out[128], const imiad_split *split, size_t index)
+{
+    _Static_assert(AUGMENT_TEXT_BYTES == 128, "the public size");
+    if (!out || !split)
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_split_train_augmentation: NULL");
+    if (index >= split->train.count)
+        return fail(IMIAD_OUT_OF_RANGE, "training image %zu of %zu", index, split->train.count);
+    augment_print(out, &split->train.entries[index].augment);
+    return IMIAD_OK;
+}
+
 size_t imiad_split_drawn_count(const imiad_split *split)
 {
-    size_t count = 0;
-    for (size_t i = 0; split && i < split->train.count; ++i)
-        count += split_roles[split->train.entries[i].role].drawn;
-    return count;
+    return split ? split->drawn : 0;
 }
 
 double imiad_split_drawn_ratio(const imiad_split *split)
@@ -253,5 +277,5 @@ double imiad_split_drawn_ratio(const imiad_split *split)
     if (!split)
         return 0;
     size_t normals = split_count(split->dataset, split->category, IMIAD_SUBSET_TRAIN, 0);
-    return normals > 0 ? (double)imiad_split_drawn_count(split) / (double)normals : 0;
+    return normals > 0 ? (double)split->drawn / (double)normals : 0;
 }

@@ -3,6 +3,7 @@
 #define DATA_SPLIT_H
 
 #include "data/dataset.h"
+#include "image/augment.h"
 #include "imiad/split.h"
 
 /* How the method meets a sample. */
@@ -25,6 +26,7 @@ extern const role_info split_roles[ROLE_COUNT];
 typedef struct split_entry {
     size_t sample;
     split_role role;
+    augmentation augment;
 } split_entry;
 
 typedef struct entry_list {
@@ -45,6 +47,7 @@ struct imiad_split {
     imiad_dataset *dataset;
     size_t category;
     entry_list train, test;
+    size_t drawn; /* images, however often augmented */
 };
 
 /* An empty split of a category, its options parsed. Errors: no such setting, option or category, or
@@ -52,9 +55,9 @@ struct imiad_split {
 imiad_status split_begin(imiad_split **out, const imiad_dataset *dataset, const char *category,
                          const char *setting, const imiad_option *options, size_t option_count);
 /* Every split passes this before it is handed out: it trains on something and tests on something.
- */
-imiad_status split_check(const imiad_split *split);
-/* "setting NAME of category NAME", for messages. */
+ * Counts what was drawn. */
+imiad_status split_finish(imiad_split *split);
+/* fail(), with "setting NAME of category NAME: " before the message. */
 imiad_status split_fail(const imiad_split *split, imiad_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4), cold));
 
@@ -73,11 +76,11 @@ imiad_status split_add_drawn(imiad_split *split, split_role role, const size_t *
 /* The category's samples of a subset with this label (-1: any), sorted bytewise by path and then
  * shuffled by the stream "split/SETTING/DATASET/CATEGORY" of the option seed: the first n are a
  * draw of n, and begin every larger one. */
-typedef struct candidates {
+typedef struct draw_pool {
     size_t *samples;
     size_t count;
-} candidates;
-imiad_status split_shuffle(candidates *out, const imiad_split *split, imiad_subset subset,
+} draw_pool;
+imiad_status split_shuffle(draw_pool *out, const imiad_split *split, imiad_subset subset,
                            int32_t label);
 
 size_t split_count(const imiad_dataset *dataset, size_t category, imiad_subset subset,

@@ -35,7 +35,7 @@ imiad_status split_add_normals(imiad_split *split)
     const imiad_dataset *dataset = split->dataset;
     for (size_t i = 0; i < dataset->sample_count; ++i)
         if (is_one(&dataset->samples[i], split->category, IMIAD_SUBSET_TRAIN, 0))
-            TRY(split_add(&split->train, (split_entry){i, ROLE_TRAIN}));
+            TRY(split_add(&split->train, (split_entry){.sample = i, .role = ROLE_TRAIN}));
     return IMIAD_OK;
 }
 
@@ -55,7 +55,7 @@ imiad_status split_add_other_tests(imiad_split *split, const size_t *left_out, s
     imiad_status status = IMIAD_OK;
     for (size_t i = 0; status == IMIAD_OK && i < dataset->sample_count; ++i)
         if (!absent[i] && is_one(&dataset->samples[i], split->category, IMIAD_SUBSET_TEST, -1))
-            status = split_add(&split->test, (split_entry){i, ROLE_TEST});
+            status = split_add(&split->test, (split_entry){.sample = i, .role = ROLE_TEST});
     free(absent);
     return status;
 }
@@ -64,7 +64,7 @@ imiad_status split_add_drawn(imiad_split *split, split_role role, const size_t *
                              size_t count)
 {
     for (size_t i = 0; i < count; ++i)
-        TRY(split_add(&split->train, (split_entry){samples[i], role}));
+        TRY(split_add(&split->train, (split_entry){.sample = samples[i], .role = role}));
     return IMIAD_OK;
 }
 
@@ -76,28 +76,28 @@ static int compare_paths(const void *left, const void *right, void *dataset)
     return strcmp(samples[*(const size_t *)left].path, samples[*(const size_t *)right].path);
 }
 
-imiad_status split_shuffle(candidates *out, const imiad_split *split, imiad_subset subset,
+imiad_status split_shuffle(draw_pool *out, const imiad_split *split, imiad_subset subset,
                            int32_t label)
 {
     const imiad_dataset *dataset = split->dataset;
     size_t wanted = split_count(dataset, split->category, subset, label);
-    candidates c = {malloc((wanted + 1) * sizeof *c.samples), 0};
+    draw_pool pool = {malloc((wanted + 1) * sizeof *pool.samples), 0};
     char *purpose;
     if (asprintf(&purpose, "split/%s/%s/%s", split->setting->name, imiad_dataset_name(dataset),
                  imiad_split_category(split)) < 0)
         purpose = NULL;
-    if (!c.samples || !purpose) {
-        free(c.samples);
+    if (!pool.samples || !purpose) {
+        free(pool.samples);
         free(purpose);
-        return fail_memory("a split", wanted * sizeof *c.samples);
+        return fail_memory("a split", wanted * sizeof *pool.samples);
     }
     for (size_t i = 0; i < dataset->sample_count; ++i)
         if (is_one(&dataset->samples[i], split->category, subset, label))
-            c.samples[c.count++] = i;
-    qsort_r(c.samples, c.count, sizeof *c.samples, compare_paths, split->dataset);
+            pool.samples[pool.count++] = i;
+    qsort_r(pool.samples, pool.count, sizeof *pool.samples, compare_paths, split->dataset);
     random_stream stream = random_open((uint64_t)options_int(split->options, "seed"), purpose);
-    random_shuffle(&stream, c.samples, c.count);
+    random_shuffle(&stream, pool.samples, pool.count);
     free(purpose);
-    *out = c;
+    *out = pool;
     return IMIAD_OK;
 }

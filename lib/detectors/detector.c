@@ -194,16 +194,16 @@ static imiad_status fit_split(imiad_detector *self, const imiad_split *split, bo
 {
     if (!self || !split)
         return fail(IMIAD_INVALID_ARGUMENT, "fit: detector or split is NULL");
-    size_t count = imiad_split_train_count(split);
-    size_t *samples = malloc((count ? count : 1) * sizeof *samples);
-    if (!samples)
-        return fail_memory("a split", count * sizeof *samples);
-    for (size_t i = 0; i < count; ++i)
-        samples[i] = imiad_split_train(split, i);
-    image_source source = {
-        .dataset = imiad_split_dataset(split), .samples = samples, .count = count};
+    size_t count = 0;
+    split_entry *normals = malloc((split->train.count + 1) * sizeof *normals);
+    if (!normals)
+        return fail_memory("a split", split->train.count * sizeof *normals);
+    for (size_t i = 0; i < split->train.count; ++i) /* labelled anomalies are not for these */
+        if (imiad_split_train_label(split, i) == 0)
+            normals[count++] = split->train.entries[i];
+    image_source source = {.dataset = split->dataset, .entries = normals, .count = count};
     imiad_status status = fit(self, &source, more, p);
-    free(samples);
+    free(normals);
     return status;
 }
 

@@ -73,7 +73,7 @@ static imiad_status run_split(row *out, run *r, const imiad_split *split, imiad_
         return status;
     imiad_detector_timings(&fitted, detector);
     double start = now();
-    status = imiad_evaluate(metrics, detector, split, take, r, front_show_progress, &shown);
+    status = imiad_evaluate(metrics, detector, split, NULL, take, r, front_show_progress, &shown);
     if (status != IMIAD_OK)
         return status;
     out->seconds = now() - start;

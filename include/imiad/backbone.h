@@ -57,6 +57,10 @@ IMIAD_API imiad_status imiad_backbone_features(float *out, size_t capacity,
                                                const float *images, int64_t count, int32_t height,
                                                int32_t width);
 
+/* The bytes of all tensors on a CUDA device ("cuda", "cuda:1"), now and at their peak since the
+ * last call. Errors: IMIAD_UNSUPPORTED for the CPU and for a device that is not there. */
+IMIAD_API imiad_status imiad_device_memory(uint64_t *now, uint64_t *peak, const char *device);
+
 #ifdef __cplusplus
 }
 #endif

@@ -8,9 +8,10 @@
 #include "base/progress.h"
 #include "image/pixels.h"
 
-/* A finished image with its mask. */
+/* A finished image with its mask, and the whole of it where masks have a frame of their own. */
 typedef struct ready_image {
-    imiad_image *image, *mask;
+    imiad_image *image, *mask, *framed;
+    int32_t native_width, native_height;
 } ready_image;
 
 /* One place of the ring. Ticket t, the t-th image of the round, is always worked on in the place
@@ -31,7 +32,9 @@ struct loader {
     preprocessing geometry;
     size_t batch, places_count;
     bool with_masks;
-    size_t *order; /* ticket -> position */
+    mask_frame frame;
+    preprocessing frame_geometry; /* of masks; a resize of 0 leaves them as they are */
+    size_t *order;                /* ticket -> position */
 
     pthread_mutex_t lock;
     pthread_cond_t work, finished;
@@ -55,6 +58,29 @@ struct loader {
 static uint64_t image_bytes(const imiad_image *image)
 {
     return image ? (uint64_t)image->stride * (uint64_t)image->height + sizeof *image : 0;
+}
+
+static void free_ready(const ready_image *ready)
+{
+    imiad_image_free(ready->image);
+    imiad_image_free(ready->mask);
+    imiad_image_free(ready->framed);
+}
+
+static void show(loaded *result, const ready_image *ready)
+{
+    result->image = ready->image;
+    result->mask = ready->mask;
+    result->framed = ready->framed;
+    result->native_width = ready->native_width;
+    result->native_height = ready->native_height;
+}
+
+static ready_image ready_of(const loaded *result)
+{
+    return (ready_image){(imiad_image *)result->image, (imiad_image *)result->mask,
+                         (imiad_image *)result->framed, result->native_width,
+                         result->native_height};
 }
 
 static size_t sample_at(const image_source *source, size_t position)
@@ -87,9 +113,27 @@ static imiad_status load_mask(imiad_image **out, const loader *l, size_t positio
     *out = NULL;
     if (!mask)
         return IMIAD_OK;
-    imiad_status status = preprocess_mask(out, mask, &l->geometry);
+    if (l->frame == FRAME_WHOLE && l->frame_geometry.resize == 0) {
+        *out = mask;
+        return IMIAD_OK;
+    }
+    imiad_status status = l->frame == FRAME_OPENIAD
+                              ? preprocess_mask_openiad(out, mask, &l->frame_geometry)
+                              : preprocess_mask(out, mask, &l->frame_geometry);
     imiad_image_free(mask);
     return status;
+}
+
+/* The whole image where masks show it whole. */
+static imiad_status frame_image(imiad_image **out, const loader *l, const imiad_image *decoded)
+{
+    if (!l->with_masks || l->frame != FRAME_WHOLE)
+        return IMIAD_OK;
+    preprocessing as_it_is = {.squash = false,
+                              .resize = decoded->width < decoded->height ? decoded->width
+                                                                         : decoded->height};
+    return preprocess_image(out, decoded,
+                            l->frame_geometry.resize ? &l->frame_geometry : &as_it_is);
 }
 
 /* Failures to decode name their file; those of the geometry cannot. */
@@ -126,7 +170,7 @@ static imiad_status augment(ready_image *ready, const image_source *source, size
 static imiad_status finish_image(place *p, const loader *l, size_t position,
                                  const imiad_image *decoded)
 {
-    ready_image ready = {NULL, NULL};
+    ready_image ready = {.native_width = decoded->width, .native_height = decoded->height};
     double before = clock_seconds();
     imiad_status status = preprocess_image(&ready.image, decoded, &l->geometry);
     if (status != IMIAD_OK)
@@ -136,14 +180,13 @@ static imiad_status finish_image(place *p, const loader *l, size_t position,
         status = load_mask(&ready.mask, l, position, decoded);
     if (status == IMIAD_OK)
         status = augment(&ready, &l->source, position);
-    if (status != IMIAD_OK) {
-        imiad_image_free(ready.image);
-        imiad_image_free(ready.mask);
-        return status;
-    }
-    p->result.image = ready.image;
-    p->result.mask = ready.mask;
-    return IMIAD_OK;
+    if (status == IMIAD_OK)
+        status = frame_image(&ready.framed, l, decoded);
+    if (status != IMIAD_OK)
+        free_ready(&ready);
+    else
+        show(&p->result, &ready);
+    return status;
 }
 
 static imiad_status load_one(place *p, const loader *l, size_t position)
@@ -163,10 +206,9 @@ static imiad_status load_one(place *p, const loader *l, size_t position)
 
 static void empty_place(place *p)
 {
-    if (!p->cached) {
-        imiad_image_free((imiad_image *)p->result.image);
-        imiad_image_free((imiad_image *)p->result.mask);
-    }
+    ready_image ready = ready_of(&p->result);
+    if (!p->cached)
+        free_ready(&ready);
     free(p->message);
     *p = (place){.status = IMIAD_OK};
 }
@@ -175,20 +217,19 @@ static bool take_from_cache(place *p, const loader *l, size_t position)
 {
     if (!l->cache || !l->cache[position].image)
         return false;
-    p->result.image = l->cache[position].image;
-    p->result.mask = l->cache[position].mask;
+    show(&p->result, &l->cache[position]);
     p->cached = true;
     return true;
 }
 
 static void give_to_cache(place *p, loader *l, size_t position)
 {
-    uint64_t bytes = image_bytes(p->result.image) + image_bytes(p->result.mask);
+    uint64_t bytes =
+        image_bytes(p->result.image) + image_bytes(p->result.mask) + image_bytes(p->result.framed);
     if (!l->cache || p->status != IMIAD_OK || bytes > l->cache_left)
         return;
     l->cache_left -= bytes;
-    l->cache[position] =
-        (ready_image){(imiad_image *)p->result.image, (imiad_image *)p->result.mask};
+    l->cache[position] = ready_of(&p->result);
     p->cached = true;
 }
 
@@ -293,6 +334,20 @@ static imiad_status make_room(loader *l, const loader_settings *s)
     return IMIAD_OK;
 }
 
+static preprocessing frame_geometry(const loader_settings *settings)
+{
+    const preprocessing *p = &settings->geometry;
+    int32_t side = p->crop ? p->crop : p->resize;
+    switch (settings->frame) {
+    case FRAME_WHOLE:
+        return (preprocessing){.squash = true, .resize = settings->frame_size};
+    case FRAME_OPENIAD:
+        return (preprocessing){.squash = false, .resize = side, .crop = side};
+    default:
+        return *p;
+    }
+}
+
 imiad_status loader_open(loader **out, const image_source *source, const loader_settings *settings)
 {
     TRY(check_source(source));
@@ -306,6 +361,8 @@ imiad_status loader_open(loader **out, const image_source *source, const loader_
     l->geometry = settings->geometry;
     l->batch = settings->batch;
     l->with_masks = settings->with_masks;
+    l->frame = settings->frame;
+    l->frame_geometry = frame_geometry(settings);
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->finished, NULL);
@@ -340,8 +397,7 @@ void loader_close(loader *l)
     for (size_t i = 0; l->places && i < l->places_count; ++i)
         empty_place(&l->places[i]);
     for (size_t i = 0; l->cache && i < l->source.count; ++i) {
-        imiad_image_free(l->cache[i].image);
-        imiad_image_free(l->cache[i].mask);
+        free_ready(&l->cache[i]);
     }
     pthread_mutex_destroy(&l->lock);
     pthread_cond_destroy(&l->work);

@@ -23,16 +23,28 @@ typedef struct loaded {
      * were not asked for, or where a defective image has none and the dataset says
      * missing_mask=skip */
     const imiad_image *mask;
+    /* the whole image in the frame of the masks, RGB8; NULL where that is the input's own */
+    const imiad_image *framed;
+    int32_t native_width, native_height; /* of the image on disk */
     /* of the image alone, on whichever thread; 0 where it came from the cache */
     double decode_seconds, resize_seconds;
 } loaded;
 
 typedef struct loader loader;
 
+/* The geometry of masks. */
+typedef enum mask_frame {
+    FRAME_INPUT,   /* that of the images */
+    FRAME_WHOLE,   /* the whole image, as it is or squashed to a square of frame_size */
+    FRAME_OPENIAD, /* the IM-IAD code's: shorter side to the input's, bilinear, centre crop */
+} mask_frame;
+
 typedef struct loader_settings {
     preprocessing geometry;
     size_t batch; /* images, at least 1 */
     bool with_masks;
+    mask_frame frame;
+    int32_t frame_size;   /* of FRAME_WHOLE; 0: each image's own size */
     const size_t *order;  /* a permutation of the source's positions; NULL: as they are */
     size_t ahead;         /* batches made ready beyond the one handed out; 0: 2 */
     uint64_t cache_bytes; /* of finished images kept for the next round; 0: none */

@@ -230,16 +230,21 @@ imiad_status imiad_detector_fit_images(imiad_detector *self, const imiad_image *
 
 /* ---- scoring ---- */
 
-/* Grows the buffer and reads the maps into it. */
+imiad_status map_buffer_grow(map_buffer *buffer, size_t values)
+{
+    if (values <= buffer->capacity)
+        return IMIAD_OK;
+    float *grown = realloc(buffer->values, values * sizeof *grown);
+    if (!grown)
+        return fail_memory("anomaly maps", values * sizeof *grown);
+    *buffer = (map_buffer){grown, values};
+    return IMIAD_OK;
+}
+
 static imiad_status read_maps(tensor *maps, map_buffer *buffer)
 {
     size_t needed = (size_t)t_count(maps);
-    if (needed > buffer->capacity) {
-        float *grown = realloc(buffer->values, needed * sizeof *grown);
-        if (!grown)
-            return fail_memory("anomaly maps", needed * sizeof *grown);
-        *buffer = (map_buffer){grown, needed};
-    }
+    TRY(map_buffer_grow(buffer, needed));
     t_read(t_contiguous(maps), buffer->values, needed * sizeof *buffer->values);
     return IMIAD_OK;
 }

@@ -90,6 +90,7 @@ typedef struct map_buffer {
     float *values;
     size_t capacity;
 } map_buffer;
+imiad_status map_buffer_grow(map_buffer *buffer, size_t values);
 imiad_status detector_score_batch(outcome *out, imiad_detector *self,
                                   const imiad_image *const *images, size_t count, map_buffer *maps);
 

@@ -61,6 +61,21 @@ void preprocess_size(int32_t *out_width, int32_t *out_height, const preprocessin
     *out_height = g.y.out;
 }
 
+static void find_extent(double *start, double *extent, const axis *a)
+{
+    double pixel = (double)a->size / a->full; /* of the resized image, in the image's own */
+    *start = (a->first - a->at) * pixel;
+    *extent = a->out * pixel;
+}
+
+void preprocess_find_window(preprocess_window *out, const preprocessing *p, int32_t width,
+                            int32_t height)
+{
+    geometry g = geometry_of(p, width, height);
+    find_extent(&out->left, &out->width, &g.x);
+    find_extent(&out->top, &out->height, &g.y);
+}
+
 static imiad_status check(const preprocessing *p, const imiad_image *image, const char *name)
 {
     TRY(image_check(image, name));
@@ -149,6 +164,21 @@ imiad_status preprocess_mask(imiad_image **out, const imiad_image *mask, const p
     free(columns);
     *out = result;
     return IMIAD_OK;
+}
+
+imiad_status preprocess_mask_openiad(imiad_image **out, const imiad_image *mask,
+                                     const preprocessing *p)
+{
+    imiad_image *rgb, *result = NULL;
+    TRY(preprocess_image(&rgb, mask, p));
+    imiad_status status = image_create(&result, IMIAD_PIXEL_GRAY8, rgb->width, rgb->height);
+    for (int32_t y = 0; status == IMIAD_OK && y < rgb->height; ++y)
+        for (int32_t x = 0; x < rgb->width; ++x)
+            image_row(result, y)[x] = image_row(rgb, y)[3 * x] >= 128 ? 255 : 0;
+    imiad_image_free(rgb);
+    if (status == IMIAD_OK)
+        *out = result;
+    return status;
 }
 
 void preprocess_normalize(float *out, const imiad_image *rgb, const preprocessing *p)

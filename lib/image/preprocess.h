@@ -20,12 +20,22 @@ extern const float imagenet_mean[3], imagenet_std[3];
  * preprocess_image refuses. */
 void preprocess_size(int32_t *out_width, int32_t *out_height, const preprocessing *p, int32_t width,
                      int32_t height);
+/* The part of an image of width x height that the result shows, in the image's own pixels; padding
+ * reaches beyond it. */
+typedef struct preprocess_window {
+    double left, top, width, height;
+} preprocess_window;
+void preprocess_find_window(preprocess_window *out, const preprocessing *p, int32_t width,
+                            int32_t height);
 /* Resize (Pillow's antialiased bilinear on 8-bit channels) and crop, always RGB8. Only what the
  * crop shows is computed; an image smaller than the crop is padded with zeros. */
 imiad_status preprocess_image(imiad_image **out, const imiad_image *image, const preprocessing *p);
 /* Binarises at native size (above zero), then resizes by nearest neighbour and crops: GRAY8, 0/255.
  */
 imiad_status preprocess_mask(imiad_image **out, const imiad_image *mask, const preprocessing *p);
+/* As the IM-IAD code does it: bilinear like an image, then from one half on. For comparison. */
+imiad_status preprocess_mask_openiad(imiad_image **out, const imiad_image *mask,
+                                     const preprocessing *p);
 /* (x / 255 - mean) / std into planes: 3 x height x width floats. */
 void preprocess_normalize(float *out, const imiad_image *rgb, const preprocessing *p);
 

@@ -394,3 +394,16 @@ const char *imiad_torch_version(void)
 {
     return bridge_torch_version();
 }
+
+imiad_status imiad_device_memory(uint64_t *now, uint64_t *peak, const char *device_text)
+{
+    if (!now || !peak || !device_text)
+        return fail(IMIAD_INVALID_ARGUMENT, "device memory: NULL");
+    device d;
+    size_t bytes, most;
+    TRY(device_parse(&d, device_text));
+    TRY(device_memory(d, &bytes, &most));
+    *now = bytes;
+    *peak = most;
+    return IMIAD_OK;
+}

@@ -1,10 +1,12 @@
 /* Scoring a split's test images and adding them up. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "base/progress.h"
 #include "detectors/detector.h"
 #include "imiad/protocol.h"
+#include "protocols/frame.h"
 
 enum { MOST_IMAGES = 256 };
 
@@ -12,10 +14,39 @@ typedef struct evaluation {
     imiad_metrics *metrics;
     imiad_detector *detector;
     const imiad_split *split;
+    imiad_evaluation_options options;
     imiad_scored_function scored;
     void *user;
-    map_buffer maps;
+    const char *stage;
+    map_buffer maps, framed; /* of a batch, of one image */
+    float lowest, highest;   /* of all maps */
 } evaluation;
+
+/* The map where it meets the mask: out->map, width and height. */
+static imiad_status place_map(imiad_scored *out, evaluation *e, const loaded *item,
+                              const outcome *o)
+{
+    out->map = o->map;
+    out->width = o->width;
+    out->height = o->height;
+    if (!item->framed)
+        return IMIAD_OK;
+    out->width = item->framed->width;
+    out->height = item->framed->height;
+    if (!o->map)
+        return IMIAD_OK;
+    TRY(map_buffer_grow(&e->framed, (size_t)out->width * (size_t)out->height));
+    frame_map(e->framed.values, out->width, out->height, o->map, o->width, o->height,
+              &e->detector->preprocessing, item->native_width, item->native_height);
+    out->map = e->framed.values;
+    return IMIAD_OK;
+}
+
+static void binarise(float *map, size_t count, float threshold)
+{
+    for (size_t i = 0; i < count; ++i)
+        map[i] = map[i] > threshold;
+}
 
 static imiad_status take(evaluation *e, const loaded *item, const outcome *o)
 {
@@ -23,21 +54,36 @@ static imiad_status take(evaluation *e, const loaded *item, const outcome *o)
                            .sample = imiad_split_test(e->split, item->position),
                            .info = IMIAD_SAMPLE_INIT,
                            .score = o->score,
-                           .width = o->width,
-                           .height = o->height,
-                           .map = o->map,
                            .mask = item->mask,
-                           .image = item->image};
+                           .image = item->framed ? item->framed : item->image};
     TRY(imiad_dataset_sample(&result.info, imiad_split_dataset(e->split), result.sample));
+    TRY(place_map(&result, e, item, o));
+    if (result.map &&
+        e->options.binarise_maps) /* the maps of the batch are this evaluation's own */
+        binarise((float *)result.map, (size_t)result.width * (size_t)result.height,
+                 e->lowest + (e->highest - e->lowest) / 2);
     if (e->metrics) {
         TRY(imiad_metrics_add_image(e->metrics, result.info.label, (double)o->score));
-        if (o->map && (item->mask || result.info.label == 0))
-            TRY(imiad_metrics_add_map(e->metrics, o->map, o->width, o->height, item->mask));
+        if (result.map && (item->mask || result.info.label == 0))
+            TRY(imiad_metrics_add_map(e->metrics, result.map, result.width, result.height,
+                                      item->mask));
     }
     return e->scored ? e->scored(e->user, &result) : IMIAD_OK;
 }
 
-static imiad_status take_batch(evaluation *e, const loaded *items, size_t count)
+static imiad_status find_range(evaluation *e, const loaded *item, const outcome *o)
+{
+    (void)item;
+    for (int64_t i = 0; o->map && i < (int64_t)o->width * o->height; ++i) {
+        e->lowest = o->map[i] < e->lowest ? o->map[i] : e->lowest;
+        e->highest = o->map[i] > e->highest ? o->map[i] : e->highest;
+    }
+    return IMIAD_OK;
+}
+
+typedef imiad_status (*visitor)(evaluation *e, const loaded *item, const outcome *o);
+
+static imiad_status visit_batch(evaluation *e, visitor visit, const loaded *items, size_t count)
 {
     const imiad_image *images[MOST_IMAGES] = {NULL};
     outcome outcomes[MOST_IMAGES];
@@ -47,49 +93,101 @@ static imiad_status take_batch(evaluation *e, const loaded *items, size_t count)
     }
     TRY(detector_score_batch(outcomes, e->detector, images, count, &e->maps));
     for (size_t i = 0; i < count; ++i)
-        TRY(take(e, &items[i], &outcomes[i]));
+        TRY(visit(e, &items[i], &outcomes[i]));
     return IMIAD_OK;
 }
 
-static imiad_status run(evaluation *e, loader *images, const progress *p, size_t total)
+static imiad_status visit_all(evaluation *e, visitor visit, loader *images, const progress *p)
 {
+    size_t total = imiad_split_test_count(e->split);
     for (size_t done = 0;;) {
         const loaded *items;
         size_t count;
-        TRY(progress_report(p, "score", (int64_t)done, (int64_t)total));
+        TRY(progress_report(p, e->stage, (int64_t)done, (int64_t)total));
         TRY(loader_next(&items, &count, images));
         if (count == 0)
             return IMIAD_OK;
-        TRY(take_batch(e, items, count));
+        TRY(visit_batch(e, visit, items, count));
         done += count;
     }
 }
 
+static imiad_status run(evaluation *e, loader *images, const progress *p)
+{
+    if (e->options.binarise_maps) {
+        e->stage = "range of maps";
+        TRY(visit_all(e, find_range, images, p));
+        TRY(loader_rewind(images, NULL));
+    }
+    e->stage = "score";
+    return visit_all(e, take, images, p);
+}
+
+static imiad_status check_options(imiad_evaluation_options *out,
+                                  const imiad_evaluation_options *options)
+{
+    *out = (imiad_evaluation_options)IMIAD_EVALUATION_OPTIONS_INIT;
+    if (!options)
+        return IMIAD_OK;
+    if (options->struct_size < sizeof *options)
+        return fail(IMIAD_INVALID_ARGUMENT, "evaluate: struct_size of the options is not set");
+    if (options->size < IMIAD_EVALUATE_NATIVE || options->size > 1 << 14)
+        return fail(IMIAD_OUT_OF_RANGE,
+                    "evaluate: size is %d: it must be -1 (native), 0 (input) or up to 16384",
+                    options->size);
+    if (options->size != IMIAD_EVALUATE_INPUT && (options->openiad_masks || options->binarise_maps))
+        return fail(IMIAD_INVALID_ARGUMENT,
+                    "evaluate: binarise_maps and openiad_masks go with the detector's input (size "
+                    "0), not with size %d",
+                    options->size);
+    *out = *options;
+    return IMIAD_OK;
+}
+
+static imiad_status open_loader(loader **out, const evaluation *e, const size_t *samples)
+{
+    image_source source = {.dataset = imiad_split_dataset(e->split),
+                           .samples = samples,
+                           .count = imiad_split_test_count(e->split)};
+    int32_t size = e->options.size;
+    loader_settings settings = {.geometry = e->detector->preprocessing,
+                                .with_masks = true,
+                                .frame = size != IMIAD_EVALUATE_INPUT ? FRAME_WHOLE
+                                         : e->options.openiad_masks   ? FRAME_OPENIAD
+                                                                      : FRAME_INPUT,
+                                .frame_size = size > 0 ? size : 0,
+                                .batch = (size_t)detector_batch_size(e->detector)};
+    return loader_open(out, &source, &settings);
+}
+
 imiad_status imiad_evaluate(imiad_metrics *metrics, imiad_detector *detector,
-                            const imiad_split *split, imiad_scored_function scored,
-                            void *scored_user, imiad_progress_function function,
-                            void *progress_user)
+                            const imiad_split *split, const imiad_evaluation_options *options,
+                            imiad_scored_function scored, void *scored_user,
+                            imiad_progress_function function, void *progress_user)
 {
     if (!detector || !split)
         return fail(IMIAD_INVALID_ARGUMENT, "evaluate: detector or split is NULL");
+    evaluation e = {.metrics = metrics,
+                    .detector = detector,
+                    .split = split,
+                    .scored = scored,
+                    .user = scored_user,
+                    .lowest = INFINITY,
+                    .highest = -INFINITY};
+    TRY(check_options(&e.options, options));
     size_t count = imiad_split_test_count(split);
     size_t *samples = malloc((count ? count : 1) * sizeof *samples);
     if (!samples)
         return fail_memory("a split", count * sizeof *samples);
     for (size_t i = 0; i < count; ++i)
         samples[i] = imiad_split_test(split, i);
-    image_source source = {
-        .dataset = imiad_split_dataset(split), .samples = samples, .count = count};
-    loader_settings settings = {.geometry = detector->preprocessing,
-                                .with_masks = true,
-                                .batch = (size_t)detector_batch_size(detector)};
-    evaluation e = {metrics, detector, split, scored, scored_user, {NULL, 0}};
     loader *images;
-    imiad_status status = loader_open(&images, &source, &settings);
+    imiad_status status = open_loader(&images, &e, samples);
     if (status == IMIAD_OK) {
-        status = run(&e, images, &(progress){function, progress_user}, count);
+        status = run(&e, images, &(progress){function, progress_user});
         loader_close(images);
     }
+    free(e.framed.values);
     free(e.maps.values);
     free(samples);
     return status;

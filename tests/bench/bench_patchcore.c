@@ -1,6 +1,7 @@
-/* Where the time of a PatchCore run goes, beside its physical floor: the backbone's own forward pass.
- * Procedural images of 256 pixels, random weights (cost does not depend on them), 224 pixels, float32.
- *   bench-patchcore [BACKBONE CORESET_RATIO [TRAIN [TEST]]]    default: wide_resnet50_2 0.01 60 40
+/* Where the time of a PatchCore run goes, beside its physical floor: the backbone's own forward
+ * pass. Procedural images of 256 pixels, random weights (cost does not depend on them), 224 pixels,
+ * float32. bench-patchcore [BACKBONE CORESET_RATIO [TRAIN [TEST]]]    default: wide_resnet50_2 0.01
+ * 60 40
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,7 +74,7 @@ int main(int argc, char **argv)
     CHECK(imiad_detector_timings(&fitted, detector));
     CHECK(imiad_detector_bank(&bank, detector));
     double start = clock_seconds();
-    CHECK(imiad_evaluate(metrics, detector, split, NULL, NULL, NULL, NULL));
+    CHECK(imiad_evaluate(metrics, detector, split, NULL, NULL, NULL, NULL, NULL));
     double n = (double)imiad_split_test_count(split), whole = (clock_seconds() - start) / n;
     CHECK(imiad_detector_timings(&done, detector));
     double floor = (before + floor_seconds(backbone)) / 2;
@@ -87,8 +88,8 @@ int main(int argc, char **argv)
                   {"score", done.score_seconds / n},
                   {"map", done.map_seconds / n}};
     printf("%s, random weights, float32, %d threads, bank %lld x %lld, batch %s\n", name,
-           imiad_threads(), (long long)imiad_bank_rows(bank),
-           (long long)imiad_bank_dimension(bank), imiad_detector_option(detector, "batch"));
+           imiad_threads(), (long long)imiad_bank_rows(bank), (long long)imiad_bank_dimension(bank),
+           imiad_detector_option(detector, "batch"));
     printf("backbone alone (floor)  %9.5f s/image, median of %d\n", floor, ROUNDS);
     double rest = 0;
     for (int i = 0; i < 5; ++i) {

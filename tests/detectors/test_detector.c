@@ -71,7 +71,7 @@ static imiad_status keep(void *user, const imiad_scored *scored)
 static void evaluate(seen *s, const line *l, imiad_detector *d)
 {
     s->count = 0;
-    ck_ok(imiad_evaluate(NULL, d, l->split, keep, s, NULL, NULL));
+    ck_ok(imiad_evaluate(NULL, d, l->split, NULL, keep, s, NULL, NULL));
 }
 
 START_TEST(fitting_twice_gives_the_same)
@@ -210,8 +210,8 @@ START_TEST(another_task_is_learned_on_top_or_anew)
     static seen first, second, again;
     line l = open_line();
     imiad_split *other;
-    ck_ok(imiad_split_create(&other, l.dataset, imiad_dataset_category(l.dataset, 1), "unsupervised",
-                             NULL, 0));
+    ck_ok(imiad_split_create(&other, l.dataset, imiad_dataset_category(l.dataset, 1),
+                             "unsupervised", NULL, 0));
     imiad_detector *d = fitted(&l, name, NULL, 0), *fresh = NULL;
     evaluate(&first, &l, d);
     ck_ok(imiad_detector_create(&fresh, name, l.backbone, small, 2));
@@ -328,8 +328,8 @@ START_TEST(patchcores_bank_keeps_every_task)
     static seen before, after;
     line l = open_line();
     imiad_split *other;
-    ck_ok(imiad_split_create(&other, l.dataset, imiad_dataset_category(l.dataset, 1), "unsupervised",
-                             NULL, 0));
+    ck_ok(imiad_split_create(&other, l.dataset, imiad_dataset_category(l.dataset, 1),
+                             "unsupervised", NULL, 0));
     imiad_detector *d = fitted(&l, "patchcore", NULL, 0);
     const imiad_bank *bank;
     ck_ok(imiad_detector_bank(&bank, d));

@@ -118,7 +118,7 @@ static inline void detector_agrees_with_golden(const char *name, const char *var
     ck_ok(imiad_metrics_create(&metrics, NULL, 0));
     ck_ok(imiad_detector_fit(detector, split, NULL, NULL));
     ck_ok(imiad_detector_timings(&before, detector));
-    ck_ok(imiad_evaluate(metrics, detector, split, compare_with_golden, &run, NULL, NULL));
+    ck_ok(imiad_evaluate(metrics, detector, split, NULL, compare_with_golden, &run, NULL, NULL));
     ck_ok(imiad_detector_timings(&after, detector));
     printf("%s %s: largest relative error of a score %.2g, of a map %.2g; fit %.2f s, of it "
            "backbone %.2f s; score %.4f s an image beyond the backbone\n",

@@ -77,10 +77,71 @@ typedef struct imiad_category_info {
 IMIAD_API imiad_status imiad_dataset_category_info(imiad_category_info *out,
                                                    const imiad_dataset *dataset, size_t index);
 
+/* How far an official count can be trusted. */
+typedef enum imiad_provenance {
+    IMIAD_PROVENANCE_VERIFIED = 1,  /* counted in a file list, an archive or the official split */
+    IMIAD_PROVENANCE_SECONDARY = 2, /* independent projects counted the same in their copies */
+    IMIAD_PROVENANCE_RECALLED = 3   /* from publications; the totals agree, no listing was seen */
+} imiad_provenance;
+
+/* What the publisher's copy of a category holds. */
+typedef struct imiad_official_counts {
+    uint32_t struct_size;
+    imiad_provenance provenance;
+    size_t good, defective; /* in all */
+    /* 0 where the publisher has no split, or the dataset was opened with another one: then only the
+     * two totals can be compared, and the counts below are 0 */
+    int32_t has_split;
+    size_t train_good, train_defective, validation, test_good, test_defective;
+} imiad_official_counts;
+#define IMIAD_OFFICIAL_COUNTS_INIT                                                                 \
+    {                                                                                              \
+        sizeof(imiad_official_counts), (imiad_provenance)0, 0, 0, 0, 0, 0, 0, 0, 0                 \
+    }
+/* IMIAD_NOT_FOUND where nothing is known of that category: a name that the publisher's copy does
+ * not have, or a dataset of the user's own. A copy with other counts is read all the same. */
+IMIAD_API imiad_status imiad_dataset_official_counts(imiad_official_counts *out,
+                                                     const imiad_dataset *dataset, size_t category);
+/* The official number of defective images of one kind, over all subsets; IMIAD_NOT_FOUND where the
+ * publisher's copy has no such kind or its kinds are not known. */
+IMIAD_API imiad_status imiad_dataset_official_kind(size_t *out, const imiad_dataset *dataset,
+                                                   size_t category, const char *kind);
+
+/* A kind of defect that a dataset describes (MVTec LOCO AD): what its pixels are called in a mask
+ * channel, and from which predicted area on it counts as found. Text is borrowed from the dataset.
+ * Source: Bergmann, Batzner, Fauser, Sattlegger, Steger: IJCV 130, 2022. */
+typedef struct imiad_defect_info {
+    uint32_t struct_size;
+    int32_t pixel_value; /* 1..255: the one value beside 0 of a mask channel with this defect */
+    const char *name;    /* "missing_pushpin" */
+    /* pixels at the image's native size, a whole number; or, where relative_saturation is 1, a
+     * share in (0, 1] of the channel's area */
+    double saturation_threshold;
+    int32_t relative_saturation;
+} imiad_defect_info;
+#define IMIAD_DEFECT_INFO_INIT                                                                     \
+    {                                                                                              \
+        sizeof(imiad_defect_info), 0, 0, 0, 0                                                      \
+    }
+/* How many a category describes; 0 for datasets that describe none. */
+IMIAD_API size_t imiad_dataset_defect_count(const imiad_dataset *dataset, size_t category);
+IMIAD_API imiad_status imiad_dataset_defect(imiad_defect_info *out, const imiad_dataset *dataset,
+                                            size_t category, size_t index);
+/* The one of a pixel value, such as the largest value of what imiad_dataset_read_mask_channel
+ * gives. IMIAD_NOT_FOUND where the category has none, naming the file that should describe it. */
+IMIAD_API imiad_status imiad_dataset_find_defect(imiad_defect_info *out,
+                                                 const imiad_dataset *dataset, size_t category,
+                                                 int32_t pixel_value);
+
 IMIAD_API size_t imiad_dataset_sample_count(const imiad_dataset *dataset);
 IMIAD_API imiad_status imiad_dataset_sample(imiad_sample *out, const imiad_dataset *dataset,
                                             size_t index);
 
+/* The native size of a sample's image in pixels, from its file's header alone. Errors:
+ * IMIAD_NOT_FOUND, IMIAD_IO, IMIAD_FORMAT; a file whose header is sound may still fail to decode.
+ */
+IMIAD_API imiad_status imiad_dataset_image_size(int32_t *width, int32_t *height,
+                                                const imiad_dataset *dataset, size_t index);
 /* The decoded image of a sample at its native size. */
 IMIAD_API imiad_status imiad_dataset_read_image(imiad_image **out, const imiad_dataset *dataset,
                                                 size_t index);

@@ -33,6 +33,15 @@ static double read_real(const char *text, char **end)
     return strtod_l(text, end, plain_locale);
 }
 
+bool real_parse(double *out, const char *text)
+{
+    char *end;
+    *out = read_real(text, &end);
+    if (end == text || !isfinite(*out))
+        return false;
+    return end[strspn(end, " ")] == '\0';
+}
+
 /* The merged schema: order of first appearance, definition of the last. */
 static size_t merge(const option_spec *merged[MOST_OPTIONS], const option_spec *const *tables)
 {

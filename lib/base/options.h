@@ -42,6 +42,9 @@ size_t options_count(const option_set *set);
 imiad_option options_get(const option_set *set, size_t index);
 const char *options_find(const option_set *set, const char *name); /* NULL where there is none */
 
+/* A finite number in the C locale, whatever the program's own; false for anything else. */
+bool real_parse(double *out, const char *text);
+
 /* The index-th option of the merged tables, for the public ..._option_info functions. */
 imiad_status options_info(imiad_option_info *out, const option_spec *const *tables, size_t index);
 

@@ -173,7 +173,7 @@ static imiad_status add_category(imiad_dataset *dataset, const char *name)
     const char *copy = dataset_text(dataset, "%s", name);
     if (!copy)
         return IMIAD_NO_MEMORY;
-    dataset->categories[dataset->category_count++] = (category_entry){copy, IMIAD_OK, NULL};
+    dataset->categories[dataset->category_count++] = (category_entry){.name = copy};
     return IMIAD_OK;
 }
 

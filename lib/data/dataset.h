@@ -20,6 +20,7 @@ typedef struct sample {
     const char *mask_expected; /* where a defective image's missing mask was looked for, or NULL */
     bool mask_drawn;           /* by the reader's draw_mask: ellipses, procedural images */
     uint64_t key;              /* the reader's own: what to draw */
+    const void *drawing;       /* the same, as memory of the dataset */
 } sample;
 
 /* What could not be listed is no failure of the dataset but of its category: `status` and `problem`
@@ -28,6 +29,9 @@ typedef struct category_entry {
     const char *name;
     imiad_status status;
     const char *problem;
+    const imiad_defect_info *defects; /* in memory of the dataset */
+    size_t defect_count;
+    const char *defects_expected; /* the file that describes them, or NULL */
 } category_entry;
 
 /* One reader: a file in lib/data and a line in registry.c. */
@@ -40,7 +44,8 @@ typedef struct dataset_ops {
     void (*unlist)(imiad_dataset *dataset);       /* frees `state`; may be NULL */
     /* NULL where images are files below the root; masks, where no sample has mask_drawn */
     imiad_status (*draw_image)(imiad_image **out, const imiad_dataset *dataset, const sample *s);
-    imiad_status (*draw_mask)(imiad_image **out, const imiad_dataset *dataset, const sample *s);
+    imiad_status (*draw_mask)(imiad_image **out, const imiad_dataset *dataset, const sample *s,
+                              const imiad_image *image); /* at the size of the decoded image */
 } dataset_ops;
 
 extern const dataset_ops *const dataset_registry[]; /* ends in NULL */
@@ -53,6 +58,7 @@ struct imiad_dataset {
     size_t category_count;
     sample *samples;
     size_t sample_count, sample_room;
+    bool own_split; /* the publisher has none, or the options chose another */
     struct text_block *text;
     void *state; /* the reader's own */
     atomic_int references;

@@ -3,7 +3,13 @@
 
 static imiad_status list(imiad_dataset *dataset)
 {
-    return layout_list(dataset, &(folder_layout){.good = "good", .mask_suffix = "_mask"});
+    static const char *const known[] = {"license.txt", "readme.txt", NULL};
+    return layout_list(dataset, &(folder_layout){.good = "good",
+                                                 .images = "",
+                                                 .masks = "ground_truth",
+                                                 .below_masks = "",
+                                                 .mask_suffix = "_mask",
+                                                 .known = known});
 }
 
 const dataset_ops mvtec_ad_ops = {

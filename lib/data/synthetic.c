@@ -114,7 +114,8 @@ static imiad_status draw_image(imiad_image **out, const imiad_dataset *dataset, 
     return photograph(out, dataset, s, true);
 }
 
-static imiad_status draw_mask(imiad_image **out, const imiad_dataset *dataset, const sample *s)
+static imiad_status draw_mask(imiad_image **out, const imiad_dataset *dataset, const sample *s,
+                              const imiad_image *image)
 {
     canvas c;
     TRY(paint(&c, dataset, s, true));

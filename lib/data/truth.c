@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "data/dataset.h"
+#include "image/decode.h"
 #include "image/pixels.h"
 
 static imiad_status check_index(const void *out, const imiad_dataset *dataset, size_t index)
@@ -35,15 +36,36 @@ imiad_status imiad_dataset_read_image(imiad_image **out, const imiad_dataset *da
     return read_below_root(out, dataset, s->path);
 }
 
-static imiad_status check_size(const imiad_dataset *dataset, const sample *s, const char *mask_path,
-                               const imiad_image *mask, const imiad_image *image)
+imiad_status imiad_dataset_image_size(int32_t *width, int32_t *height, const imiad_dataset *dataset,
+                                      size_t index)
 {
-    if (mask->width == image->width && mask->height == image->height)
+    TRY(check_index(width && height ? width : NULL, dataset, index));
+    const sample *s = &dataset->samples[index];
+    if (dataset->ops->draw_image) {
+        imiad_image *image;
+        TRY(dataset->ops->draw_image(&image, dataset, s));
+        *width = image->width;
+        *height = image->height;
+        imiad_image_free(image);
+        return IMIAD_OK;
+    }
+    char *whole = path_join(dataset->root, s->path);
+    if (!whole)
+        return fail_memory("a path", strlen(s->path));
+    imiad_status status = image_file_size(width, height, whole);
+    free(whole);
+    return status;
+}
+
+static imiad_status check_size(const imiad_dataset *dataset, const sample *s, const char *mask_path,
+                               const imiad_image *mask, int32_t width, int32_t height)
+{
+    if (mask->width == width && mask->height == height)
         return IMIAD_OK;
     return fail(IMIAD_MISMATCH,
                 "dataset %s at %s: the mask %s is %dx%d pixels, but its image %s is %dx%d",
                 dataset->ops->name, dataset->root, mask_path, mask->width, mask->height, s->path,
-                image->width, image->height);
+                width, height);
 }
 
 /* The largest of a pixel's channels: masks come as grey, palette or colour files. Alpha was dropped
@@ -69,11 +91,11 @@ static imiad_status to_gray(imiad_image **out, const imiad_image *mask)
 }
 
 static imiad_status read_channel(imiad_image **out, const imiad_dataset *dataset, const sample *s,
-                                 size_t channel, const imiad_image *image)
+                                 size_t channel, int32_t width, int32_t height)
 {
     imiad_image *mask, *gray;
     TRY(read_below_root(&mask, dataset, s->mask_paths[channel]));
-    imiad_status status = check_size(dataset, s, s->mask_paths[channel], mask, image);
+    imiad_status status = check_size(dataset, s, s->mask_paths[channel], mask, width, height);
     if (status == IMIAD_OK)
         status = to_gray(&gray, mask);
     imiad_image_free(mask);
@@ -111,7 +133,7 @@ static imiad_status unite_channels(imiad_image **out, const imiad_dataset *datas
     TRY(all_zero(&sum, image));
     for (size_t i = 0; i < s->mask_count; ++i) {
         imiad_image *channel;
-        imiad_status status = read_channel(&channel, dataset, s, i, image);
+        imiad_status status = read_channel(&channel, dataset, s, i, image->width, image->height);
         if (status != IMIAD_OK) {
             imiad_image_free(sum);
             return status;
@@ -139,7 +161,7 @@ imiad_status dataset_read_mask_of(imiad_image **out, const imiad_dataset *datase
     if (s->label == 0)
         return all_zero(out, image);
     if (s->mask_drawn)
-        return dataset->ops->draw_mask(out, dataset, s);
+        return dataset->ops->draw_mask(out, dataset, s, image);
     if (s->mask_count > 0)
         return unite_channels(out, dataset, s, image);
     const char *policy = options_text(dataset->options, "missing_mask");
@@ -183,11 +205,14 @@ imiad_status imiad_dataset_read_mask_channel(imiad_image **out, const imiad_data
     if (channel >= channels)
         return fail(IMIAD_OUT_OF_RANGE, "mask channel %zu of %zu of %s", channel, channels,
                     s->path);
-    if (s->mask_drawn)
-        return dataset->ops->draw_mask(out, dataset, s);
+    if (!s->mask_drawn) {
+        int32_t width, height;
+        TRY(imiad_dataset_image_size(&width, &height, dataset, index));
+        return read_channel(out, dataset, s, channel, width, height);
+    }
     imiad_image *image;
     TRY(imiad_dataset_read_image(&image, dataset, index));
-    imiad_status status = read_channel(out, dataset, s, channel, image);
+    imiad_status status = dataset->ops->draw_mask(out, dataset, s, image);
     imiad_image_free(image);
     return status;
 }

@@ -9,6 +9,9 @@
 /* GRAY8 or RGB8, as imiad_image_read says. name is what messages call it: the file's path. */
 imiad_status image_decode(imiad_image **out, const void *bytes, size_t size, const char *name);
 
+/* An image file's size in pixels as its header says it; nothing else of the file is looked at. */
+imiad_status image_file_size(int32_t *width, int32_t *height, const char *path);
+
 /* ---- the parts ---- */
 
 typedef struct encoded_image {

@@ -71,6 +71,77 @@ IMIAD_API imiad_status imiad_metrics_aupro(double *out, const imiad_metrics *met
 IMIAD_API imiad_status imiad_metrics_aupro_sampled(double *out, const imiad_metrics *metrics,
                                                    double limit, int steps);
 
+/* MVTec LOCO's metrics: defects are structural or logical, a defective image has a ground truth of
+ * one or more channels, and a channel is found when enough of it is, its saturation area (Bergmann,
+ * Batzner, Fauser, Sattlegger, Steger, IJCV 2022). Exact, as all metrics here. */
+typedef struct imiad_spro imiad_spro;
+
+/* What an image shows, and what a result is of. Each kind of defect is measured together with all
+ * good images; their mean is half the sum of the two results. */
+typedef enum imiad_spro_kind {
+    IMIAD_SPRO_GOOD = 1,
+    IMIAD_SPRO_STRUCTURAL = 2,
+    IMIAD_SPRO_LOGICAL = 3,
+    IMIAD_SPRO_MEAN = 4
+} imiad_spro_kind;
+
+/* A channel of the ground truth: non-zero is inside. The saturation area, in pixels, is
+ * min(saturation, area) or, for a relative one, saturation * area cut to a whole number; at
+ * least 1. Channels of an image may overlap. An element of arrays: it never grows. */
+typedef struct imiad_spro_channel {
+    const imiad_image *mask; /* GRAY8, the map's size */
+    double saturation;       /* pixels, at least 0; relative: a share in [0, 1] */
+    int32_t relative;        /* 0 or 1 */
+} imiad_spro_channel;
+
+/* Options: infinities (reject or allow). */
+IMIAD_API imiad_status imiad_spro_create(imiad_spro **out, const imiad_option *options,
+                                         size_t option_count);
+IMIAD_API void imiad_spro_free(imiad_spro *spro);
+IMIAD_API imiad_status imiad_spro_option_info(imiad_option_info *out, size_t index);
+
+/* Adds one image's score; LOCO takes the maximum of its map. Errors: as imiad_metrics_add_image. */
+IMIAD_API imiad_status imiad_spro_add_image(imiad_spro *spro, imiad_spro_kind kind, double score);
+
+/* Adds one anomaly map, width x height floats, rows first. A good image has no channels, a
+ * defective one at least one. Pixels outside all channels of their image are normal. A channel that
+ * is all zero, as resizing can leave it, is left out and counted. Errors: IMIAD_MISMATCH (a mask of
+ * another size), IMIAD_OUT_OF_RANGE (a saturation), IMIAD_NOT_FINITE; nothing is added then. */
+IMIAD_API imiad_status imiad_spro_add_map(imiad_spro *spro, const float *map, int32_t width,
+                                          int32_t height, imiad_spro_kind kind,
+                                          const imiad_spro_channel *channels, size_t channel_count);
+
+/* What was added so far, by kind: good, structural, logical. */
+typedef struct imiad_spro_counts {
+    uint32_t struct_size;
+    int64_t images[3], maps[3];
+    int64_t normal_pixels[3];
+    int64_t channels[3];           /* not empty */
+    int64_t empty_channels[3];     /* left out */
+    int64_t raised_saturations[3]; /* channels whose saturation area would have been 0 */
+} imiad_spro_counts;
+#define IMIAD_SPRO_COUNTS_INIT                                                                     \
+    {                                                                                              \
+        sizeof(imiad_spro_counts), {0}, {0}, {0}, {0}, {0},                                        \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
+IMIAD_API imiad_status imiad_spro_count(imiad_spro_counts *out, const imiad_spro *spro);
+
+/* Area under the saturated per-region-overlap curve for false positive rates in [0, limit], divided
+ * by limit: 1 is best. limit in (0, 1]; LOCO uses 0.05. */
+IMIAD_API imiad_status imiad_spro_area(double *out, const imiad_spro *spro, imiad_spro_kind kind,
+                                       double limit);
+/* Image AUROC of good images against defective ones of a kind. */
+IMIAD_API imiad_status imiad_spro_image_auroc(double *out, const imiad_spro *spro,
+                                              imiad_spro_kind kind);
+/* The same as open-iad computes it, for comparison: of images with equal scores it takes the
+ * curve's point after the first, good before defective, so the result is wrong wherever scores tie.
+ */
+IMIAD_API imiad_status imiad_spro_image_auroc_loco_order(double *out, const imiad_spro *spro,
+                                                         imiad_spro_kind kind);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,5 @@
 #include "imiad/metrics.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -18,8 +17,7 @@ static const option_spec *const option_tables[] = {metrics_options, NULL};
  * nothing that can be seen, so it takes a const handle; hence the extra pointer. */
 typedef struct metrics_state {
     pixel_rules rules;
-    image_score *images;
-    size_t image_count, image_room;
+    image_scores images;
     pixel_store *pixels; /* NULL before the first map */
     uint64_t empty_masks;
     ranking image_ranking, pixel_ranking;
@@ -58,7 +56,7 @@ void imiad_metrics_free(imiad_metrics *metrics)
 {
     if (!metrics)
         return;
-    free(metrics->state->images);
+    image_scores_free(&metrics->state->images);
     pixel_store_free(metrics->state->pixels);
     free(metrics->state);
     free(metrics);
@@ -76,36 +74,8 @@ imiad_status imiad_metrics_add_image(imiad_metrics *metrics, int label, double s
     metrics_state *state = metrics->state;
     if (label != 0 && label != 1)
         return fail(IMIAD_OUT_OF_RANGE, "label is %d: it must be 0 (good) or 1 (defective)", label);
-    if (isnan(score) || (isinf(score) && !state->rules.infinities))
-        return fail(IMIAD_NOT_FINITE, "the score of image %zu is %s", state->image_count,
-                    isnan(score) ? "NaN" : "infinite; option infinities=allow admits it");
-    if (state->image_count == state->image_room) {
-        size_t room = state->image_room ? 2 * state->image_room : 64;
-        image_score *grown = realloc(state->images, room * sizeof *grown);
-        if (!grown)
-            return fail_memory("image scores", room * sizeof *grown);
-        state->images = grown;
-        state->image_room = room;
-    }
-    state->images[state->image_count++] = (image_score){score, label};
+    TRY(image_scores_add(&state->images, label, score, state->rules.infinities));
     state->images_ranked = false;
-    return IMIAD_OK;
-}
-
-static imiad_status check_mask(const imiad_image *mask, int32_t width, int32_t height)
-{
-    if (mask->struct_size < sizeof *mask || !mask->pixels)
-        return fail(IMIAD_INVALID_ARGUMENT, "the mask has no pixels, or struct_size is not set");
-    if (mask->format != IMIAD_PIXEL_GRAY8)
-        return fail(IMIAD_MISMATCH, "the mask must be GRAY8, one byte a pixel");
-    if (mask->width != width || mask->height != height)
-        return fail(IMIAD_MISMATCH,
-                    "the mask is %d x %d but the map is %d x %d: resize one of them first, by "
-                    "nearest neighbour",
-                    (int)mask->width, (int)mask->height, (int)width, (int)height);
-    if (mask->stride < (size_t)width)
-        return fail(IMIAD_INVALID_ARGUMENT, "the mask's stride of %zu bytes is below its width %d",
-                    mask->stride, (int)width);
     return IMIAD_OK;
 }
 
@@ -120,11 +90,12 @@ imiad_status imiad_metrics_add_map(imiad_metrics *metrics, const float *map, int
                     (int)height);
     metrics_state *state = metrics->state;
     if (mask)
-        TRY(check_mask(mask, width, height));
+        TRY(mask_check(mask, width, height));
     if (!state->pixels)
         TRY(pixel_store_create(&state->pixels));
     state->pixels_ranked = false;
-    TRY(pixel_store_add(state->pixels, map, width, height, mask, state->rules));
+    const ground_truth truth = {.mask = mask};
+    TRY(pixel_store_add(state->pixels, map, width, height, truth, state->rules));
     if (mask && state->pixels->mask.region_count == 0)
         state->empty_masks++;
     return IMIAD_OK;
@@ -137,10 +108,10 @@ imiad_status imiad_metrics_count(imiad_metrics_counts *out, const imiad_metrics 
                     out ? "metrics" : "out");
     const metrics_state *state = metrics->state;
     imiad_metrics_counts counts = {.struct_size = out->struct_size,
-                                   .images = (int64_t)state->image_count,
+                                   .images = (int64_t)state->images.count,
                                    .empty_masks = (int64_t)state->empty_masks};
-    for (size_t i = 0; i < state->image_count; ++i)
-        counts.defective_images += state->images[i].label;
+    for (size_t i = 0; i < state->images.count; ++i)
+        counts.defective_images += state->images.items[i].label;
     if (state->pixels) {
         counts.maps = (int64_t)state->pixels->map_count;
         counts.defective_maps = (int64_t)state->pixels->defective_map_count;
@@ -163,7 +134,7 @@ static imiad_status rank_images(const ranking **out, const imiad_metrics *metric
 {
     metrics_state *state = metrics->state;
     if (!state->images_ranked)
-        state->image_ranking = ranking_of_images(state->images, state->image_count);
+        state->image_ranking = ranking_of_images(state->images.items, state->images.count);
     state->images_ranked = true;
     *out = &state->image_ranking;
     return IMIAD_OK;

@@ -33,8 +33,14 @@ void pixel_store_free(pixel_store *store)
         defect_set_free(store->defects);
     free(store->defects);
     free(store->areas);
+    free(store->saturations);
     regions_free(&store->mask);
     free(store);
+}
+
+uint64_t pixel_store_normals(const pixel_store *store)
+{
+    return score_set_total(store->normals) + (store->shared ? score_set_total(store->shared) : 0);
 }
 
 size_t lanes_for(uint64_t pixels)
@@ -59,7 +65,31 @@ typedef struct sweep_work {
     bool good[MOST_LANES];
 } sweep_work;
 
-static void sweep_span(const sweep_work *work, size_t lane, const page_span *span, page_walk *walk)
+/* Walks over the same page of a store's own normals and of the shared ones. */
+typedef struct normal_walks {
+    page_walk own, shared;
+} normal_walks;
+
+static bool walks_begin(normal_walks *walks, pixel_store *store, uint32_t page)
+{
+    return page_walk_begin(&walks->own, store->normals, page) &&
+           (!store->shared || page_walk_begin(&walks->shared, store->shared, page));
+}
+
+static uint64_t walks_to(uint64_t *below, normal_walks *walks, const pixel_store *store,
+                         uint32_t key)
+{
+    uint64_t at = page_walk_to(below, &walks->own, key);
+    if (store->shared) {
+        uint64_t more_below;
+        at += page_walk_to(&more_below, &walks->shared, key);
+        *below += more_below;
+    }
+    return at;
+}
+
+static void sweep_span(const sweep_work *work, size_t lane, const page_span *span,
+                       normal_walks *walks)
 {
     const defect_page *page = &work->store->defects->pages[span->page];
     tie_group groups[GROUPS_AT_ONCE];
@@ -68,7 +98,7 @@ static void sweep_span(const sweep_work *work, size_t lane, const page_span *spa
         uint32_t key = defect_key(page->defects[i]);
         for (next = i + 1; next < page->count && defect_key(page->defects[next]) == key; ++next)
             ;
-        uint64_t below, at = page_walk_to(&below, walk, key & (PAGE_KEYS - 1));
+        uint64_t below, at = walks_to(&below, walks, work->store, key & (PAGE_KEYS - 1));
         groups[count++] = (tie_group){.score = key_score(key),
                                       .positives = next - i,
                                       .negatives = at,
@@ -86,7 +116,7 @@ static void sweep_lanes(void *context, size_t begin, size_t end)
 {
     sweep_work *work = context;
     for (size_t lane = begin; lane < end; ++lane) {
-        page_walk walk = {0};
+        normal_walks walks = {0};
         spare_room spare = {0};
         bool good = true;
         size_t first = work->span_count * lane / work->lanes;
@@ -94,11 +124,12 @@ static void sweep_lanes(void *context, size_t begin, size_t end)
         for (size_t i = first; i < last && good; ++i) {
             const page_span *span = &work->spans[i];
             good = defect_page_sort(&work->store->defects->pages[span->page], &spare) &&
-                   page_walk_begin(&walk, work->store->normals, span->page);
+                   walks_begin(&walks, work->store, span->page);
             if (good)
-                sweep_span(work, lane, span, &walk);
+                sweep_span(work, lane, span, &walks);
         }
-        page_walk_free(&walk);
+        page_walk_free(&walks.own);
+        page_walk_free(&walks.shared);
         free(spare.items);
         work->good[lane] = good;
     }
@@ -110,12 +141,14 @@ static size_t find_spans(page_span *spans, const pixel_store *store)
     size_t count = 0;
     uint64_t positives = 0, negatives = 0;
     for (uint32_t word = 0, page; word < PAGE_COUNT / 64; ++word) {
-        uint64_t used = defects->used.words[word] | score_set_used(store->normals, word);
+        uint64_t used = defects->used.words[word] | score_set_used(store->normals, word) |
+                        (store->shared ? score_set_used(store->shared, word) : 0);
         while (take_page(&page, &used, word)) {
             if (defects->pages[page].count > 0)
                 spans[count++] = (page_span){page, positives, negatives};
             positives += defects->pages[page].count;
-            negatives += score_set_page_total(store->normals, page);
+            negatives += score_set_page_total(store->normals, page) +
+                         (store->shared ? score_set_page_total(store->shared, page) : 0);
         }
     }
     return count;

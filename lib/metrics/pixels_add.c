@@ -16,7 +16,7 @@ typedef struct map_work {
     pixel_store *store;
     const float *map;
     int32_t width, height;
-    const imiad_image *mask; /* or NULL */
+    ground_truth truth;
     pixel_rules rules;
     size_t bands;
     atomic_size_t next;
@@ -48,7 +48,7 @@ static imiad_status fail_refused(const map_work *work)
                 isnan(map[i]) ? "NaN" : "infinite; option infinities=allow admits it");
 }
 
-static imiad_status reserve_regions(pixel_store *store)
+static imiad_status reserve_regions(pixel_store *store, bool channels)
 {
     size_t needed = store->region_count + store->mask.region_count;
     if (needed > UINT32_MAX)
@@ -56,10 +56,13 @@ static imiad_status reserve_regions(pixel_store *store)
     if (needed <= store->region_room)
         return IMIAD_OK;
     size_t room = 2 * store->region_room > needed ? 2 * store->region_room : needed;
-    uint64_t *grown = realloc(store->areas, room * sizeof *grown);
-    if (!grown)
-        return fail_memory("the areas of defective regions", room * sizeof *grown);
-    store->areas = grown;
+    uint64_t *areas = realloc(store->areas, room * sizeof *areas);
+    store->areas = areas ? areas : store->areas;
+    uint64_t *saturations =
+        areas && channels ? realloc(store->saturations, room * sizeof *areas) : NULL;
+    store->saturations = saturations ? saturations : store->saturations;
+    if (!areas || (channels && !saturations))
+        return fail_memory("the areas of defective regions", 2 * room * sizeof *areas);
     store->region_room = room;
     return IMIAD_OK;
 }
@@ -76,8 +79,10 @@ static bool add_defects(pixel_store *store, const float *map, int32_t width)
         store->defect_count += count;
     }
     if (mask->region_count > 0) {
-        memcpy(store->areas + store->region_count, mask->areas,
-               mask->region_count * sizeof *mask->areas);
+        size_t size = mask->region_count * sizeof *mask->areas;
+        memcpy(store->areas + store->region_count, mask->areas, size);
+        if (store->saturations)
+            memcpy(store->saturations + store->region_count, mask->saturations, size);
         store->region_count += mask->region_count;
         store->defective_map_count++;
     }
@@ -103,10 +108,17 @@ static int32_t band_row(const map_work *work, size_t band)
     return (int32_t)((int64_t)work->height * (int64_t)(band - 1) / (int64_t)work->bands);
 }
 
+static imiad_status find_regions(mask_regions *m, const ground_truth *truth, int connectivity)
+{
+    if (truth->channels)
+        return channels_find(m, truth->channels, truth->channel_count);
+    return truth->mask ? regions_find(m, truth->mask, connectivity) : IMIAD_OK;
+}
+
 static void check_band(map_work *work, size_t band, size_t lane)
 {
     if (band == 0) {
-        if (work->mask && regions_find(&work->store->mask, work->mask, work->rules.connectivity))
+        if (find_regions(&work->store->mask, &work->truth, work->rules.connectivity) != IMIAD_OK)
             atomic_store(&work->no_memory, true);
         return;
     }
@@ -116,7 +128,7 @@ static void check_band(map_work *work, size_t band, size_t lane)
         atomic_store(&work->refused, true);
 }
 
-/* What lies between the runs, rows taken as one line. */
+/* What lies between the runs, which may overlap; rows taken as one line. */
 static bool add_normals(const map_work *work, size_t band, size_t lane)
 {
     const mask_regions *mask = &work->store->mask;
@@ -129,8 +141,10 @@ static bool add_normals(const map_work *work, size_t band, size_t lane)
         if (run->row >= last)
             break;
         size_t begin = (size_t)run->row * (size_t)work->width + (size_t)run->begin;
-        good = score_set_add(normals, lane, work->map + done, begin - done);
-        done = begin + (size_t)(run->end - run->begin);
+        size_t behind = begin + (size_t)(run->end - run->begin);
+        if (begin > done)
+            good = score_set_add(normals, lane, work->map + done, begin - done);
+        done = behind > done ? behind : done;
     }
     return good && score_set_add(normals, lane, work->map + done, end - done);
 }
@@ -159,20 +173,24 @@ static void add_lanes(void *context, size_t begin, size_t end)
 }
 
 imiad_status pixel_store_add(pixel_store *store, const float *map, int32_t width, int32_t height,
-                             const imiad_image *mask, pixel_rules rules)
+                             ground_truth truth, pixel_rules rules)
 {
-    map_work work = {
-        .store = store, .map = map, .width = width, .height = height, .mask = mask, .rules = rules};
+    map_work work = {.store = store,
+                     .map = map,
+                     .width = width,
+                     .height = height,
+                     .truth = truth,
+                     .rules = rules};
     size_t lanes = lanes_for((uint64_t)width * (uint64_t)height);
     work.bands = lanes > 1 ? BANDS : 1;
     TRY(score_set_open_lanes(store->normals, lanes));
-    store->mask.run_count = store->mask.region_count = 0;
+    store->mask.run_count = store->mask.region_count = 0; /* those of a good image */
     parallel_for(lanes, 1, check_lanes, &work);
     if (atomic_load(&work.refused))
         return fail_refused(&work);
     if (atomic_load(&work.no_memory))
         return fail_memory("the regions of a mask", store->mask.run_room * sizeof(mask_run));
-    TRY(reserve_regions(store));
+    TRY(reserve_regions(store, truth.channels != NULL));
     atomic_store(&work.next, 0);
     parallel_for(lanes, 1, add_lanes, &work);
     if (atomic_load(&work.no_memory)) {

@@ -1,5 +1,6 @@
 #include "metrics/ranking.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -81,6 +82,29 @@ imiad_status ranking_f1max(double *out, double *threshold, const ranking *r, con
     return IMIAD_OK;
 }
 
+imiad_status image_scores_add(image_scores *list, int label, double score, bool infinities)
+{
+    if (isnan(score) || (isinf(score) && !infinities))
+        return fail(IMIAD_NOT_FINITE, "the score of image %zu is %s", list->count,
+                    isnan(score) ? "NaN" : "infinite; option infinities=allow admits it");
+    if (list->count == list->room) {
+        size_t room = list->room ? 2 * list->room : 64;
+        image_score *grown = realloc(list->items, room * sizeof *grown);
+        if (!grown)
+            return fail_memory("image scores", room * sizeof *grown);
+        list->items = grown;
+        list->room = room;
+    }
+    list->items[list->count++] = (image_score){score, label};
+    return IMIAD_OK;
+}
+
+void image_scores_free(image_scores *list)
+{
+    free(list->items);
+    *list = (image_scores){0};
+}
+
 static int compare_scores(const void *a, const void *b)
 {
     double x = ((const image_score *)a)->score, y = ((const image_score *)b)->score;
@@ -108,4 +132,35 @@ ranking ranking_of_images(image_score *images, size_t count)
             ranking_add(&r, &group, 1);
     }
     return r;
+}
+
+static int compare_good_first(const void *a, const void *b)
+{
+    int order = compare_scores(a, b);
+    return order ? order : ((const image_score *)a)->label - ((const image_score *)b)->label;
+}
+
+imiad_status auroc_loco_order(double *out, image_scores *list)
+{
+    uint64_t positives = 0;
+    for (size_t i = 0; i < list->count; ++i)
+        positives += list->items[i].label != 0;
+    ranking r = ranking_begin(positives, list->count - positives);
+    TRY(ranking_auroc(out, &r, "image")); /* whether it is defined */
+    qsort(list->items, list->count, sizeof *list->items, compare_good_first);
+    /* in whole numbers, every area doubled: from all that are predicted defective to none */
+    uint64_t found = positives, wrong = r.negatives, last_found = found, last_wrong = wrong;
+    uint128 doubled = 0;
+    for (size_t i = 0; i <= list->count; ++i) {
+        const image_score *image = &list->items[i];
+        if (i < list->count)
+            *(image->label ? &found : &wrong) -= 1;
+        if (i > 0 && i < list->count && image->score == image[-1].score)
+            continue;
+        doubled += (uint128)(last_wrong - wrong) * (last_found + found);
+        last_found = found;
+        last_wrong = wrong;
+    }
+    *out = (double)doubled / (double)(2 * (uint128)positives * r.negatives);
+    return IMIAD_OK;
 }

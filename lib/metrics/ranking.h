@@ -37,7 +37,21 @@ typedef struct image_score {
     double score;
     int label;
 } image_score;
+
+typedef struct image_scores {
+    image_score *items;
+    size_t count, room;
+} image_scores;
+/* Errors: IMIAD_NOT_FINITE for NaN, and for infinities unless allowed. */
+imiad_status image_scores_add(image_scores *list, int label, double score, bool infinities);
+void image_scores_free(image_scores *list);
+
 /* Sorts the images. */
 ranking ranking_of_images(image_score *images, size_t count);
+
+/* AUROC as open-iad's LOCO evaluation computes it: images ascending by score, good before defective
+ * where they tie, and the curve's point for a threshold taken after the first of equal scores.
+ * Sorts the images. */
+imiad_status auroc_loco_order(double *out, image_scores *list);
 
 #endif

@@ -7,6 +7,8 @@
 #include "base/files.h"
 #include "bridge/tensor.h"
 #include "check_suite.h"
+#include "detectors/detector.h"
+#include "detectors/patch_embedding.h"
 #include "imiad/imiad.h"
 
 /* A small product line: 8 images train, 4 good and 4 defective ones test, 64 pixels. */
@@ -122,16 +124,16 @@ START_TEST(a_saved_detector_scores_the_same_bytes)
     char path[] = "/tmp/imiad-test-XXXXXX";
     close(mkstemp(path));
     line l = open_line();
-    imiad_detector *d = fitted(&l, name, NULL, 0), *loaded = NULL;
+    imiad_detector *d = fitted(&l, name, NULL, 0), *restored = NULL;
     evaluate(&before, &l, d);
     ck_ok(imiad_detector_save(d, path));
-    ck_ok(imiad_detector_load(&loaded, path, NULL));
-    evaluate(&after, &l, loaded);
+    ck_ok(imiad_detector_load(&restored, path, NULL));
+    evaluate(&after, &l, restored);
     ck_assert_mem_eq(&before, &after, sizeof before);
-    ck_assert_str_eq(imiad_detector_option(loaded, "resize"), "64");
-    ck_assert_str_eq(imiad_detector_name(loaded), name);
+    ck_assert_str_eq(imiad_detector_option(restored, "resize"), "64");
+    ck_assert_str_eq(imiad_detector_name(restored), name);
     imiad_detector_free(d);
-    imiad_detector_free(loaded);
+    imiad_detector_free(restored);
     close_line(&l);
     unlink(path);
 }
@@ -143,7 +145,7 @@ START_TEST(damaged_files_are_refused)
     char path[] = "/tmp/imiad-test-XXXXXX";
     close(mkstemp(path));
     line l = open_line();
-    imiad_detector *d = fitted(&l, name, NULL, 0), *loaded = NULL;
+    imiad_detector *d = fitted(&l, name, NULL, 0), *restored = NULL;
     ck_ok(imiad_detector_save(d, path));
     imiad_detector_free(d);
     close_line(&l);
@@ -153,7 +155,7 @@ START_TEST(damaged_files_are_refused)
     size_t size = file.size;
     memcpy(bytes, file.bytes, size);
     file_unmap(&file);
-    /* cut anywhere, or one bit wrong anywhere: never loaded */
+    /* cut anywhere, or one bit wrong anywhere: never restored */
     for (int i = 0; i < 24; ++i) {
         size_t at = size * (size_t)i / 24, length = i % 2 ? at : size;
         bytes[at] ^= 0x10;
@@ -162,7 +164,7 @@ START_TEST(damaged_files_are_refused)
         ck_assert_uint_eq(fwrite(bytes, 1, length, writer.stream), length);
         ck_ok(file_write_commit(&writer));
         bytes[at] ^= 0x10;
-        ck_assert_msg(imiad_detector_load(&loaded, path, NULL) != IMIAD_OK, "byte %zu", at);
+        ck_assert_msg(imiad_detector_load(&restored, path, NULL) != IMIAD_OK, "byte %zu", at);
         ck_assert_msg(strstr(imiad_last_error(), path), "%s", imiad_last_error());
     }
     free(bytes);
@@ -357,21 +359,94 @@ START_TEST(patchcores_bank_keeps_every_task)
 }
 END_TEST
 
+enum { GRID = 8, PATCHES = GRID * GRID, DIMENSION = 1024 };
+
+/* The patch features of an image, by way of the parts that PatchCore is made of. */
+static void embed(float rows[PATCHES * DIMENSION], const line *l, const imiad_detector *d,
+                  const imiad_image *image)
+{
+    static const char *const layers[] = {"layer2", "layer3"};
+    static float values[3 * 64 * 64];
+    imiad_image *input;
+    patch_embedding *embedding;
+    tensor *features[2];
+    ck_ok(imiad_detector_preprocess(&input, d, image));
+    preprocess_normalize(values, input, &d->preprocessing);
+    ck_ok(patch_embedding_create(&embedding, 2, (int64_t[]){128, 256}, 3, DIMENSION, DIMENSION));
+    scope s = scope_begin();
+    tensor *images = t_from(values, 4, (int64_t[]){1, 3, 64, 64}, F32, CPU);
+    backbone_features(l->backbone, images, layers, 2, features);
+    patch_embedding_apply(rows, embedding, features, false);
+    ck_ok(scope_end(&s));
+    patch_embedding_free(embedding);
+    imiad_image_free(input);
+}
+
+static double distance(const float *a, const float *b)
+{
+    double sum = 0;
+    for (int c = 0; c < DIMENSION; ++c)
+        sum += ((double)a[c] - (double)b[c]) * ((double)a[c] - (double)b[c]);
+    return sqrt(sum);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Equation 7 in double precision: s = (1 - exp |p - m*| / sum over N_b(m*) of exp |p - m|) |p -
+ * m*|, where N_b(m*) are the b rows of the bank nearest to m*, itself among them. */
+static double equation_7(const float *rows, const float *bank, int64_t count, int around)
+{
+    double most = -1;
+    int64_t patch = 0, nearest = 0;
+    for (int64_t i = 0; i < PATCHES; ++i) {
+        double least = INFINITY;
+        int64_t at = 0;
+        for (int64_t m = 0; m < count; ++m) {
+            double d = distance(rows + i * DIMENSION, bank + m * DIMENSION);
+            at = d < least ? m : at;
+            least = d < least ? d : least;
+        }
+        patch = least > most ? i : patch;
+        nearest = least > most ? at : nearest;
+        most = least > most ? least : most;
+    }
+    double *near = malloc((size_t)count * sizeof *near), limit, sum = 0;
+    for (int64_t m = 0; m < count; ++m)
+        near[m] = distance(bank + nearest * DIMENSION, bank + m * DIMENSION);
+    qsort(near, (size_t)count, sizeof *near, by_value);
+    limit = near[around - 1];
+    free(near);
+    for (int64_t m = 0; m < count; ++m)
+        if (distance(bank + nearest * DIMENSION, bank + m * DIMENSION) <= limit)
+            sum += exp(distance(rows + patch * DIMENSION, bank + m * DIMENSION) - most);
+    return (1 - 1 / sum) * most;
+}
+
 START_TEST(the_reweighted_score_follows_the_paper)
 {
+    enum { AROUND = 5 };
+    static float rows[PATCHES * DIMENSION];
     line l = open_line();
     const imiad_option options[] = {{"image_score", "reweighted"}, {"reweight_neighbours", "5"}};
     imiad_detector *weighted = fitted(&l, "patchcore", options, 2);
     imiad_detector *plain = fitted(&l, "patchcore", NULL, 0);
+    const imiad_bank *bank;
+    ck_ok(imiad_detector_bank(&bank, weighted));
+    ck_assert_int_eq(imiad_bank_dimension(bank), DIMENSION);
     for (size_t i = 0; i < imiad_split_test_count(l.split); ++i) {
         imiad_image *image;
         imiad_result w = IMIAD_RESULT_INIT, p = IMIAD_RESULT_INIT;
         ck_ok(imiad_dataset_read_image(&image, l.dataset, imiad_split_test(l.split, i)));
         ck_ok(imiad_detector_score(&w, weighted, image));
         ck_ok(imiad_detector_score(&p, plain, image));
-        /* plain is the square of the largest distance; the weight is in [0, 1 - 1/5 .. 1) */
-        ck_assert_float_ge(w.score, 0);
-        ck_assert_float_lt(w.score, sqrtf(p.score));
+        embed(rows, &l, weighted, image);
+        double expected = equation_7(rows, imiad_bank_data(bank), imiad_bank_rows(bank), AROUND);
+        ck_assert_double_eq_tol((double)w.score, expected, 1e-4 * expected);
+        ck_assert_float_lt(w.score, sqrtf(p.score)); /* that one is a square, unweighted */
         ck_assert_mem_eq(w.map, p.map, sizeof(float) * 64 * 64);
         imiad_image_free(image);
     }

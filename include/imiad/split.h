@@ -66,6 +66,17 @@ IMIAD_API size_t imiad_split_drawn_count(const imiad_split *split);
 /* The same over the category's normal training images: the noisy setting's effective ratio. */
 IMIAD_API double imiad_split_drawn_ratio(const imiad_split *split);
 
+/* Selection files: the images of a split with their roles as text, the unit in which a run is
+ * repeated elsewhere; docs/settings.md describes the format. Written whole or not at all; missing
+ * folders are made. Errors: IMIAD_IO; IMIAD_UNSUPPORTED for a name with a tab or a line's end. */
+IMIAD_API imiad_status imiad_split_write(const imiad_split *split, const char *path);
+/* A split of these very images, drawn or edited; the dataset may lie elsewhere. Every error names
+ * the file, and the line where there is one. Errors: IMIAD_FORMAT; IMIAD_MISMATCH for another
+ * dataset, or a role that the image's label contradicts; IMIAD_NOT_FOUND for a category or image
+ * that the dataset lacks; IMIAD_UNKNOWN_OPTION and IMIAD_OUT_OF_RANGE as in imiad_split_create. */
+IMIAD_API imiad_status imiad_split_read(imiad_split **out, const imiad_dataset *dataset,
+                                        const char *path);
+
 #ifdef __cplusplus
 }
 #endif

@@ -110,37 +110,37 @@ static imiad_status read_plan(plan *out, const imiad_split *split, size_t shots)
 }
 
 /* Copy i of a shot depends on the seed, the kind, the image and i alone. */
-static imiad_status open_stream(random_stream *out, const imiad_split *split, size_t sample,
+static imiad_status open_stream(random_stream *out, const imiad_split *split, size_t shot,
                                 augment_kind kind, int64_t i)
 {
     char *purpose;
     if (asprintf(&purpose, "split/fewshot/%s/%s/%s/%lld", imiad_dataset_name(split->dataset),
-                 split->dataset->samples[sample].path, augment_names[kind], (long long)i) < 0)
+                 split->dataset->samples[shot].path, augment_names[kind], (long long)i) < 0)
         return fail_memory("a split", 0);
     *out = random_open((uint64_t)options_int(split->options, "seed"), purpose);
     free(purpose);
     return IMIAD_OK;
 }
 
-static imiad_status add_copy(imiad_split *split, size_t sample, const plan *p, int64_t i)
+static imiad_status add_copy(imiad_split *split, size_t shot, const plan *p, int64_t i)
 {
-    random_stream stream;
-    TRY(open_stream(&stream, split, sample, p->kind, i));
+    random_stream stream = {{0}, 0, {0}, 0};
+    TRY(open_stream(&stream, split, shot, p->kind, i));
     return split_add(&split->train,
-                     (split_entry){.sample = sample,
+                     (split_entry){.sample = shot,
                                    .role = ROLE_SHOT,
                                    .augment = copies[p->kind](i, p->count, &stream)});
 }
 
 /* open-iad's list of transforms grows with every image it makes: the n-th, counted from 0 over all
  * shots, passes through the rotations n, n - 1, ..., 0. */
-static imiad_status add_accumulated(imiad_split *split, size_t sample, const plan *p)
+static imiad_status add_accumulated(imiad_split *split, size_t shot, const plan *p)
 {
     for (int64_t i = 0; i <= p->count; ++i) {
         double rotations = (double)(split->train.count + 1), parts = (double)(p->count + 1);
         augmentation all = {AUGMENT_ROTATIONS, {augment_value(rotations), augment_value(parts)}};
         TRY(split_add(&split->train,
-                      (split_entry){.sample = sample, .role = ROLE_SHOT, .augment = all}));
+                      (split_entry){.sample = shot, .role = ROLE_SHOT, .augment = all}));
     }
     return IMIAD_OK;
 }
@@ -150,7 +150,7 @@ static imiad_status add_shots(imiad_split *split, const draw_pool *pool)
     size_t shots = (size_t)options_int(split->options, "shots");
     if (shots > pool->count)
         shots = pool->count;
-    plan p;
+    plan p = {AUGMENT_NONE, 0, false};
     TRY(read_plan(&p, split, shots));
     for (size_t s = 0; s < shots; ++s) {
         if (p.accumulate) {

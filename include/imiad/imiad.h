@@ -11,6 +11,7 @@
 #include "imiad/detector.h"
 #include "imiad/metrics.h"
 #include "imiad/protocol.h"
+#include "imiad/continual.h"
 #include "imiad/results.h"
 
 #endif

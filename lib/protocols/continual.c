@@ -31,7 +31,7 @@ imiad_status imiad_continual_average(double *out, const double *matrix, size_t t
     TRY(check(out, matrix, tasks));
     double sum = 0;
     for (size_t j = 0; j < tasks; ++j) {
-        double value;
+        double value = 0;
         TRY(read_cell(&value, matrix, tasks, tasks - 1, j));
         sum += value;
     }
@@ -48,7 +48,7 @@ imiad_status imiad_continual_forgetting(double *out, const double *matrix, size_
     if (task == tasks - 1)
         return fail(IMIAD_UNDEFINED, "continual: nothing was learned after the last task, %zu",
                     task);
-    double best = -INFINITY, value, last;
+    double best = -INFINITY, value = 0, last = 0;
     for (size_t i = task; i < tasks - 1; ++i) {
         TRY(read_cell(&value, matrix, tasks, i, task));
         best = fmax(best, value);
@@ -69,7 +69,7 @@ imiad_status imiad_continual_forgetting_measure(double *out, const double *matri
         return fail(IMIAD_UNDEFINED, "continual: a single task cannot be forgotten");
     double sum = 0;
     for (size_t j = 0; j < tasks - 1; ++j) {
-        double forgetting;
+        double forgetting = 0;
         TRY(imiad_continual_forgetting(&forgetting, matrix, tasks, j));
         sum += forgetting;
     }

@@ -25,14 +25,14 @@ static void print_message(void *user, imiad_log_level level, const char *message
 
 /* ---- counts ---- */
 
-/* "213" where the official count is the same or unknown, "212 (official 213) *" where it differs.
- */
-static void print_count(const char *what, size_t found, int known, size_t official)
+/* The official count beside the found one, marked where they differ. Returns whether they do. */
+static int print_count(const char *what, size_t found, int known, size_t official)
 {
     printf("  %-28s %6zu", what, found);
-    if (known && found != official)
-        printf("   (official %zu) *", official);
+    if (known)
+        printf("   official %6zu%s", official, found == official ? "" : " *");
     printf("\n");
+    return known && found != official;
 }
 
 static const char *provenance(imiad_provenance p)

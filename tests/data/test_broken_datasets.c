@@ -200,7 +200,7 @@ START_TEST(a_damaged_tree_is_refused_by_path_and_line)
     if (d->moment == AT_SPLIT) {
         ck_ok(status);
         imiad_split *split;
-        status = imiad_split_unsupervised(&split, dataset, d->category);
+        status = imiad_split_create(&split, dataset, d->category, "unsupervised", NULL, 0);
     }
     ck_assert_msg(status == d->status, "damage %d gave %s: %s", _i, imiad_status_name(status),
                   imiad_last_error());
@@ -241,7 +241,7 @@ START_TEST(a_damaged_list_of_ellipses_is_refused_by_line)
     imiad_dataset *d;
     imiad_split *split;
     ck_ok(tree_open(&d, "dagm", NULL));
-    ck_fails(imiad_split_unsupervised(&split, d, "Class1"), ellipses[_i].status,
+    ck_fails(imiad_split_create(&split, d, "Class1", "unsupervised", NULL, 0), ellipses[_i].status,
              ellipses[_i].message);
     imiad_dataset_free(d);
 }
@@ -254,7 +254,8 @@ START_TEST(dagm_with_one_folder_only_names_the_other)
     imiad_dataset *d;
     imiad_split *split;
     ck_ok(tree_open(&d, "dagm", NULL));
-    ck_fails(imiad_split_unsupervised(&split, d, "Class1"), IMIAD_NOT_FOUND, "Class1_def");
+    ck_fails(imiad_split_create(&split, d, "Class1", "unsupervised", NULL, 0), IMIAD_NOT_FOUND,
+             "Class1_def");
     imiad_dataset_free(d);
 }
 END_TEST
@@ -276,8 +277,9 @@ START_TEST(a_broken_category_leaves_the_others_alone)
     imiad_dataset *d;
     imiad_split *split;
     ck_ok(tree_open(&d, cases[_i].reader, NULL));
-    ck_fails(imiad_split_unsupervised(&split, d, cases[_i].first), IMIAD_FORMAT, cases[_i].path);
-    ck_ok(imiad_split_unsupervised(&split, d, cases[_i].second));
+    ck_fails(imiad_split_create(&split, d, cases[_i].first, "unsupervised", NULL, 0), IMIAD_FORMAT,
+             cases[_i].path);
+    ck_ok(imiad_split_create(&split, d, cases[_i].second, "unsupervised", NULL, 0));
     imiad_split_free(split);
     imiad_dataset_free(d);
 }

@@ -134,7 +134,7 @@ START_TEST(a_group_that_is_too_large_for_training_tests)
     imiad_dataset *d = open_tiles(OPTIONS("group", "1000000"));
     ck_assert_str_eq(counts_of(d), "0/60 good, 0/4 defective");
     imiad_split *split;
-    ck_fails(imiad_split_unsupervised(&split, d, "mtd"), IMIAD_NOT_FOUND,
+    ck_fails(imiad_split_create(&split, d, "mtd", "unsupervised", NULL, 0), IMIAD_NOT_FOUND,
              "no normal training images");
     imiad_dataset_free(d);
 }
@@ -200,7 +200,8 @@ START_TEST(a_wrong_split_file_is_refused_by_line)
     write_tiles(12);
     imiad_dataset *d = open_tiles(OPTIONS("split_file", split_file(splits[_i].text)));
     imiad_split *split;
-    ck_fails(imiad_split_unsupervised(&split, d, "mtd"), splits[_i].status, splits[_i].message);
+    ck_fails(imiad_split_create(&split, d, "mtd", "unsupervised", NULL, 0), splits[_i].status,
+             splits[_i].message);
     imiad_dataset_free(d);
 }
 END_TEST
@@ -210,7 +211,8 @@ START_TEST(a_split_file_must_exist)
     write_tiles(12);
     imiad_dataset *d = open_tiles(OPTIONS("split_file", "/nowhere/split.txt"));
     imiad_split *split;
-    ck_fails(imiad_split_unsupervised(&split, d, "mtd"), IMIAD_NOT_FOUND, "/nowhere/split.txt");
+    ck_fails(imiad_split_create(&split, d, "mtd", "unsupervised", NULL, 0), IMIAD_NOT_FOUND,
+             "/nowhere/split.txt");
     imiad_dataset_free(d);
 }
 END_TEST

@@ -288,7 +288,7 @@ START_TEST(validation_images_are_kept_apart_from_training)
     ck_assert_uint_eq(info_of(d).validation, 3);
     ck_assert_uint_eq(info_of(d).train_good, 5);
     imiad_split *split;
-    ck_ok(imiad_split_unsupervised(&split, d, "pushpins"));
+    ck_ok(imiad_split_create(&split, d, "pushpins", "unsupervised", NULL, 0));
     ck_assert_uint_eq(imiad_split_train_count(split), 5);
     ck_assert_uint_eq(imiad_split_test_count(split), 6);
     imiad_split_free(split);
@@ -523,7 +523,7 @@ START_TEST(visa_converted_for_two_classes_has_defective_training_images)
     imiad_dataset *d = open_tree("visa", NULL);
     ck_assert_uint_eq(info_of(d).train_defective, 1);
     imiad_split *split;
-    ck_ok(imiad_split_unsupervised(&split, d, "cashew"));
+    ck_ok(imiad_split_create(&split, d, "cashew", "unsupervised", NULL, 0));
     ck_assert_uint_eq(imiad_split_train_count(split), 5);
     imiad_split_free(split);
     imiad_dataset_free(d);
@@ -555,7 +555,7 @@ START_TEST(dagm_defective_training_images_train_nothing_unsupervised)
     write_small("dagm", "Class1", KINDS("defective"));
     imiad_dataset *d = open_tree("dagm", NULL);
     imiad_split *split;
-    ck_ok(imiad_split_unsupervised(&split, d, "Class1"));
+    ck_ok(imiad_split_create(&split, d, "Class1", "unsupervised", NULL, 0));
     ck_assert_uint_eq(imiad_split_train_count(split), 5);
     ck_assert_uint_eq(imiad_split_test_count(split), 4);
     imiad_split_free(split);

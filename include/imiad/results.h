@@ -8,11 +8,8 @@
  *     imiad_results *results;
  *     imiad_results_open(&results, "results.sqlite");
  *     imiad_cell cell = IMIAD_CELL_INIT;
- *     imiad_results_describe(&cell, results, split, detector);
- *     cell.value = "ratio=0.1";
- *     cell.evaluation = "size=256";
- *     cell.seed = 7;
- *     int finished;
+ *     imiad_results_describe(&cell, results, split, detector); -- setting "noisy", value
+ * "ratio=0.1" cell.evaluation = "size=256"; cell.seed = 7; int finished;
  *     imiad_results_has(&finished, results, &cell);
  *     if (!finished) {
  *         ... fit, evaluate ...
@@ -57,7 +54,7 @@ typedef struct imiad_cell {
     const char *weights_digest; /* imiad_backbone_digest */
     const char *precision;      /* imiad_backbone_precision */
     const char *evaluation;     /* how it was measured, where that can be chosen: "size=256" */
-    uint64_t seed;              /* of the run; at most 2^63 - 1 */
+    uint64_t seed;              /* of the run, its split and its detector; at most 2^63 - 1 */
 
     /* The circumstances: recorded, no part of the key. The versions of the library and of libtorch,
      * the number of threads and the time of putting are recorded without being asked. */
@@ -84,8 +81,9 @@ IMIAD_API imiad_status imiad_results_open(imiad_results **out, const char *path)
 IMIAD_API imiad_status imiad_results_open_to_read(imiad_results **out, const char *path);
 IMIAD_API void imiad_results_free(imiad_results *results);
 
-/* Fills in what a split and a detector know of a cell: all but value, evaluation, seed, machine,
- * command and facts, which keep what they are. The text is borrowed from the arguments; what they
+/* Fills in what a split and a detector know of a cell: all but evaluation, seed, machine, command
+ * and facts, which keep what they are. `value` becomes the setting's first option and those that
+ * differ from their defaults, without the seed. The text is borrowed from the arguments; what they
  * do not hold themselves is the store's until it is freed or asked to describe again. The detector
  * need not be fitted. */
 IMIAD_API imiad_status imiad_results_describe(imiad_cell *cell, imiad_results *results,

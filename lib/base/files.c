@@ -149,8 +149,7 @@ imiad_status folder_make(const char *path)
     return status;
 }
 
-/* The folders above a file. */
-static imiad_status make_parents(const char *path)
+imiad_status folder_make_above(const char *path)
 {
     const char *slash = strrchr(path, '/');
     if (!slash || slash == path)
@@ -165,7 +164,7 @@ static imiad_status make_parents(const char *path)
 
 imiad_status file_write_begin(file_writer *out, const char *path)
 {
-    TRY(make_parents(path));
+    TRY(folder_make_above(path));
     file_writer writer = {NULL, strdup(path), NULL};
     if (!writer.path || asprintf(&writer.temporary, "%s.XXXXXX", path) < 0) {
         free(writer.path);

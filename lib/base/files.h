@@ -31,7 +31,8 @@ typedef struct name_list {
 imiad_status folder_list(name_list *out, const char *path);
 void name_list_free(name_list *list);
 
-imiad_status folder_make(const char *path); /* with its parents; no error where it exists */
+imiad_status folder_make(const char *path);       /* with its parents; no error where it exists */
+imiad_status folder_make_above(const char *path); /* the folders that a file needs */
 
 /* Writing whole or not at all: the bytes go to a temporary file beside `path`, which takes its
  * place at the commit. Without a commit nothing is left behind. */

@@ -1,0 +1,257 @@
+/* Describing, asking for and putting a cell. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "detectors/detector.h"
+#include "report/store.h"
+
+/* ---- describing ---- */
+
+/* The options of a detector or a dataset, as its schema lists them. */
+typedef const char *option_value(const void *owner, const char *name);
+typedef imiad_status option_schema(imiad_option_info *out, const char *owner, size_t index);
+
+static imiad_status list_options(imiad_option **out, size_t *count, const void *owner,
+                                 const char *name, option_schema *schema, option_value *value)
+{
+    imiad_option_info info = IMIAD_OPTION_INFO_INIT;
+    imiad_option *list = NULL;
+    size_t total = 0;
+    for (; schema(&info, name, total) == IMIAD_OK; ++total) {
+        imiad_option *grown = realloc(list, (total + 1) * sizeof *grown);
+        if (!grown) {
+            free(list);
+            return fail_memory("a list of options", (total + 1) * sizeof *grown);
+        }
+        list = grown;
+        list[total] = (imiad_option){info.name, value(owner, info.name)};
+    }
+    free(*out);
+    *out = list;
+    *count = total;
+    return IMIAD_OK;
+}
+
+static const char *detector_value(const void *owner, const char *name)
+{
+    return imiad_detector_option(owner, name);
+}
+
+static const char *dataset_value(const void *owner, const char *name)
+{
+    return imiad_dataset_option(owner, name);
+}
+
+/* The setting's first option, its number, and what differs from its default: "ratio=0.1". */
+static imiad_status describe_value(char **out, const imiad_split *split)
+{
+    imiad_option_info info = IMIAD_OPTION_INFO_INIT;
+    char *text = strdup("");
+    bool first = true;
+    for (size_t i = 0;
+         text && imiad_setting_option_info(&info, imiad_split_setting(split), i) == IMIAD_OK; ++i) {
+        const char *value = imiad_split_option(split, info.name);
+        if (strcmp(info.name, "seed") == 0)
+            continue;
+        if (first || strcmp(value, info.default_value) != 0) {
+            char *longer = NULL;
+            if (asprintf(&longer, "%s%s%s=%s", text, *text ? " " : "", info.name, value) < 0)
+                longer = NULL;
+            free(text);
+            text = longer;
+        }
+        first = false;
+    }
+    if (!text)
+        return fail_memory("a setting's description", 256);
+    free(*out);
+    *out = text;
+    return IMIAD_OK;
+}
+
+imiad_status imiad_results_describe(imiad_cell *cell, imiad_results *results,
+                                    const imiad_split *split, const imiad_detector *detector)
+{
+    if (!cell || !results || !split || !detector)
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_results_describe: an argument is NULL");
+    if (cell->struct_size < offsetof(imiad_cell, fact_count) + sizeof(size_t))
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_results_describe: struct_size is not set");
+    const imiad_dataset *dataset = imiad_split_dataset(split);
+    const imiad_backbone *backbone = detector->backbone;
+    cell_description *d = results->description;
+    size_t option_count = 0, dataset_option_count = 0;
+    TRY(list_options(&d->options, &option_count, detector, imiad_detector_name(detector),
+                     imiad_detector_option_info, detector_value));
+    TRY(list_options(&d->dataset_options, &dataset_option_count, dataset,
+                     imiad_dataset_name(dataset), imiad_dataset_option_info, dataset_value));
+    TRY(describe_value(&d->value, split));
+    TRY(imiad_dataset_digest(d->dataset_digest, dataset));
+    cell->setting = imiad_split_setting(split);
+    cell->value = d->value;
+    cell->dataset = imiad_dataset_name(dataset);
+    cell->dataset_digest = d->dataset_digest;
+    cell->category = imiad_split_category(split);
+    cell->detector = imiad_detector_name(detector);
+    cell->options = d->options;
+    cell->option_count = option_count;
+    cell->backbone = backbone ? imiad_backbone_name(backbone) : "";
+    cell->weights = backbone ? imiad_backbone_weights(backbone) : "";
+    cell->weights_digest = backbone ? imiad_backbone_digest(backbone) : "";
+    cell->precision = backbone ? imiad_backbone_precision(backbone) : "";
+    cell->device = backbone ? imiad_backbone_device(backbone) : "cpu";
+    cell->dataset_root = imiad_dataset_root(dataset);
+    cell->dataset_options = d->dataset_options;
+    cell->dataset_option_count = dataset_option_count;
+    return IMIAD_OK;
+}
+
+/* ---- asking ---- */
+
+/* *id is 0 where the store lacks the cell. */
+static imiad_status find_cell(int64_t *id, const imiad_results *results, const checked_cell *cell)
+{
+    sqlite3_stmt *statement;
+    TRY(store_prepare(&statement, results, "SELECT id FROM cells WHERE run = ? AND category = ?"));
+    sqlite3_bind_text(statement, 1, cell->run, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, cell->cell.category, -1, SQLITE_STATIC);
+    int code = sqlite3_step(statement);
+    *id = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+    imiad_status status =
+        code == SQLITE_ROW || code == SQLITE_DONE ? IMIAD_OK : store_fail(results, "read");
+    sqlite3_finalize(statement);
+    return status;
+}
+
+imiad_status imiad_results_has(int *out, const imiad_results *results, const imiad_cell *cell)
+{
+    if (!out || !results)
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_results_has: %s is NULL",
+                    out ? "results" : "out");
+    checked_cell checked;
+    int64_t id;
+    TRY(cell_check(&checked, cell));
+    imiad_status status = find_cell(&id, results, &checked);
+    if (status == IMIAD_OK)
+        *out = id != 0;
+    checked_cell_free(&checked);
+    return status;
+}
+
+/* ---- putting ---- */
+
+static imiad_status check_values(const char *const *names, const double *values, size_t count)
+{
+    if (count > 0 && (!names || !values))
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_results_put: %zu values, but %s is NULL", count,
+                    names ? "values" : "names");
+    for (size_t i = 0; i < count; ++i) {
+        if (!names[i] || !*names[i])
+            return fail(IMIAD_INVALID_ARGUMENT, "value %zu of a cell has no name", i);
+        json_t *name = json_string(names[i]);
+        if (!name)
+            return fail(IMIAD_INVALID_ARGUMENT, "the name of value %zu of a cell is not UTF-8", i);
+        json_decref(name);
+        if (isinf(values[i]))
+            return fail(IMIAD_NOT_FINITE, "the value %s of a cell is infinite", names[i]);
+        for (size_t j = 0; j < i; ++j)
+            if (strcmp(names[i], names[j]) == 0)
+                return fail(IMIAD_INVALID_ARGUMENT, "the value %s of a cell comes twice", names[i]);
+    }
+    return IMIAD_OK;
+}
+
+static imiad_status finish(sqlite3_stmt *statement, const imiad_results *results)
+{
+    imiad_status status =
+        sqlite3_step(statement) == SQLITE_DONE ? IMIAD_OK : store_fail(results, "write");
+    sqlite3_finalize(statement);
+    return status;
+}
+
+/* In the place of row `id`, or in a new row where that is 0. */
+static imiad_status insert_cell(int64_t *id, const imiad_results *results,
+                                const checked_cell *checked)
+{
+    sqlite3_stmt *row;
+    TRY(store_prepare(&row, results,
+                      "INSERT INTO cells (id, run, family, " CELL_COLUMNS ") VALUES (?, ?, ?, ?, "
+                      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+    enum { FIRST = 4 };
+    if (*id)
+        sqlite3_bind_int64(row, 1, *id);
+    sqlite3_bind_text(row, 2, checked->run, -1, SQLITE_STATIC);
+    sqlite3_bind_text(row, 3, checked->family, -1, SQLITE_STATIC);
+    for (int i = 0; i < TEXT_COLUMNS; ++i)
+        sqlite3_bind_text(row, FIRST + i, cell_text(&checked->cell, (size_t)i), -1, SQLITE_STATIC);
+    for (int i = 0; i < LIST_COLUMNS; ++i)
+        sqlite3_bind_text(row, FIRST + TEXT_COLUMNS + i, checked->lists[i], -1, SQLITE_STATIC);
+    char now[32];
+    time_t seconds = time(NULL);
+    struct tm utc;
+    strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc));
+    sqlite3_bind_int64(row, FIRST + CELL_SEED, (int64_t)checked->cell.seed);
+    sqlite3_bind_int(row, FIRST + CELL_THREADS, imiad_threads());
+    sqlite3_bind_text(row, FIRST + CELL_LIBRARY_VERSION, imiad_version(), -1, SQLITE_STATIC);
+    sqlite3_bind_text(row, FIRST + CELL_TORCH_VERSION, imiad_torch_version(), -1, SQLITE_STATIC);
+    sqlite3_bind_text(row, FIRST + CELL_TIME, now, -1, SQLITE_STATIC);
+    TRY(finish(row, results));
+    *id = sqlite3_last_insert_rowid(results->database);
+    return IMIAD_OK;
+}
+
+static imiad_status insert_values(const imiad_results *results, int64_t id,
+                                  const char *const *names, const double *values, size_t count)
+{
+    for (size_t i = 0; i < count; ++i) {
+        sqlite3_stmt *row;
+        TRY(store_prepare(&row, results, "INSERT INTO measurements VALUES (?, ?, ?)"));
+        sqlite3_bind_int64(row, 1, id);
+        sqlite3_bind_text(row, 2, names[i], -1, SQLITE_STATIC);
+        if (!isnan(values[i]))
+            sqlite3_bind_double(row, 3, values[i]);
+        TRY(finish(row, results));
+    }
+    return IMIAD_OK;
+}
+
+static imiad_status replace(const imiad_results *results, const checked_cell *checked,
+                            const char *const *names, const double *values, size_t count)
+{
+    int64_t id;
+    TRY(find_cell(&id, results, checked));
+    if (id) {
+        sqlite3_stmt *statement;
+        TRY(store_prepare(&statement, results, "DELETE FROM cells WHERE id = ?"));
+        sqlite3_bind_int64(statement, 1, id);
+        TRY(finish(statement, results));
+    }
+    TRY(insert_cell(&id, results, checked));
+    return insert_values(results, id, names, values, count);
+}
+
+imiad_status imiad_results_put(imiad_results *results, const imiad_cell *cell,
+                               const char *const *names, const double *values, size_t count)
+{
+    if (!results)
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_results_put: results is NULL");
+    if (results->to_read)
+        return fail(IMIAD_WRONG_STATE, "the result store %s was opened to read only",
+                    results->path);
+    TRY(check_values(names, values, count));
+    checked_cell checked;
+    TRY(cell_check(&checked, cell));
+    imiad_status status = store_run(results, "BEGIN IMMEDIATE", "write");
+    if (status == IMIAD_OK) {
+        status = replace(results, &checked, names, values, count);
+        if (status == IMIAD_OK)
+            status = store_run(results, "COMMIT", "write");
+        if (status != IMIAD_OK)
+            sqlite3_exec(results->database, "ROLLBACK", NULL, NULL, NULL);
+    }
+    checked_cell_free(&checked);
+    return status;
+}

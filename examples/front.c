@@ -13,26 +13,36 @@
 
 static void print_help(const front *f, const char *about)
 {
-    printf("usage: %s [options]\n\n%s\n\n"
-           "  --dataset NAME        which dataset (default: synthetic, drawn by the library)\n"
-           "  --root DIR            its folder on disk\n"
-           "  --category NAME       repeatable; default: all\n"
-           "  --set-dataset N=V     an option of the dataset, repeatable\n"
-           "  --detector NAME       which detector (default: patchcore)\n"
-           "  --set N=V             an option of the detector, repeatable\n"
-           "  --backbone NAME       which network extracts features (default: resnet18)\n"
-           "  --weights FILE        its weights, .safetensors or .pth (default: random weights)\n"
-           "  --seed N              of every random choice (default: 0)\n"
-           "  --device NAME         cpu, cuda, cuda:1 (default: cpu)\n"
-           "  --precision NAME      float32 or bfloat16 (default: float32)\n"
-           "  --threads N           0: one per core (default)\n"
-           "  --json FILE           write everything that was measured\n"
-           "  --maps DIR            draw a heat map of every test image\n"
-           "  --save DIR            keep each category's fitted detector, to score with later\n"
-           "  --list-datasets, --list-detectors\n"
-           "  --describe NAME       the options of a dataset or detector\n"
-           "  --help, --version\n",
-           f->program, about);
+    printf("usage: %s [options]\n\n%s\n\n", f->program, about);
+    for (size_t i = 0; i < f->own_count; ++i) {
+        char option[64];
+        snprintf(option, sizeof option, "--%s %s", f->own[i].name, f->own[i].argument);
+        printf("  %-21s %s\n", option, f->own[i].help);
+    }
+    printf(
+        "  --dataset NAME        which dataset (default: synthetic, drawn by the library)\n"
+        "  --root DIR            its folder on disk\n"
+        "  --category NAME       repeatable; default: all\n"
+        "  --set-dataset N=V     an option of the dataset, repeatable\n"
+        "  --detector NAME       which detector (default: patchcore)\n"
+        "  --set N=V             an option of the detector, repeatable\n"
+        "  --backbone NAME       which network extracts features (default: resnet18)\n"
+        "  --weights FILE        its weights, .safetensors or .pth (default: random weights)\n"
+        "  --set-split N=V       an option of the setting, repeatable\n"
+        "  --seed N              of every random choice (default: 0)\n"
+        "  --repeats K           runs with K seeds, N and those that follow (default: 1)\n"
+        "  --device NAME         cpu, cuda, cuda:1 (default: cpu)\n"
+        "  --precision NAME      float32 or bfloat16 (default: float32)\n"
+        "  --threads N           0: one per core (default)\n"
+        "  --evaluate HOW        where maps meet masks: input (the detector's own, default),\n"
+        "                        native (each image's size) or a number (that square)\n"
+        "  --json FILE           write everything that was measured\n"
+        "  --results FILE        keep finished cells in this SQLite store and skip those it has\n"
+        "  --maps DIR            draw a heat map of every test image\n"
+        "  --save DIR            keep each category's fitted detector, to score with later\n"
+        "  --list-datasets, --list-detectors\n"
+        "  --describe NAME       the options of a dataset, detector or setting\n"
+        "  --help, --version\n");
 }
 
 static void list(size_t count, const char *(*name)(size_t), const char *(*title)(size_t))
@@ -41,21 +51,23 @@ static void list(size_t count, const char *(*name)(size_t), const char *(*title)
         printf("%-16s %s\n", name(i), title(i));
 }
 
+typedef imiad_status (*schema)(imiad_option_info *, const char *, size_t);
+
 static int describe(const char *name)
 {
+    static const schema schemas[] = {imiad_detector_option_info, imiad_dataset_option_info,
+                                     imiad_setting_option_info};
     imiad_option_info info = IMIAD_OPTION_INFO_INIT;
-    imiad_status (*look)(imiad_option_info *, const char *, size_t) = imiad_detector_option_info;
-    if (look(&info, name, 0) == IMIAD_UNKNOWN_OPTION)
-        look = imiad_dataset_option_info;
-    imiad_status status = IMIAD_OK;
-    for (size_t i = 0; (status = look(&info, name, i)) == IMIAD_OK; ++i)
-        printf("%-26s default %-14s %-18s %s\n", info.name,
-               info.default_value[0] ? info.default_value : "\"\"", info.range, info.help);
-    if (status == IMIAD_UNKNOWN_OPTION) {
-        fprintf(stderr, "no detector and no dataset is called \"%s\"\n", name);
-        return -1;
+    for (size_t k = 0; k < sizeof schemas / sizeof *schemas; ++k) {
+        if (schemas[k](&info, name, 0) == IMIAD_UNKNOWN_OPTION)
+            continue;
+        for (size_t i = 0; schemas[k](&info, name, i) == IMIAD_OK; ++i)
+            printf("%-26s default %-14s %-18s %s\n", info.name,
+                   info.default_value[0] ? info.default_value : "\"\"", info.range, info.help);
+        return 0;
     }
-    return 0;
+    fprintf(stderr, "no detector, dataset or setting is called \"%s\"\n", name);
+    return -1;
 }
 
 /* ---- the command line ---- */
@@ -98,7 +110,12 @@ enum {
     SET,
     BACKBONE,
     WEIGHTS,
+    SET_SPLIT,
     SEED,
+    REPEATS,
+    EVALUATE,
+    COMPAT,
+    RESULTS,
     DEVICE,
     PRECISION,
     THREADS,
@@ -109,7 +126,8 @@ enum {
     LIST_DETECTORS,
     DESCRIBE,
     HELP,
-    VERSION
+    VERSION,
+    OWN /* and those that follow: the program's own */
 };
 
 static const struct option long_options[] = {
@@ -121,7 +139,12 @@ static const struct option long_options[] = {
     {"set", required_argument, NULL, SET},
     {"backbone", required_argument, NULL, BACKBONE},
     {"weights", required_argument, NULL, WEIGHTS},
+    {"set-split", required_argument, NULL, SET_SPLIT},
     {"seed", required_argument, NULL, SEED},
+    {"repeats", required_argument, NULL, REPEATS},
+    {"evaluate", required_argument, NULL, EVALUATE},
+    {"compat", required_argument, NULL, COMPAT},
+    {"results", required_argument, NULL, RESULTS},
     {"device", required_argument, NULL, DEVICE},
     {"precision", required_argument, NULL, PRECISION},
     {"threads", required_argument, NULL, THREADS},
@@ -133,12 +156,56 @@ static const struct option long_options[] = {
     {"describe", required_argument, NULL, DESCRIBE},
     {"help", no_argument, NULL, HELP},
     {"version", no_argument, NULL, VERSION},
-    {0},
 };
+enum { LONG_OPTIONS = sizeof long_options / sizeof *long_options, MOST_OWN = 8 };
+
+static int take_own(const front *f, front_own *own, const char *value)
+{
+    if (!own->given || own->once)
+        own->count = 0;
+    if (own->count == MOST_VALUES)
+        return mistake(f, "too many values at", value);
+    own->given = 1;
+    own->values[own->count++] = value;
+    return 1;
+}
+
+static int take_evaluation(front *f, const char *value)
+{
+    long long size = 0;
+    f->evaluate = value;
+    if (strcmp(value, "input") == 0)
+        f->evaluation.size = IMIAD_EVALUATE_INPUT;
+    else if (strcmp(value, "native") == 0)
+        f->evaluation.size = IMIAD_EVALUATE_NATIVE;
+    else if (read_number(f, value, 16384, &size) < 0 || size == 0)
+        return mistake(f, "--evaluate takes input, native or pixels, not", value);
+    else
+        f->evaluation.size = (int32_t)size;
+    return 1;
+}
+
+/* The text of `evaluate` is part of a cell's key, so it names what was asked for. */
+static int take_compat(front *f, const char *value)
+{
+    static const char *const texts[] = {"input", "input compat=binarise_maps",
+                                        "input compat=mask_geometry",
+                                        "input compat=binarise_maps,mask_geometry"};
+    if (strcmp(value, "binarise_maps") == 0)
+        f->evaluation.binarise_maps = 1;
+    else if (strcmp(value, "mask_geometry") == 0)
+        f->evaluation.openiad_masks = 1;
+    else
+        return mistake(f, "--compat takes binarise_maps or mask_geometry, not", value);
+    f->evaluate = texts[f->evaluation.binarise_maps + 2 * f->evaluation.openiad_masks];
+    return 1;
+}
 
 static int take_option(front *f, int option, char *value, const char *about)
 {
     long long number;
+    if (option >= OWN)
+        return take_own(f, &f->own[option - OWN], value);
     switch (option) {
     case ROOT:
         f->root = value;
@@ -179,6 +246,20 @@ static int take_option(front *f, int option, char *value, const char *about)
         return add_setting(f, f->settings, &f->setting_count, value);
     case SET_DATASET:
         return add_setting(f, f->dataset_settings, &f->dataset_setting_count, value);
+    case SET_SPLIT:
+        return add_setting(f, f->split_settings, &f->split_setting_count, value);
+    case RESULTS:
+        f->results = value;
+        return 1;
+    case EVALUATE:
+        return take_evaluation(f, value);
+    case COMPAT:
+        return take_compat(f, value);
+    case REPEATS:
+        if (read_number(f, value, 1000, &number) < 0)
+            return -1;
+        f->repeats = number > 0 ? (int)number : 1;
+        return 1;
     case SEED:
         if (read_number(f, value, INT64_MAX, &number) < 0)
             return -1;
@@ -209,21 +290,45 @@ static int take_option(front *f, int option, char *value, const char *about)
     }
 }
 
-int front_read(front *f, int argc, char **argv, const char *about)
+/* The command line as one text, quoted where a shell would need it. */
+static char *whole_command(int argc, char **argv)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    if (!stream)
+        return NULL;
+    for (int i = 0; i < argc; ++i) {
+        int plain = argv[i][0] && !argv[i][strcspn(argv[i], " '\"\\$`*?[]()<>|&;\t\n")];
+        fprintf(stream, plain ? "%s%s" : "%s'%s'", i ? " " : "", argv[i]);
+    }
+    fclose(stream);
+    return text;
+}
+
+int front_read(front *f, int argc, char **argv, const char *about, front_own *own, size_t own_count)
 {
     const char *slash = strrchr(argv[0], '/');
     *f = (front){.program = slash ? slash + 1 : argv[0],
                  .dataset = "synthetic",
                  .detector = "patchcore",
-                 .backbone = "resnet18"};
-    for (int option; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
+                 .backbone = "resnet18",
+                 .evaluation = IMIAD_EVALUATION_OPTIONS_INIT,
+                 .command = whole_command(argc, argv),
+                 .repeats = 1,
+                 .own = own,
+                 .own_count = own_count};
+    struct option all[LONG_OPTIONS + MOST_OWN + 1] = {{0}};
+    memcpy(all, long_options, sizeof long_options);
+    for (size_t i = 0; i < own_count && i < MOST_OWN; ++i)
+        all[LONG_OPTIONS + i] = (struct option){own[i].name, required_argument, NULL, OWN + (int)i};
+    for (int option; (option = getopt_long(argc, argv, "", all, NULL)) != -1;) {
         int outcome = take_option(f, option, optarg, about);
         if (outcome <= 0)
             return outcome;
     }
     if (optind < argc)
         return mistake(f, "what is", argv[optind]);
-    snprintf(f->seed_text, sizeof f->seed_text, "%llu", (unsigned long long)f->seed);
     if (imiad_set_threads(f->threads) != IMIAD_OK)
         return mistake(f, imiad_last_error(), "--threads");
     return 1;
@@ -237,8 +342,8 @@ static int check_folder(const front *f, const char *path)
     return 1;
 }
 
-/* That the file's folder can be written to; the file itself is left alone until there is something to
- * write. */
+/* That the file's folder can be written to; the file itself is left alone until there is something
+ * to write. */
 static int check_file(const front *f, const char *path)
 {
     if (!path)
@@ -256,7 +361,8 @@ static int check_file(const front *f, const char *path)
 
 int front_check_outputs(const front *f)
 {
-    return check_folder(f, f->maps) || check_folder(f, f->save) || check_file(f, f->json);
+    return check_folder(f, f->maps) || check_folder(f, f->save) || check_file(f, f->json) ||
+           check_file(f, f->results);
 }
 
 int front_fail(const front *f, const char *doing)
@@ -283,24 +389,44 @@ imiad_status front_backbone(imiad_backbone **out, const front *f)
     return imiad_backbone_create(out, f->backbone, &options);
 }
 
-/* Whether the detector has a seed of its own; --seed goes there, ahead of what --set says. */
-static int has_seed(const char *detector)
+/* Whether there is an option "seed"; --seed goes there, ahead of what --set says. */
+static int has_seed(schema look, const char *name)
 {
     imiad_option_info info = IMIAD_OPTION_INFO_INIT;
-    for (size_t i = 0; imiad_detector_option_info(&info, detector, i) == IMIAD_OK; ++i)
+    for (size_t i = 0; look(&info, name, i) == IMIAD_OK; ++i)
         if (strcmp(info.name, "seed") == 0)
             return 1;
     return 0;
 }
 
-imiad_status front_detector(imiad_detector **out, const front *f, imiad_backbone *backbone)
+imiad_status front_detector(imiad_detector **out, const front *f, imiad_backbone *backbone,
+                            uint64_t seed)
 {
     imiad_option options[MOST_SETTINGS + 1];
+    char text[32];
     size_t count = 0;
-    if (has_seed(f->detector))
-        options[count++] = (imiad_option){"seed", f->seed_text};
+    snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
+    if (has_seed(imiad_detector_option_info, f->detector))
+        options[count++] = (imiad_option){"seed", text};
     memcpy(options + count, f->settings, f->setting_count * sizeof *options);
     return imiad_detector_create(out, f->detector, backbone, options, count + f->setting_count);
+}
+
+imiad_status front_split(imiad_split **out, const front *f, const imiad_dataset *dataset,
+                         const char *category, const char *setting, const char *name,
+                         const char *value, uint64_t seed)
+{
+    imiad_option options[MOST_SETTINGS + 2];
+    char text[32];
+    size_t count = 0;
+    snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
+    if (has_seed(imiad_setting_option_info, setting))
+        options[count++] = (imiad_option){"seed", text};
+    if (name)
+        options[count++] = (imiad_option){name, value};
+    memcpy(options + count, f->split_settings, f->split_setting_count * sizeof *options);
+    return imiad_split_create(out, dataset, category, setting, options,
+                              count + f->split_setting_count);
 }
 
 size_t front_category_count(const front *f, const imiad_dataset *dataset)
@@ -358,20 +484,22 @@ static json_t *settings_record(const imiad_detector *detector, const char *name)
     return object;
 }
 
-json_t *front_facts(const front *f, const imiad_dataset *dataset, const imiad_backbone *backbone,
-                    const imiad_detector *detector)
+json_t *front_facts(const front *f, const char *setting, const imiad_dataset *dataset,
+                    const imiad_backbone *backbone, const imiad_detector *detector)
 {
     char digest[65] = "";
     imiad_dataset_digest(digest, dataset);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:s, s:s, s:i}",
-                     "libimiad_version", imiad_version(), "libtorch_version", imiad_torch_version(),
-                     "setting", f->program, "dataset", f->dataset, "dataset_root",
-                     f->root ? f->root : "", "dataset_digest", digest, "detector", f->detector,
-                     "options", settings_record(detector, f->detector), "backbone",
-                     imiad_backbone_name(backbone), "weights", imiad_backbone_weights(backbone),
-                     "weights_digest", imiad_backbone_digest(backbone), "seed", (json_int_t)f->seed,
-                     "device", imiad_backbone_device(backbone), "precision",
-                     imiad_backbone_precision(backbone), "threads", imiad_threads());
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:i, s:s, s:s, "
+        "s:s, s:i, s:s}",
+        "libimiad_version", imiad_version(), "libtorch_version", imiad_torch_version(), "setting",
+        setting, "dataset", f->dataset, "dataset_root", f->root ? f->root : "", "dataset_digest",
+        digest, "detector", f->detector, "options", settings_record(detector, f->detector),
+        "backbone", imiad_backbone_name(backbone), "weights", imiad_backbone_weights(backbone),
+        "weights_digest", imiad_backbone_digest(backbone), "seed", (json_int_t)f->seed, "repeats",
+        f->repeats, "evaluate", f->evaluate, "device", imiad_backbone_device(backbone), "precision",
+        imiad_backbone_precision(backbone), "threads", imiad_threads(), "command",
+        f->command ? f->command : "");
 }
 
 imiad_status front_write_json(const front *f, json_t *document)

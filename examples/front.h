@@ -6,27 +6,43 @@
 #include <imiad/imiad.h>
 #include <jansson.h>
 
-enum { MOST_CATEGORIES = 64, MOST_SETTINGS = 64 };
+enum { MOST_CATEGORIES = 64, MOST_SETTINGS = 64, MOST_VALUES = 32 };
+
+/* An option that only this program has, such as --ratio. */
+typedef struct front_own {
+    const char *name, *argument, *help;
+    const char *values[MOST_VALUES]; /* as given, or the defaults put here before */
+    size_t count;
+    int once;  /* the last one given counts; otherwise repeatable */
+    int given; /* the defaults are gone */
+} front_own;
 
 /* The command line. */
 typedef struct front {
     const char *program;
-    const char *dataset, *root, *detector, *backbone, *weights, *device, *precision, *json, *maps,
-        *save;
+    const char *dataset, *root, *detector, *backbone, *weights, *device, *precision, *evaluate,
+        *json, *maps, *save, *results;
     const char *categories[MOST_CATEGORIES];
     size_t category_count;
     imiad_option settings[MOST_SETTINGS]; /* --set of the detector */
     size_t setting_count;
     imiad_option dataset_settings[MOST_SETTINGS]; /* --set-dataset */
     size_t dataset_setting_count;
-    char seed_text[32];
+    imiad_option split_settings[MOST_SETTINGS]; /* --set-split */
+    size_t split_setting_count;
+    char *command; /* as it was typed, for the record */
     uint64_t seed;
-    int threads;
+    int repeats, threads;
+    imiad_evaluation_options evaluation;
+    front_own *own;
+    size_t own_count;
 } front;
 
 /* Reads the command line; listings and help are printed here. Returns 1 to go on, 0 when all is
- * done, -1 after a mistake. `about` is one paragraph for --help. */
-int front_read(front *f, int argc, char **argv, const char *about);
+ * done, -1 after a mistake. `about` is one paragraph for --help; `own`, of own_count, may be NULL.
+ * What it allocates lives as long as the process. */
+int front_read(front *f, int argc, char **argv, const char *about, front_own *own,
+               size_t own_count);
 
 /* Before hours of work: that --json, --maps and --save can be written. Returns 0, or 1 with a
  * message printed. */
@@ -38,7 +54,12 @@ int front_fail(const front *f, const char *doing);
 /* Opens what the command line names. */
 imiad_status front_dataset(imiad_dataset **out, const front *f);
 imiad_status front_backbone(imiad_backbone **out, const front *f);
-imiad_status front_detector(imiad_detector **out, const front *f, imiad_backbone *backbone);
+imiad_status front_detector(imiad_detector **out, const front *f, imiad_backbone *backbone,
+                            uint64_t seed);
+/* A split with the options of --set-split, one more where `name` is not NULL, and the seed. */
+imiad_status front_split(imiad_split **out, const front *f, const imiad_dataset *dataset,
+                         const char *category, const char *setting, const char *name,
+                         const char *value, uint64_t seed);
 /* The categories asked for, or all. */
 size_t front_category_count(const front *f, const imiad_dataset *dataset);
 const char *front_category(const front *f, const imiad_dataset *dataset, size_t index);
@@ -52,8 +73,8 @@ typedef struct front_progress {
 int front_show_progress(void *user, const imiad_progress *p);
 
 /* Facts of the run for the record: version, options, seed, digests, device, threads. */
-json_t *front_facts(const front *f, const imiad_dataset *dataset, const imiad_backbone *backbone,
-                    const imiad_detector *detector);
+json_t *front_facts(const front *f, const char *setting, const imiad_dataset *dataset,
+                    const imiad_backbone *backbone, const imiad_detector *detector);
 /* Writes the document, whole or not at all. */
 imiad_status front_write_json(const front *f, json_t *document);
 

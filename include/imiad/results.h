@@ -130,6 +130,10 @@ typedef struct imiad_finished {
 /* A status other than IMIAD_OK stops the walk and is returned by it. The function must not put. */
 typedef imiad_status (*imiad_finished_function)(void *user, const imiad_finished *finished);
 
+/* Shows the one finished cell that the key names. Errors: IMIAD_NOT_FOUND. */
+IMIAD_API imiad_status imiad_results_show(const imiad_results *results, const imiad_cell *cell,
+                                          imiad_finished_function function, void *user);
+
 /* Shows the finished cells by setting, value, dataset, detector, options, seed and category; those
  * that are there when the walk begins. filter may be NULL. */
 IMIAD_API imiad_status imiad_results_each(const imiad_results *results,

@@ -101,6 +101,10 @@ void stored_cell_free(stored_cell *cell);
 imiad_status filter_check(imiad_results_filter *out, const imiad_results_filter *filter);
 void filter_bind(sqlite3_stmt *statement, const imiad_results_filter *filter);
 
+/* Loads and shows one cell; *found is false where it is not there. */
+imiad_status show_cell(bool *found, const imiad_results *results, int64_t id,
+                       imiad_finished_function function, void *user);
+
 /* imiad_results_summarize, which also numbers the pairs of configuration and category from 0. */
 typedef imiad_status summary_visitor(void *user, const imiad_summary *summary, int64_t group);
 imiad_status summarize(const imiad_results *results, const imiad_results_filter *filter,

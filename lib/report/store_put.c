@@ -141,6 +141,26 @@ imiad_status imiad_results_has(int *out, const imiad_results *results, const imi
     return status;
 }
 
+imiad_status imiad_results_show(const imiad_results *results, const imiad_cell *cell,
+                                imiad_finished_function function, void *user)
+{
+    if (!results || !function)
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_results_show: %s is NULL",
+                    results ? "function" : "results");
+    checked_cell checked;
+    int64_t id;
+    bool found = false;
+    TRY(cell_check(&checked, cell));
+    imiad_status status = find_cell(&id, results, &checked);
+    checked_cell_free(&checked);
+    if (status == IMIAD_OK && id != 0)
+        status = show_cell(&found, results, id, function, user);
+    if (status == IMIAD_OK && !found)
+        return fail(IMIAD_NOT_FOUND, "%s has no such cell: %s, category %s, seed %llu",
+                    results->path, cell->setting, cell->category, (unsigned long long)cell->seed);
+    return status;
+}
+
 /* ---- putting ---- */
 
 static imiad_status check_values(const char *const *names, const double *values, size_t count)

@@ -60,6 +60,20 @@ static imiad_status collect_ids(id_list *out, sqlite3_stmt *statement, const imi
     return status;
 }
 
+imiad_status show_cell(bool *found, const imiad_results *results, int64_t id,
+                       imiad_finished_function function, void *user)
+{
+    stored_cell cell;
+    imiad_status status = stored_cell_load(&cell, found, results, id);
+    if (status == IMIAD_OK && *found) {
+        cell.finished.struct_size = sizeof cell.finished;
+        cell.finished.cell = &cell.cell;
+        status = function(user, &cell.finished);
+    }
+    stored_cell_free(&cell);
+    return status;
+}
+
 /* No lock is held while the function runs: the ids come first, then each cell on its own. */
 imiad_status imiad_results_each(const imiad_results *results, const imiad_results_filter *filter,
                                 imiad_finished_function function, void *user)
@@ -78,15 +92,8 @@ imiad_status imiad_results_each(const imiad_results *results, const imiad_result
     TRY(collect_ids(&list, statement, results));
     imiad_status status = IMIAD_OK;
     for (size_t i = 0; i < list.count && status == IMIAD_OK; ++i) {
-        stored_cell cell;
-        bool found;
-        status = stored_cell_load(&cell, &found, results, list.ids[i]);
-        if (status == IMIAD_OK && found) {
-            cell.finished.struct_size = sizeof cell.finished;
-            cell.finished.cell = &cell.cell;
-            status = function(user, &cell.finished);
-        }
-        stored_cell_free(&cell);
+        bool found; /* or gone in the meantime */
+        status = show_cell(&found, results, list.ids[i], function, user);
     }
     free(list.ids);
     return status;

@@ -1,0 +1,447 @@
+#include "cells.h"
+#include "pictures.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define AUPRO_LIMIT 0.3
+
+static const char *const value_names[LOCO] = {
+    "image_auroc",      "image_ap",      "image_f1max", "pixel_auroc",       "pixel_ap",
+    "pixel_f1max",      "aupro",         "fit_seconds", "decode_seconds",    "resize_seconds",
+    "backbone_seconds", "score_seconds", "map_seconds", "images_per_second", "peak_rss_bytes",
+    "train_images",     "drawn_images",  "test_images"};
+
+const char *value_name(int value)
+{
+    return value < LOCO ? value_names[value] : loco_names[value - LOCO];
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- what a program opens ---- */
+
+int bench_open(bench *b)
+{
+    const front *f = &b->front;
+    if (front_check_outputs(f) != 0)
+        return 1;
+    if (front_dataset(&b->dataset, f) != IMIAD_OK)
+        return front_fail(f, "dataset");
+    if (!f->evaluate) { /* saturations are pixels of the native size */
+        int saturates = imiad_dataset_defect_count(b->dataset, 0) > 0;
+        b->front.evaluate = saturates ? "native" : "input";
+        b->front.evaluation.size = saturates ? IMIAD_EVALUATE_NATIVE : IMIAD_EVALUATE_INPUT;
+    }
+    if (front_backbone(&b->backbone, f) != IMIAD_OK)
+        return front_fail(f, "backbone");
+    if (f->results && imiad_results_open(&b->results, f->results) != IMIAD_OK)
+        return front_fail(f, "results");
+    if (f->maps && !(b->pictures = pictures_open(f->maps)))
+        return 1;
+    return 0;
+}
+
+void bench_close(bench *b)
+{
+    pictures_close(b->pictures);
+    imiad_results_free(b->results);
+    imiad_backbone_free(b->backbone);
+    imiad_dataset_free(b->dataset);
+    json_decref(b->facts);
+}
+
+/* ---- one cell ---- */
+
+typedef struct taker {
+    const imiad_dataset *dataset;
+    struct pictures *pictures;
+    json_t *images;
+    imiad_spro *spro; /* where the category describes saturations */
+} taker;
+
+static imiad_status take(void *user, const imiad_scored *scored)
+{
+    taker *t = user;
+    if (t->images)
+        json_array_append_new(t->images,
+                              json_pack("{s:s, s:i, s:f}", "path", scored->info.path, "label",
+                                        (int)scored->info.label, "score", (double)scored->score));
+    imiad_status status = t->spro ? loco_add(t->spro, t->dataset, scored) : IMIAD_OK;
+    return status == IMIAD_OK && t->pictures ? pictures_add(t->pictures, scored) : status;
+}
+
+static void read_metrics(double out[VALUES], const imiad_metrics *m, const imiad_spro *spro)
+{
+    for (int i = 0; i < VALUES; ++i)
+        out[i] = NAN;
+    if (spro)
+        loco_read(out + LOCO, spro);
+    imiad_metrics_image_auroc(&out[IMAGE_AUROC], m);
+    imiad_metrics_image_ap(&out[IMAGE_AP], m);
+    imiad_metrics_image_f1max(&out[IMAGE_F1MAX], NULL, m);
+    imiad_metrics_pixel_auroc(&out[PIXEL_AUROC], m);
+    imiad_metrics_pixel_ap(&out[PIXEL_AP], m);
+    imiad_metrics_pixel_f1max(&out[PIXEL_F1MAX], NULL, m);
+    imiad_metrics_aupro(&out[AUPRO], m, AUPRO_LIMIT);
+}
+
+static void read_costs(double out[VALUES], const imiad_timings *before, const imiad_timings *after,
+                       double seconds)
+{
+    double images = (double)(after->images - before->images);
+    double n = images > 0 ? images : 1;
+    out[FIT_SECONDS] = after->fit_seconds;
+    out[DECODE_SECONDS] = (after->decode_seconds - before->decode_seconds) / n;
+    out[RESIZE_SECONDS] = (after->resize_seconds - before->resize_seconds) / n;
+    out[BACKBONE_SECONDS] = (after->backbone_seconds - before->backbone_seconds) / n;
+    out[SCORE_SECONDS] = (after->score_seconds - before->score_seconds) / n;
+    out[MAP_SECONDS] = (after->map_seconds - before->map_seconds) / n;
+    out[IMAGES_PER_SECOND] = images / seconds;
+    out[PEAK_RSS_BYTES] = (double)front_peak_memory();
+}
+
+/* Saturated overlap, where the category has what it takes and masks are at their native size. */
+static imiad_status make_spro(imiad_spro **out, const bench *b, const imiad_split *split)
+{
+    imiad_sample sample = IMIAD_SAMPLE_INIT;
+    imiad_status status = imiad_dataset_sample(&sample, b->dataset, imiad_split_test(split, 0));
+    if (status != IMIAD_OK || b->front.evaluation.size != IMIAD_EVALUATE_NATIVE ||
+        imiad_dataset_defect_count(b->dataset, (size_t)sample.category) == 0)
+        return status;
+    return imiad_spro_create(out, NULL, 0);
+}
+
+static void fill_row(row *out, const imiad_split *split, const taker *t)
+{
+    out->category = imiad_split_category(split);
+    out->values[TRAIN_IMAGES] = (double)imiad_split_train_count(split);
+    out->values[DRAWN_IMAGES] = (double)imiad_split_drawn_count(split);
+    out->values[TEST_IMAGES] = (double)imiad_split_test_count(split);
+    out->images = t->images;
+}
+
+imiad_status bench_measure(row *out, bench *b, imiad_detector *detector, const imiad_split *split,
+                           int keep_images)
+{
+    imiad_metrics *metrics = NULL;
+    imiad_timings before = IMIAD_TIMINGS_INIT, after = IMIAD_TIMINGS_INIT;
+    front_progress shown = {imiad_split_category(split), NULL, 0};
+    taker t = {b->dataset, keep_images ? b->pictures : NULL, keep_images ? json_array() : NULL,
+               NULL};
+    imiad_status status = imiad_metrics_create(&metrics, NULL, 0);
+    if (status == IMIAD_OK)
+        status = make_spro(&t.spro, b, split);
+    imiad_detector_timings(&before, detector);
+    double start = now();
+    if (status == IMIAD_OK)
+        status = imiad_evaluate(metrics, detector, split, &b->front.evaluation, take, &t,
+                                front_show_progress, &shown);
+    double seconds = now() - start;
+    imiad_detector_timings(&after, detector);
+    if (status == IMIAD_OK && t.pictures)
+        status = pictures_draw(t.pictures, imiad_split_category(split));
+    if (status == IMIAD_OK) {
+        read_metrics(out->values, metrics, t.spro);
+        read_costs(out->values, &before, &after, seconds);
+        fill_row(out, split, &t);
+    } else {
+        json_decref(t.images);
+    }
+    imiad_spro_free(t.spro);
+    imiad_metrics_free(metrics);
+    return status;
+}
+
+imiad_status bench_fit_and_measure(row *out, bench *b, imiad_detector *detector,
+                                   const imiad_split *split)
+{
+    front_progress shown = {imiad_split_category(split), NULL, 0};
+    imiad_status status = imiad_detector_fit(detector, split, front_show_progress, &shown);
+    return status == IMIAD_OK ? bench_measure(out, b, detector, split, 1) : status;
+}
+
+imiad_status bench_describe(imiad_cell *cell, bench *b, const imiad_split *split,
+                            const imiad_detector *detector, uint64_t seed)
+{
+    *cell = (imiad_cell)IMIAD_CELL_INIT;
+    imiad_status status = imiad_results_describe(cell, b->results, split, detector);
+    cell->evaluation = b->front.evaluate;
+    cell->seed = seed;
+    cell->command = b->front.command;
+    return status;
+}
+
+/* How many of the values say something: LOCO's are last. */
+static int count_values(const double *values)
+{
+    for (int i = LOCO; i < VALUES; ++i)
+        if (!isnan(values[i]))
+            return VALUES;
+    return LOCO;
+}
+
+imiad_status bench_put(bench *b, const imiad_cell *cell, const row *r)
+{
+    const char *names[VALUES];
+    for (int i = 0; i < VALUES; ++i)
+        names[i] = value_name(i);
+    return imiad_results_put(b->results, cell, names, r->values, (size_t)count_values(r->values));
+}
+
+static imiad_status recall(void *user, const imiad_finished *finished)
+{
+    row *r = user;
+    for (int i = 0; i < VALUES; ++i) {
+        r->values[i] = NAN;
+        for (size_t k = 0; k < finished->count; ++k)
+            if (strcmp(finished->names[k], value_name(i)) == 0)
+                r->values[i] = finished->values[k];
+    }
+    return IMIAD_OK;
+}
+
+imiad_status bench_recall(row *r, bench *b, const imiad_cell *cell)
+{
+    return imiad_results_show(b->results, cell, recall, r);
+}
+
+/* ---- averages ---- */
+
+static int belongs(const row *r, const char *value)
+{
+    return !value || strcmp(r->value, value) == 0;
+}
+
+/* Mean over the categories of one seed that have the metric; NAN where none has. */
+static double mean_of_seed(const row *rows, size_t count, const char *value, uint64_t seed, int i)
+{
+    double sum = 0;
+    size_t n = 0;
+    for (size_t j = 0; j < count; ++j)
+        if (belongs(&rows[j], value) && rows[j].seed == seed && !isnan(rows[j].values[i])) {
+            sum += rows[j].values[i];
+            ++n;
+        }
+    return n ? sum / (double)n : NAN;
+}
+
+/* The sample standard deviation is NAN for fewer than two. */
+static void mean_and_deviation(double *mean, double *deviation, const double *values, size_t count)
+{
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < count; ++i)
+        sum += values[i];
+    *mean = count ? sum / (double)count : NAN;
+    for (size_t i = 0; i < count; ++i)
+        squares += (values[i] - *mean) * (values[i] - *mean);
+    *deviation = count > 1 ? sqrt(squares / (double)(count - 1)) : NAN;
+}
+
+void rows_average(double mean[VALUES], double deviation[VALUES], const row *rows, size_t count,
+                  const char *value)
+{
+    double *of_seeds = calloc(count ? count : 1, sizeof *of_seeds);
+    for (int i = 0; of_seeds && i < VALUES; ++i) {
+        size_t seeds = 0;
+        for (size_t j = 0; j < count; ++j) {
+            int first = belongs(&rows[j], value); /* of its seed */
+            for (size_t k = 0; first && k < j; ++k)
+                first = !(belongs(&rows[k], value) && rows[k].seed == rows[j].seed);
+            double of_seed = first ? mean_of_seed(rows, count, value, rows[j].seed, i) : NAN;
+            if (!isnan(of_seed))
+                of_seeds[seeds++] = of_seed;
+        }
+        mean_and_deviation(&mean[i], &deviation[i], of_seeds, seeds);
+    }
+    free(of_seeds);
+}
+
+/* The same for one category: over its seeds. */
+static void category_average(double mean[VALUES], double deviation[VALUES], const row *rows,
+                             size_t count, const char *value, const char *category)
+{
+    double *values = calloc(count ? count : 1, sizeof *values);
+    for (int i = 0; values && i < VALUES; ++i) {
+        size_t n = 0;
+        for (size_t j = 0; j < count; ++j)
+            if (belongs(&rows[j], value) && strcmp(rows[j].category, category) == 0 &&
+                !isnan(rows[j].values[i]))
+                values[n++] = rows[j].values[i];
+        mean_and_deviation(&mean[i], &deviation[i], values, n);
+    }
+    free(values);
+}
+
+/* ---- tables ---- */
+
+static const char *const metric_heads[METRICS] = {"AUROC", "AP",    "F1max", "AUROC",
+                                                  "AP",    "F1max", "AUPRO"};
+
+void print_metric_heads(void)
+{
+    printf(" %20s %20s\n%-31s", "image", "pixel", "");
+    for (int i = 0; i < METRICS; ++i)
+        printf(" %6s", metric_heads[i]);
+    printf("\n");
+}
+
+void print_metric(double value)
+{
+    if (isnan(value))
+        printf("      -");
+    else
+        printf(" %6.4f", value);
+}
+
+static void print_title(const bench *b, const char *heading)
+{
+    const front *f = &b->front;
+    printf("\n%s on %s, %s, %s with %s, on %s in %s\n", f->detector, f->dataset, heading,
+           imiad_backbone_name(b->backbone), imiad_backbone_weights(b->backbone),
+           imiad_backbone_device(b->backbone), imiad_backbone_precision(b->backbone));
+}
+
+static void print_costs(const row *r)
+{
+    printf(" %7.2f", r->values[FIT_SECONDS]);
+    for (int i = DECODE_SECONDS; i <= MAP_SECONDS; ++i)
+        printf(" %8.5f", r->values[i]);
+    printf(" %7.1f %6.0f\n", r->values[IMAGES_PER_SECOND], r->values[PEAK_RSS_BYTES] / 1e6);
+}
+
+static void print_one_seed(const row *rows, size_t count, const char *value)
+{
+    double mean[VALUES], deviation[VALUES];
+    printf("\n%-16s %20s %20s %6s %7s %44s %7s %6s\n", "", "image", "pixel", "", "fit",
+           "seconds an image", "images", "peak");
+    printf("%-16s %6s %6s %6s %6s %6s %6s %6s %7s %8s %8s %8s %8s %8s %7s %6s\n", "category",
+           "AUROC", "AP", "F1max", "AUROC", "AP", "F1max", "AUPRO", "seconds", "decode", "resize",
+           "backbone", "score", "map", "/second", "MB");
+    for (size_t i = 0; i < count; ++i)
+        if (belongs(&rows[i], value)) {
+            printf("%-16s", rows[i].category);
+            for (int k = 0; k < METRICS; ++k)
+                print_metric(rows[i].values[k]);
+            print_costs(&rows[i]);
+        }
+    rows_average(mean, deviation, rows, count, value);
+    printf("%-16s", "average");
+    for (int k = 0; k < METRICS; ++k)
+        print_metric(mean[k]);
+    printf("\n");
+}
+
+static void print_with_deviations(const char *name, const double *mean, const double *deviation)
+{
+    printf("%-16s", name);
+    for (int i = 0; i < METRICS; ++i)
+        if (isnan(mean[i]))
+            printf("  %13s", "-");
+        else if (isnan(deviation[i]))
+            printf("  %6.4f       ", mean[i]);
+        else
+            printf("  %6.4f \302\261%5.4f", mean[i], deviation[i]);
+    printf("\n");
+}
+
+static void print_several_seeds(const row *rows, size_t count, const char *value)
+{
+    double mean[VALUES], deviation[VALUES];
+    static const char *const heads[METRICS] = {"image AUROC", "image AP", "image F1max",
+                                               "pixel AUROC", "pixel AP", "pixel F1max",
+                                               "AUPRO"};
+    printf("\n%-16s", "category");
+    for (int i = 0; i < METRICS; ++i)
+        printf("  %-14s", heads[i]);
+    printf("\n");
+    for (size_t i = 0; i < count; ++i) {
+        int first = belongs(&rows[i], value); /* of its category */
+        for (size_t k = 0; first && k < i; ++k)
+            first = !(belongs(&rows[k], value) && strcmp(rows[k].category, rows[i].category) == 0);
+        if (first) {
+            category_average(mean, deviation, rows, count, value, rows[i].category);
+            print_with_deviations(rows[i].category, mean, deviation);
+        }
+    }
+    rows_average(mean, deviation, rows, count, value);
+    print_with_deviations("average", mean, deviation);
+}
+
+static void print_loco_row(const char *name, const double *values)
+{
+    printf("%-20s", name);
+    for (int i = 0; i < LOCO_VALUES; ++i)
+        print_metric(values[LOCO + i]);
+    printf("\n");
+}
+
+static void print_loco(const row *rows, size_t count, const char *value)
+{
+    double mean[VALUES], deviation[VALUES];
+    printf("\n%-20s %41s %41s %41s\n%-20s", "sPRO at limit", "structural", "logical", "mean",
+           "category");
+    for (int kind = 0; kind < 3; ++kind)
+        printf("  AUROC   0.01   0.05    0.1    0.3      1");
+    printf("\n");
+    for (size_t i = 0; i < count; ++i)
+        if (belongs(&rows[i], value))
+            print_loco_row(rows[i].category, rows[i].values);
+    rows_average(mean, deviation, rows, count, value);
+    print_loco_row("average", mean);
+}
+
+void rows_print(const bench *b, const char *heading, const row *rows, size_t count,
+                const char *value)
+{
+    print_title(b, heading);
+    if (b->front.repeats > 1)
+        print_several_seeds(rows, count, value);
+    else
+        print_one_seed(rows, count, value);
+    if (count > 0 && count_values(rows[0].values) == VALUES)
+        print_loco(rows, count, value);
+}
+
+/* ---- records ---- */
+
+static json_t *number(double value)
+{
+    return isnan(value) ? json_null() : json_real(value);
+}
+
+json_t *metrics_record(const double values[VALUES])
+{
+    json_t *object = json_object();
+    for (int i = 0; i < METRICS; ++i)
+        json_object_set_new(object, value_name(i), number(values[i]));
+    for (int i = LOCO; i < count_values(values); ++i)
+        json_object_set_new(object, value_name(i), number(values[i]));
+    return object;
+}
+
+json_t *row_record(const row *r)
+{
+    static const char *const stages[] = {"decode", "resize", "backbone", "score", "map"};
+    json_t *object = metrics_record(r->values), *seconds = json_object();
+    json_object_set_new(object, "category", json_string(r->category));
+    json_object_set_new(object, "value", json_string(r->value));
+    json_object_set_new(object, "seed", json_integer((json_int_t)r->seed));
+    json_object_set_new(object, "fit_seconds", number(r->values[FIT_SECONDS]));
+    json_object_set_new(object, "images_per_second", number(r->values[IMAGES_PER_SECOND]));
+    for (int i = PEAK_RSS_BYTES; i < LOCO; ++i)
+        json_object_set_new(object, value_name(i), json_integer((json_int_t)r->values[i]));
+    for (int i = 0; i < 5; ++i)
+        json_object_set_new(seconds, stages[i], number(r->values[DECODE_SECONDS + i]));
+    json_object_set_new(object, "seconds_per_image", seconds);
+    json_object_set_new(object, "images", r->images ? r->images : json_null());
+    return object;
+}

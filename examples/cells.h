@@ -1,0 +1,87 @@
+/* One cell of the benchmark: a detector on a category in a setting with a seed, what it came to,
+ * and how that is printed and recorded. */
+#ifndef EXAMPLES_CELLS_H
+#define EXAMPLES_CELLS_H
+
+#include "front.h"
+#include "loco.h"
+
+/* What is measured of a cell; NAN where it does not exist. */
+enum {
+    IMAGE_AUROC,
+    IMAGE_AP,
+    IMAGE_F1MAX,
+    PIXEL_AUROC,
+    PIXEL_AP,
+    PIXEL_F1MAX,
+    AUPRO,
+    METRICS,
+    FIT_SECONDS = METRICS,
+    DECODE_SECONDS, /* an image, as the four below */
+    RESIZE_SECONDS,
+    BACKBONE_SECONDS,
+    SCORE_SECONDS,
+    MAP_SECONDS,
+    IMAGES_PER_SECOND,
+    PEAK_RSS_BYTES,
+    TRAIN_IMAGES,
+    DRAWN_IMAGES, /* by the setting: shots, anomalies or noise */
+    TEST_IMAGES,
+    LOCO, /* MVTec LOCO's own, to the end; loco.h */
+    VALUES = LOCO + LOCO_VALUES
+};
+const char *value_name(int value);
+
+typedef struct row {
+    const char *category, *value; /* borrowed; value: what the setting varies, "0.1", or "" */
+    uint64_t seed;
+    double values[VALUES];
+    json_t *images; /* path, label and score of each; NULL where the store had the cell */
+} row;
+
+/* What a program opens once. */
+typedef struct bench {
+    front front;
+    imiad_dataset *dataset;
+    imiad_backbone *backbone;
+    imiad_results *results; /* NULL without --results */
+    struct pictures *pictures;
+    json_t *facts; /* of the run, once there is a detector to ask */
+} bench;
+
+/* Opens what the command line names. Returns 0, or 1 with a message printed. */
+int bench_open(bench *b);
+void bench_close(bench *b);
+
+/* Scores the split's test set with a fitted detector and fills in the row: metrics, stages, images
+ * when `keep_images`. */
+imiad_status bench_measure(row *out, bench *b, imiad_detector *detector, const imiad_split *split,
+                           int keep_images);
+/* Fits first. */
+imiad_status bench_fit_and_measure(row *out, bench *b, imiad_detector *detector,
+                                   const imiad_split *split);
+
+/* The cell of a split and a detector in the store. The text is borrowed. */
+imiad_status bench_describe(imiad_cell *cell, bench *b, const imiad_split *split,
+                            const imiad_detector *detector, uint64_t seed);
+
+/* The cell's values into the store and out of it. */
+imiad_status bench_put(bench *b, const imiad_cell *cell, const row *r);
+imiad_status bench_recall(row *r, bench *b, const imiad_cell *cell);
+
+/* Means of the values over rows with the given value (NULL: any): over seeds within a category,
+ * then over categories. `deviation` is over seeds, of the mean over categories; NAN for one seed.
+ */
+void rows_average(double mean[VALUES], double deviation[VALUES], const row *rows, size_t count,
+                  const char *value);
+/* A table of the rows with that value under a heading, by category: one seed with all costs,
+ * several with deviations. */
+void rows_print(const bench *b, const char *heading, const row *rows, size_t count,
+                const char *value);
+void print_metric_heads(void); /* two lines, after 31 columns */
+void print_metric(double value);
+
+json_t *metrics_record(const double values[VALUES]); /* metrics, LOCO's where there are any */
+json_t *row_record(const row *r);                    /* takes the row's images */
+
+#endif

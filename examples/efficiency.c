@@ -1,0 +1,216 @@
+/* What a fitted detector costs, image by image: batch of one, warmed up, median and percentiles by
+ * stage, memory and file size. */
+#include "cells.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { DECODE, PREPROCESS, BACKBONE, SCORE, MAP, TOTAL, STAGES };
+static const char *const stage_names[STAGES] = {"decode", "preprocess", "backbone",
+                                                "score",  "map",        "total"};
+
+typedef struct efficiency {
+    bench bench;
+    front_own options[2]; /* images, warm-up */
+    double *seconds[STAGES];
+    size_t images, warm_up;
+    double evaluation_seconds, fit_seconds; /* of a whole evaluation divided by its images */
+    int64_t file_bytes;
+    uint64_t device_now, device_peak;
+    int has_device;
+} efficiency;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Every stage of one image; slot < 0 warms up. */
+static imiad_status time_image(efficiency *e, imiad_detector *detector, const imiad_split *split,
+                               size_t index, long slot)
+{
+    imiad_image *image;
+    imiad_result result = IMIAD_RESULT_INIT;
+    imiad_timings before = IMIAD_TIMINGS_INIT, after = IMIAD_TIMINGS_INIT;
+    double start = now();
+    imiad_status status =
+        imiad_dataset_read_image(&image, e->bench.dataset, imiad_split_test(split, index));
+    if (status != IMIAD_OK)
+        return status;
+    double decoded = now();
+    imiad_detector_timings(&before, detector);
+    status = imiad_detector_score(&result, detector, image);
+    double done = now();
+    imiad_detector_timings(&after, detector);
+    imiad_image_free(image);
+    if (status == IMIAD_OK && slot >= 0) {
+        const double stages[STAGES] = {decoded - start,
+                                       after.resize_seconds - before.resize_seconds,
+                                       after.backbone_seconds - before.backbone_seconds,
+                                       after.score_seconds - before.score_seconds,
+                                       after.map_seconds - before.map_seconds,
+                                       done - start};
+        for (int i = 0; i < STAGES; ++i)
+            e->seconds[i][slot] = stages[i];
+    }
+    return status;
+}
+
+/* The size of the saved detector: all that scoring needs. */
+static imiad_status measure_file(efficiency *e, const imiad_detector *detector)
+{
+    char path[] = "/tmp/imiad-efficiency-XXXXXX";
+    struct stat file;
+    int descriptor = mkstemp(path);
+    if (descriptor < 0)
+        return IMIAD_IO;
+    close(descriptor);
+    imiad_status status = imiad_detector_save(detector, path);
+    if (status == IMIAD_OK && stat(path, &file) == 0)
+        e->file_bytes = file.st_size;
+    unlink(path);
+    return status;
+}
+
+static imiad_status measure(efficiency *e, imiad_detector *detector, const imiad_split *split)
+{
+    size_t tests = imiad_split_test_count(split);
+    front_progress shown = {imiad_split_category(split), NULL, 0};
+    imiad_timings fitted = IMIAD_TIMINGS_INIT;
+    const char *device = imiad_backbone_device(e->bench.backbone);
+    imiad_device_memory(&e->device_now, &e->device_peak, device); /* the peak begins here */
+    imiad_status status = imiad_detector_fit(detector, split, front_show_progress, &shown);
+    imiad_detector_timings(&fitted, detector);
+    e->fit_seconds = fitted.fit_seconds;
+    for (size_t i = 0; status == IMIAD_OK && i < e->warm_up + e->images; ++i)
+        status = time_image(e, detector, split, i % tests, (long)i - (long)e->warm_up);
+    e->has_device = imiad_device_memory(&e->device_now, &e->device_peak, device) == IMIAD_OK;
+    double start = now();
+    if (status == IMIAD_OK)
+        status = imiad_evaluate(NULL, detector, split, NULL, NULL, NULL, NULL, NULL);
+    e->evaluation_seconds = (now() - start) / (double)tests;
+    return status == IMIAD_OK ? measure_file(e, detector) : status;
+}
+
+/* ---- what came out ---- */
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Nearest rank of sorted values. */
+static double percentile(const double *sorted, size_t count, double share)
+{
+    return sorted[(size_t)(share * (double)(count - 1) + 0.5)];
+}
+
+static json_t *report(efficiency *e, const char *category)
+{
+    json_t *stages = json_object();
+    printf("\n%s on %s, %s with %s, on %s in %s, %d threads, %zu images one by one after %zu\n\n",
+           e->bench.front.detector, category, imiad_backbone_name(e->bench.backbone),
+           imiad_backbone_weights(e->bench.backbone), imiad_backbone_device(e->bench.backbone),
+           imiad_backbone_precision(e->bench.backbone), imiad_threads(), e->images, e->warm_up);
+    printf("%-12s %10s %10s %10s   milliseconds an image\n", "stage", "median", "5 %", "95 %");
+    for (int i = 0; i < STAGES; ++i) {
+        qsort(e->seconds[i], e->images, sizeof *e->seconds[i], compare);
+        double middle = percentile(e->seconds[i], e->images, 0.5);
+        double low = percentile(e->seconds[i], e->images, 0.05);
+        double high = percentile(e->seconds[i], e->images, 0.95);
+        printf("%-12s %10.3f %10.3f %10.3f\n", stage_names[i], 1e3 * middle, 1e3 * low, 1e3 * high);
+        json_object_set_new(stages, stage_names[i],
+                            json_pack("{s:f, s:f, s:f}", "median_seconds", middle,
+                                      "percentile_5_seconds", low, "percentile_95_seconds", high));
+    }
+    printf("\nfit                       %10.2f s\n"
+           "whole evaluation, batches %10.3f ms an image\n"
+           "peak resident memory      %10.1f MB\nsaved detector            %10.1f MB\n",
+           e->fit_seconds, 1e3 * e->evaluation_seconds, (double)front_peak_memory() / 1e6,
+           (double)e->file_bytes / 1e6);
+    if (e->has_device)
+        printf("peak device memory        %10.1f MB\n", (double)e->device_peak / 1e6);
+    return json_pack("{s:s, s:o, s:f, s:f, s:I, s:I, s:o}", "category", category, "stages", stages,
+                     "fit_seconds", e->fit_seconds, "evaluation_seconds_per_image",
+                     e->evaluation_seconds, "peak_rss_bytes", (json_int_t)front_peak_memory(),
+                     "saved_bytes", (json_int_t)e->file_bytes, "peak_device_bytes",
+                     e->has_device ? json_integer((json_int_t)e->device_peak) : json_null());
+}
+
+static imiad_status run_category(efficiency *e, const char *category, json_t *records)
+{
+    bench *b = &e->bench;
+    imiad_split *split = NULL;
+    imiad_detector *detector = NULL;
+    imiad_status status = front_split(&split, &b->front, b->dataset, category, "unsupervised", NULL,
+                                      NULL, b->front.seed);
+    if (status == IMIAD_OK)
+        status = front_detector(&detector, &b->front, b->backbone, b->front.seed);
+    if (status == IMIAD_OK && !b->facts)
+        b->facts = front_facts(&b->front, "efficiency", b->dataset, b->backbone, detector);
+    if (status == IMIAD_OK)
+        status = measure(e, detector, split);
+    if (status == IMIAD_OK)
+        json_array_append_new(records, report(e, category));
+    imiad_detector_free(detector);
+    imiad_split_free(split);
+    return status;
+}
+
+static size_t number(const front_own *own)
+{
+    long value = strtol(own->values[0], NULL, 10);
+    return value > 0 ? (size_t)value : 0;
+}
+
+int main(int argc, char **argv)
+{
+    efficiency e = {.options = {{.name = "images",
+                                 .argument = "N",
+                                 .help = "images to time, over and over where there are fewer "
+                                         "(default: 50)",
+                                 .values = {"50"},
+                                 .count = 1,
+                                 .once = 1},
+                                {.name = "warm-up",
+                                 .argument = "N",
+                                 .help = "images before the clock counts (default: 10)",
+                                 .values = {"10"},
+                                 .count = 1,
+                                 .once = 1}}};
+    front *f = &e.bench.front;
+    int go_on = front_read(f, argc, argv,
+                           "Fits a detector on each category and times it image by image, each "
+                           "alone, as a production line does.",
+                           e.options, 2);
+    if (go_on <= 0)
+        return go_on < 0 ? 2 : 0;
+    e.images = number(&e.options[0]) ? number(&e.options[0]) : 1;
+    e.warm_up = number(&e.options[1]);
+    json_t *records = json_array();
+    int code = bench_open(&e.bench);
+    for (int i = 0; i < STAGES && code == 0; ++i)
+        if (!(e.seconds[i] = malloc(e.images * sizeof *e.seconds[i])))
+            code = 1;
+    for (size_t i = 0; code == 0 && i < front_category_count(f, e.bench.dataset); ++i)
+        if (run_category(&e, front_category(f, e.bench.dataset, i), records) != IMIAD_OK)
+            code = front_fail(f, front_category(f, e.bench.dataset, i));
+    if (f->json && e.bench.facts) {
+        json_t *document = json_pack("{s:O, s:O}", "run", e.bench.facts, "categories", records);
+        if (front_write_json(f, document) != IMIAD_OK)
+            code = 1;
+        json_decref(document);
+    }
+    json_decref(records);
+    for (int i = 0; i < STAGES; ++i)
+        free(e.seconds[i]);
+    bench_close(&e.bench);
+    return code;
+}

@@ -1,0 +1,16 @@
+/* A grid of cells: every value that a setting varies, every category, every seed. */
+#ifndef EXAMPLES_GRID_H
+#define EXAMPLES_GRID_H
+
+/* Which setting, the option that it varies (NULL: none) with the published values, NULL last. */
+typedef struct grid_setting {
+    const char *setting, *option, *argument, *help;
+    const char *const *published;
+    const char *about; /* for --help */
+} grid_setting;
+
+/* The whole program: reads the command line, runs what is not in the store yet, prints a table for
+ * each value, writes the record. Finished cells stay when a later one fails. */
+int grid_main(int argc, char **argv, const grid_setting *s);
+
+#endif

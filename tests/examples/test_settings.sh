@@ -1,0 +1,122 @@
+#!/bin/sh
+# The programs of the other settings as a person meets them, and a grid that is killed and goes on.
+. "$IMIAD_SOURCE/tests/script.sh"
+programs=$1
+tiny="--set-dataset size=64 --set-dataset train=6 --set-dataset test_good=4
+      --set-dataset test_defective=4 --set resize=64 --set crop=64"
+two="--category fabric --category hex_nut"
+run() { program=$1; shift; "$programs/$program" $tiny "$@"; }
+
+cat >"$scratch/check.py" <<'PY'
+import json, math, sys
+kind, path = sys.argv[1:3]
+d = json.load(open(path))
+assert d["run"]["setting"] == kind, d["run"]["setting"]
+if kind in ("supervised", "fewshot", "noisy"):
+    values = {"supervised": ["1", "3"], "fewshot": ["1", "2", "4", "8"],
+              "noisy": ["0.05", "0.1", "0.15", "0.2"]}[kind]
+    assert [a["value"] for a in d["averages"]] == values
+    assert len(d["categories"]) == 2 * len(values) * d["run"]["repeats"]
+    for c in d["categories"]:
+        assert len(c["images"]) == c["test_images"]
+        drawn, test = c["drawn_images"], c["test_images"]
+        if kind == "supervised":
+            assert drawn == min(int(c["value"]), 3) and test == 8 - drawn
+            assert c["train_images"] == 6 + drawn
+        if kind == "fewshot":
+            assert drawn == c["train_images"] == min(int(c["value"]), 6) and test == 8
+        if kind == "noisy":
+            assert drawn == int(float(c["value"]) * 6 + 1e-9) and test == 8 - drawn
+    for a in d["averages"]:
+        own = [c["image_auroc"] for c in d["categories"] if c["value"] == a["value"]]
+        assert abs(sum(own) / len(own) - a["image_auroc"]) < 1e-12
+        assert ("deviation" in a) == (d["run"]["repeats"] > 1)
+if kind == "continual":
+    s = d["sequences"][0]
+    m = s["matrices"]["image_auroc"]
+    assert [len(r) for r in m] == [1, 2]
+    assert abs(sum(m[1]) / 2 - s["average"]["image_auroc"]) < 1e-12
+    forgetting = m[0][0] - m[1][0]
+    assert abs(forgetting - s["forgetting"]["image_auroc"]) < 1e-12
+    assert abs(forgetting / 2 - s["forgetting_as_published"]["image_auroc"]) < 1e-12
+    assert [c["image_auroc"] for c in s["categories"]] == m[1]
+if kind == "transfer":
+    assert [(c["step"], c["category"]) for c in d["categories"]] == [
+        ("source", "fabric"), ("target before", "hex_nut"), ("target after", "hex_nut")]
+if kind == "efficiency":
+    for c in d["categories"]:
+        for s in "decode preprocess backbone score map total".split():
+            t = c["stages"][s]
+            assert 0 <= t["percentile_5_seconds"] <= t["median_seconds"] <= t["percentile_95_seconds"]
+        assert c["saved_bytes"] > 0 and c["peak_rss_bytes"] > 0
+PY
+check() { python3 "$scratch/check.py" "$1" "$scratch/$1.json"; }
+
+# ---- what they write ----
+works "supervised runs" run supervised $two --anomalies 1 --anomalies 3 --json "$scratch/supervised.json"
+works "and takes its anomalies out of the test set" check supervised
+works "fewshot runs the published shots with two seeds" \
+    run fewshot $two --repeats 2 --json "$scratch/fewshot.json"
+works "and says how far the seeds lie apart" check fewshot
+works "noisy runs the published ratios" run noisy $two --json "$scratch/noisy.json"
+works "and reports what it drew" check noisy
+works "continual runs" run continual $two --json "$scratch/continual.json"
+works "and its forgetting follows from its matrix" check continual
+works "transfer runs" run transfer --source fabric --category hex_nut --json "$scratch/transfer.json"
+works "and measures before and after" check transfer
+works "efficiency runs" run efficiency $two --images 5 --warm-up 1 --json "$scratch/efficiency.json"
+works "and orders its percentiles" check efficiency
+works "maps can be compared at the native size" run unsupervised $two --evaluate native
+works "the IM-IAD code's way of measuring can be had" \
+    run unsupervised $two --compat binarise_maps --compat mask_geometry
+works "few shots can be augmented" \
+    run fewshot $two --shots 1 --set-split augmentation=rotation
+
+# ---- bad input ----
+says "shots that are no number" "shots" run fewshot --shots many
+says "a ratio out of range" "ratio" run noisy --ratio 7
+says "an unknown option of the setting" "shotz" run fewshot --set-split shotz=1
+says "an option of another program" "--help lists the options" run unsupervised --shots 1
+says "an unknown way to evaluate" "--evaluate takes" run unsupervised --evaluate everywhere
+says "a source that is not there" "no category \"bottle\"" run transfer --source bottle
+printf 'not a database, but long enough to look into it: %0100d' 1 >"$scratch/file"
+says "a store that is something else" "$scratch/file" run fewshot --results "$scratch/file"
+says "a store below a file" "$scratch/file/r.sqlite" run fewshot --results "$scratch/file/r.sqlite"
+
+# ---- a grid that is killed ten times ends as one that was left alone ----
+grid() { run fewshot $two --shots 1 --shots 2 --shots 4 --repeats 2 "$@"; }
+cat >"$scratch/dump.py" <<'PY'
+import sqlite3, sys
+rows = sqlite3.connect(sys.argv[1]).execute(
+    "select c.setting, c.value, c.category, c.seed, v.name, v.number from cells c join measurements v "
+    "on v.cell = c.id order by 1, 2, 3, 4, 5").fetchall()
+costs = ("_seconds", "_per_second", "_bytes")
+for row in rows:
+    if not row[4].endswith(costs):
+        print(row)
+PY
+works "a grid runs undisturbed" grid --results "$scratch/whole.sqlite"
+killed() {
+    for delay in 0.2 0.9 0.4 1.3 0.7 1.1 0.3 1.6 0.5 0.8; do
+        "$programs/fewshot" $tiny $two --shots 1 --shots 2 --shots 4 --repeats 2 \
+            --results "$scratch/killed.sqlite" &
+        pid=$!
+        sleep "$delay"
+        kill -9 "$pid" 2>/dev/null
+        wait "$pid"
+    done
+    true
+}
+works "the same grid is killed ten times" killed
+works "and started once more" grid --results "$scratch/killed.sqlite"
+works "the store is that of the undisturbed run" sh -c "
+    python3 '$scratch/dump.py' '$scratch/whole.sqlite' >'$scratch/whole.txt' &&
+    python3 '$scratch/dump.py' '$scratch/killed.sqlite' >'$scratch/killed.txt' &&
+    [ -s '$scratch/whole.txt' ] && cmp '$scratch/whole.txt' '$scratch/killed.txt'"
+finished() { # nothing is fitted again
+    grid --results "$scratch/whole.sqlite" 2>&1 | tee "$scratch/again"
+    ! grep -q features "$scratch/again"
+}
+works "what the store has is not run again" finished
+
+finish example-settings

@@ -193,8 +193,10 @@ const char *options_find(const option_set *set, const char *name)
 const char *options_text(const option_set *set, const char *name)
 {
     const char *value = options_find(set, name);
-    if (!value)
-        abort(); /* a schema without a name that its own code reads */
+    if (!value) { /* a schema without a name that its own code reads */
+        fprintf(stderr, "libimiad: the code reads option \"%s\", which its schema lacks\n", name);
+        abort();
+    }
     return value;
 }
 

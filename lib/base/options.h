@@ -19,12 +19,12 @@ typedef struct option_spec {
     const char *name; /* NULL ends a table */
     int type;         /* OPT_... */
     const char *default_value;
-    const char *range; /* "1..100", "0..", "0<..1", "a|b|c", "" */
+    const char *range; /* "1..100", "0..", "0<..1", "a|b|c", "", as imiad_option_type says */
     const char *help;  /* one line */
 } option_spec;
 
-/* The values of one schema: tables one after the other; a later table may give a name of an earlier
- * one another default. */
+/* The values of one schema: tables one after the other; the last definition of a name replaces
+ * the earlier ones whole, range and help included. */
 typedef struct option_set option_set;
 
 /* owner names whose options these are in messages: "detector patchcore". tables ends in NULL. */
@@ -32,7 +32,7 @@ imiad_status options_parse(option_set **out, const char *owner, const option_spe
                            const imiad_option *given, size_t given_count);
 void options_free(option_set *set);
 
-/* Reading an option that the schema lacks is a programming error and aborts. */
+/* Reading an option that the schema lacks is a programming error: says its name and aborts. */
 int64_t options_int(const option_set *set, const char *name);
 double options_real(const option_set *set, const char *name);
 bool options_bool(const option_set *set, const char *name);

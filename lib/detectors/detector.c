@@ -1,6 +1,7 @@
 #include "detectors/detector.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,21 +22,42 @@ static preprocessing read_preprocessing(const option_set *options)
     return p;
 }
 
-imiad_status imiad_detector_create(imiad_detector **out, const char *name, imiad_backbone *backbone,
-                                   const imiad_option *options, size_t option_count)
+static imiad_status check_members(const detector_ops *ops)
 {
-    if (!out || !name)
-        return fail(IMIAD_INVALID_ARGUMENT, "detector: out or name is NULL");
-    const detector_ops *ops;
-    TRY(detector_find(&ops, name));
+    const struct {
+        const char *name;
+        bool given;
+    } members[] = {
+        {"title", ops->title},
+        {"state_size", ops->state_size > 0},
+        {"create", ops->create},
+        {"fit", ops->fit},
+        {"score", ops->score},
+        {"save", ops->save},
+        {"load", ops->load},
+        {"destroy", ops->destroy},
+        {"layers", ops->layers || !ops->needs_backbone},
+    };
+    for (size_t i = 0; i < sizeof members / sizeof *members; ++i)
+        if (!members[i].given)
+            return fail(IMIAD_INTERNAL, "detector %s: its detector_ops has no %s", ops->name,
+                        members[i].name);
+    return IMIAD_OK;
+}
+
+imiad_status detector_create(imiad_detector **out, const detector_ops *ops,
+                             imiad_backbone *backbone, const imiad_option *options,
+                             size_t option_count)
+{
+    TRY(check_members(ops));
     if (ops->needs_backbone && !backbone)
-        return fail(IMIAD_INVALID_ARGUMENT, "detector %s needs a backbone", name);
+        return fail(IMIAD_INVALID_ARGUMENT, "detector %s needs a backbone", ops->name);
     imiad_detector *self = calloc(1, sizeof *self);
     if (!self)
         return fail_memory("a detector", sizeof *self);
     self->ops = ops;
     self->timings.struct_size = sizeof self->timings;
-    self->backbone = backbone ? backbone_retain(backbone) : NULL;
+    self->backbone = ops->needs_backbone ? backbone_retain(backbone) : NULL;
     self->state = calloc(1, ops->state_size);
     imiad_status status = self->state
                               ? detector_parse_options(&self->options, ops, options, option_count)
@@ -50,6 +72,16 @@ imiad_status imiad_detector_create(imiad_detector **out, const char *name, imiad
     }
     *out = self;
     return IMIAD_OK;
+}
+
+imiad_status imiad_detector_create(imiad_detector **out, const char *name, imiad_backbone *backbone,
+                                   const imiad_option *options, size_t option_count)
+{
+    if (!out || !name)
+        return fail(IMIAD_INVALID_ARGUMENT, "detector: out or name is NULL");
+    const detector_ops *ops;
+    TRY(detector_find(&ops, name));
+    return detector_create(out, ops, backbone, options, option_count);
 }
 
 void imiad_detector_free(imiad_detector *self)
@@ -202,7 +234,9 @@ static imiad_status fit_split(imiad_detector *self, const imiad_split *split, bo
         if (imiad_split_train_label(split, i) == 0)
             normals[count++] = split->train.entries[i];
     image_source source = {.dataset = split->dataset, .entries = normals, .count = count};
-    imiad_status status = fit(self, &source, more, p);
+    imiad_status status =
+        count ? fit(self, &source, more, p)
+              : fail(IMIAD_INVALID_ARGUMENT, "fit: the split has no normal training images");
     free(normals);
     return status;
 }
@@ -257,11 +291,48 @@ static float maximum(const float *map, size_t count)
     return most;
 }
 
+/* "[8, 28, 28] in float32" */
+static const char *shape_text(char out[128], const tensor *t)
+{
+    static const char *const types[] = {
+        [0] = "another type", [F32] = "float32",   [F64] = "float64",
+        [F16] = "float16",    [BF16] = "bfloat16", [I64] = "int64",
+        [I32] = "int32",      [U8] = "uint8",      [BOOL] = "bool"};
+    size_t used = (size_t)snprintf(out, 128, "[");
+    for (int i = 0; i < t_rank(t) && used < 96; ++i)
+        used += (size_t)snprintf(out + used, 128 - used, i ? ", %lld" : "%lld",
+                                 (long long)t_size(t, i));
+    snprintf(out + used, 128 - used, "] in %s", types[t_type(t)]);
+    return out;
+}
+
+static imiad_status check_tensor(const imiad_detector *self, const char *what, const tensor *t,
+                                 int rank, int64_t count)
+{
+    char text[128];
+    if (!t || (t_rank(t) == rank && t_size(t, 0) == count && t_type(t) == F32))
+        return IMIAD_OK;
+    return fail(IMIAD_INTERNAL, "detector %s gave %s of %s for %lld images: want %lld%s in float32",
+                self->ops->name, what, shape_text(text, t), (long long)count, (long long)count,
+                rank == 3 ? " x h x w" : "");
+}
+
+/* What follows reads as many values as there should be. */
+static imiad_status check_scores(const imiad_detector *self, const batch *b, const scores *found)
+{
+    if (!found->maps && !found->image)
+        return fail(IMIAD_INTERNAL, "detector %s gave neither maps nor image scores",
+                    self->ops->name);
+    TRY(check_tensor(self, "maps", found->maps, 3, b->count));
+    return check_tensor(self, "image scores", found->image, 1, b->count);
+}
+
 /* Maps upsampled, read and smoothed; image scores read or taken from them. */
 static imiad_status finish(outcome *out, imiad_detector *self, const batch *b, const scores *found,
                            map_buffer *maps)
 {
     size_t count = (size_t)b->count, size = (size_t)(b->height * b->width);
+    TRY(check_scores(self, b, found));
     if (found->maps)
         TRY(read_maps(map_upsample(found->maps, b->height, b->width), maps));
     float *image_scores = malloc(count * sizeof *image_scores);

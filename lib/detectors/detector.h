@@ -1,6 +1,7 @@
 /* What every detector shares, done once: options, preprocessing, batches, upsampling and smoothing
- * of maps, image scores, timings, files. An algorithm is one file with a detector_ops and one line
- * in registry.c; docs/adding-a-detector.md walks through it. */
+ * of maps, image scores, timings, files. An algorithm is one file with a detector_ops, a
+ * declaration and a line in registry.c, and its name in meson.build; docs/adding-a-detector.md
+ * walks through it. */
 #ifndef DETECTORS_DETECTOR_H
 #define DETECTORS_DETECTOR_H
 
@@ -18,28 +19,33 @@ typedef struct batch {
     int64_t count, height, width;
 } batch;
 
-/* What an algorithm makes of a batch; tensors of the current scope. */
+/* What an algorithm makes of a batch; float32 tensors of the current scope, at least one of the
+ * two. Other shapes and types are refused with IMIAD_INTERNAL. */
 typedef struct scores {
     tensor *maps;  /* count x h x w of any h, w: the base upsamples and smooths; NULL: no maps */
     tensor *image; /* count; NULL: the maximum of the finished map */
 } scores;
 
-/* The training images, a pass at a time. */
+/* The training images, at least one, a pass at a time. */
 typedef struct train_set train_set;
 size_t train_set_count(const train_set *set);
 /* The next batch into the current scope; false at the end of the pass and after a failure, which
  * sticks to the scope as every failure of tensors does. */
 bool train_set_next(train_set *set, batch *out);
-/* Begins another pass, in another order where one is given (a permutation of 0..count-1). */
+/* Begins another pass, in another order where one is given (a permutation of 0..count-1); NULL
+ * keeps the order. */
 imiad_status train_set_rewind(train_set *set, const size_t *order);
 
+/* Every member must be there but options, fit_more, bank and, without a backbone, layers: creating
+ * a detector that lacks another fails with IMIAD_INTERNAL. */
 typedef struct detector_ops {
     const char *name, *title;
-    const option_spec *options; /* beside the common ones, whose defaults it may override */
+    const option_spec *options; /* beside the common ones, whose definitions it may replace */
     size_t state_size;          /* of the algorithm's own structure, zeroed before create */
-    bool needs_backbone;
+    bool needs_backbone;        /* false: one that is passed anyway is not kept */
 
-    /* Reads the options into the state and checks that the backbone can serve them. */
+    /* Reads the options into the state and checks that the backbone can serve them; before load
+     * too, with the options of the file. */
     imiad_status (*create)(imiad_detector *self);
     /* Learns anew; whatever an earlier fit left must be gone or replaced. */
     imiad_status (*fit)(imiad_detector *self, train_set *normals, const progress *p);
@@ -51,11 +57,13 @@ typedef struct detector_ops {
     /* What fit learned, into and out of the detector's file; memory is borrowed until commit. */
     imiad_status (*save)(const imiad_detector *self, weights_writer *writer);
     imiad_status (*load)(imiad_detector *self, const weights *file);
+    /* Frees what the state points to; the base frees the state itself. Runs after a create or load
+     * that failed half-way too: fields may be zero still. */
     void (*destroy)(imiad_detector *self);
 
     const imiad_bank *(*bank)(const imiad_detector *self); /* NULL: has none */
-    const char *const *(*layers)(const imiad_detector *self,
-                                 int *count); /* of the backbone it uses */
+    /* The backbone's layers that score uses: their weights, and none deeper, go into the file. */
+    const char *const *(*layers)(const imiad_detector *self, int *count);
 } detector_ops;
 
 extern const detector_ops *const detector_registry[]; /* ends in NULL */
@@ -71,7 +79,12 @@ struct imiad_detector {
     float *map; /* of the last image scored alone */
 };
 
-device detector_device(const imiad_detector *self);
+/* imiad_detector_create of an algorithm that need not be registered. */
+imiad_status detector_create(imiad_detector **out, const detector_ops *ops,
+                             imiad_backbone *backbone, const imiad_option *options,
+                             size_t option_count);
+
+device detector_device(const imiad_detector *self); /* the backbone's; CPU without one */
 
 /* Features of the named layers of a batch, timed as backbone work. */
 void detector_features(imiad_detector *self, const batch *b, const char *const *layers, int count,

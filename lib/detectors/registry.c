@@ -28,6 +28,9 @@ imiad_status detector_find(const detector_ops **out, const char *name)
     char known[512] = "";
     size_t used = 0;
     for (const detector_ops *const *ops = detector_registry; *ops; ++ops) {
+        if (!(*ops)->name)
+            return fail(IMIAD_INTERNAL, "entry %td of detector_registry has no name",
+                        ops - detector_registry);
         if (strcmp((*ops)->name, name) == 0) {
             *out = *ops;
             return IMIAD_OK;

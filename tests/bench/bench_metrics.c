@@ -1,13 +1,16 @@
 /* Pixel metrics of many large maps: image and pixel AUROC, AP and AUPRO, one image at a time.
  *
  *     bench-metrics [--images 100] [--size 1024] [--scores smooth|noise] [--threads 0] [--sklearn]
+ *                   [--spro]
  *
  * Maps come from a seed: heavy-tailed scores (the exponential of a normal variable), either a
  * coarse grid stretched bilinearly, as detectors make them, or every pixel on its own, the hardest
  * case for a cache. Three images of five are defective. Beside our time and memory it prints two
  * floors of the same run: reading maps and masks once, and counting the maps into 1,000 bins,
  * which is the core of what binned tools do. With --sklearn the same maps go through scikit-learn
- * and scipy (tests/bench/metrics_reference.py, Debian's python3-sklearn), which takes minutes. */
+ * and scipy (tests/bench/metrics_reference.py, Debian's python3-sklearn), which takes minutes.
+ * With --spro the same maps also go through the saturated overlap, each mask as two channels: its
+ * left and its right half, saturated at half their area. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,7 +25,7 @@
 
 typedef struct settings {
     int images, size, threads;
-    bool noise, sklearn;
+    bool noise, sklearn, spro;
 } settings;
 
 static long peak_kib(void)
@@ -161,6 +164,58 @@ static void ask(const imiad_metrics *m)
     printf("%-12s %.12f\n", "AUPRO 0.3", value);
 }
 
+/* The saturated overlap of the same maps: its own time, beside what the others take. */
+typedef struct spro_bench {
+    imiad_spro *spro;
+    uint8_t *halves[2];
+    double seconds, processor;
+} spro_bench;
+
+static void spro_begin(spro_bench *b, size_t count)
+{
+    must(imiad_spro_create(&b->spro, NULL, 0));
+    for (int i = 0; i < 2; ++i)
+        b->halves[i] = malloc(count);
+}
+
+static void spro_add(spro_bench *b, const float *map, const uint8_t *mask, int size, int index)
+{
+    imiad_spro_channel channels[2];
+    imiad_image images[2];
+    for (int i = 0; i < 2; ++i) {
+        for (int j = 0; j < size * size; ++j)
+            b->halves[i][j] = (j % size < size / 2) == (i == 0) ? mask[j] : 0;
+        images[i] = (imiad_image){sizeof *images, IMIAD_PIXEL_GRAY8, size,
+                                  size,           (size_t)size,      b->halves[i]};
+        channels[i] = (imiad_spro_channel){&images[i], 0.5, 1};
+    }
+    bool good = index % 5 >= 3;
+    imiad_spro_kind kind = good             ? IMIAD_SPRO_GOOD
+                           : index % 2 == 0 ? IMIAD_SPRO_STRUCTURAL
+                                            : IMIAD_SPRO_LOGICAL;
+    double begin = clock_seconds(), processor = processor_seconds();
+    must(imiad_spro_add_map(b->spro, map, size, size, kind, channels, good ? 0 : 2));
+    b->seconds += clock_seconds() - begin;
+    b->processor += processor_seconds() - processor;
+}
+
+static void spro_end(spro_bench *b)
+{
+    static const double limits[] = {0.01, 0.05, 0.1, 0.3, 1};
+    double begin = clock_seconds(), processor = processor_seconds(), value[5];
+    for (int i = 0; i < 5; ++i)
+        must(imiad_spro_area(&value[i], b->spro, IMIAD_SPRO_MEAN, limits[i]));
+    double asking = clock_seconds() - begin;
+    b->processor += processor_seconds() - processor;
+    printf(
+        "sPRO 0.05 %.12f: %.3f s (adding %.3f, asking for five limits of both kinds %.3f), %.3f s "
+        "of processor\n",
+        value[1], b->seconds + asking, b->seconds, asking, b->processor);
+    imiad_spro_free(b->spro);
+    free(b->halves[0]);
+    free(b->halves[1]);
+}
+
 static void write_all(const void *data, size_t bytes, FILE *file)
 {
     if (file && fwrite(data, 1, bytes, file) != bytes)
@@ -183,6 +238,9 @@ static void run(const settings *s)
     imiad_metrics *m = NULL;
     must(imiad_metrics_create(&m, NULL, 0));
     floors f = {0};
+    spro_bench spro = {.spro = NULL};
+    if (s->spro)
+        spro_begin(&spro, count);
     double adding = 0, processor = 0;
     memset(map, 1, count * sizeof *map);
     memset(mask, 1, count);
@@ -202,6 +260,8 @@ static void run(const settings *s)
         adding += clock_seconds() - begin;
         processor += processor_seconds() - begin_processor;
         measure_floors(&f, map, mask, count);
+        if (s->spro)
+            spro_add(&spro, map, mask, s->size, i);
     }
     double begin = clock_seconds(), begin_processor = processor_seconds();
     ask(m);
@@ -225,6 +285,8 @@ static void run(const settings *s)
            (double)f.bytes / f.reading * 1e-9, all / f.reading);
     printf("floor, 1000 bins, plain C: %.3f s: ours / floor %.2f (check %llu)\n", f.binning,
            all / f.binning, (unsigned long long)(f.sum + f.bins[0][100]) % 10);
+    if (s->spro)
+        spro_end(&spro);
     imiad_metrics_free(m);
     free(map);
     free(mask);
@@ -241,11 +303,15 @@ static void run(const settings *s)
 
 int main(int argc, char **argv)
 {
-    settings s = {100, 1024, 0, false, false};
+    settings s = {100, 1024, 0, false, false, false};
     for (int i = 1; i < argc; ++i) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--sklearn") == 0) {
             s.sklearn = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--spro") == 0) {
+            s.spro = true;
             continue;
         }
         if (strcmp(argv[i], "--images") == 0)

@@ -14,7 +14,7 @@ enum { MOST_OPTIONS = 128 };
 
 struct option_set {
     size_t count;
-    const option_spec *specs[MOST_OPTIONS];
+    option_spec specs[MOST_OPTIONS];
     char *values[MOST_OPTIONS];
 };
 
@@ -43,17 +43,20 @@ bool real_parse(double *out, const char *text)
 }
 
 /* The merged schema: order of first appearance, definition of the last. */
-static size_t merge(const option_spec *merged[MOST_OPTIONS], const option_spec *const *tables)
+static size_t merge(option_spec merged[MOST_OPTIONS], const option_spec *const *tables)
 {
     size_t count = 0;
     for (; *tables; ++tables)
         for (const option_spec *spec = *tables; spec->name; ++spec) {
             size_t i = 0;
-            while (i < count && strcmp(merged[i]->name, spec->name) != 0)
+            while (i < count && strcmp(merged[i].name, spec->name) != 0)
                 ++i;
             if (i == MOST_OPTIONS)
                 abort();
-            merged[i] = spec;
+            if (i < count && !spec->range)
+                merged[i].default_value = spec->default_value;
+            else
+                merged[i] = *spec;
             count += i == count;
         }
     return count;
@@ -126,7 +129,7 @@ static imiad_status unknown(const char *owner, const option_set *set, const char
     char known[512] = "";
     size_t used = 0;
     for (size_t i = 0; i < set->count && used < sizeof known; ++i)
-        used += (size_t)snprintf(known + used, sizeof known - used, " %s", set->specs[i]->name);
+        used += (size_t)snprintf(known + used, sizeof known - used, " %s", set->specs[i].name);
     return fail(IMIAD_UNKNOWN_OPTION, "%s has no option \"%s\"; it has:%s", owner, name, known);
 }
 
@@ -137,19 +140,19 @@ static imiad_status set_values(option_set *set, const char *owner, const imiad_o
         if (!given[g].name || !given[g].value)
             return fail(IMIAD_INVALID_ARGUMENT, "%s: option %zu has no name or no value", owner, g);
         size_t i = 0;
-        while (i < set->count && strcmp(set->specs[i]->name, given[g].name) != 0)
+        while (i < set->count && strcmp(set->specs[i].name, given[g].name) != 0)
             ++i;
         if (i == set->count)
             return unknown(owner, set, given[g].name);
-        TRY(check(owner, set->specs[i], given[g].value));
+        TRY(check(owner, &set->specs[i], given[g].value));
         free(set->values[i]);
         set->values[i] = strdup(given[g].value);
     }
     for (size_t i = 0; i < set->count; ++i) {
         if (!set->values[i])
-            set->values[i] = strdup(set->specs[i]->default_value);
+            set->values[i] = strdup(set->specs[i].default_value);
         if (!set->values[i])
-            return fail_memory("options", strlen(set->specs[i]->default_value));
+            return fail_memory("options", strlen(set->specs[i].default_value));
     }
     return IMIAD_OK;
 }
@@ -185,7 +188,7 @@ void options_free(option_set *set)
 const char *options_find(const option_set *set, const char *name)
 {
     for (size_t i = 0; i < set->count; ++i)
-        if (strcmp(set->specs[i]->name, name) == 0)
+        if (strcmp(set->specs[i].name, name) == 0)
             return set->values[i];
     return NULL;
 }
@@ -222,18 +225,18 @@ size_t options_count(const option_set *set)
 
 imiad_option options_get(const option_set *set, size_t index)
 {
-    return (imiad_option){set->specs[index]->name, set->values[index]};
+    return (imiad_option){set->specs[index].name, set->values[index]};
 }
 
 imiad_status options_info(imiad_option_info *out, const option_spec *const *tables, size_t index)
 {
-    const option_spec *merged[MOST_OPTIONS];
+    option_spec merged[MOST_OPTIONS];
     size_t count = merge(merged, tables);
     if (!out || out->struct_size < sizeof *out)
         return fail(IMIAD_INVALID_ARGUMENT, "option info: struct_size is not set");
     if (index >= count)
         return fail(IMIAD_OUT_OF_RANGE, "option %zu of %zu", index, count);
-    const option_spec *spec = merged[index];
+    const option_spec *spec = &merged[index];
     out->type = (imiad_option_type)spec->type;
     out->name = spec->name;
     out->default_value = spec->default_value;

@@ -24,7 +24,7 @@ typedef struct option_spec {
 } option_spec;
 
 /* The values of one schema: tables one after the other; the last definition of a name replaces
- * the earlier ones whole, range and help included. */
+ * the earlier ones whole, or with range and help NULL only gives it another default. */
 typedef struct option_set option_set;
 
 /* owner names whose options these are in messages: "detector patchcore". tables ends in NULL. */

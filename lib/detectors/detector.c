@@ -142,9 +142,8 @@ void detector_features(imiad_detector *self, const batch *b, const char *const *
 
 /* ---- batches ---- */
 
-/* Normalised planes of equally large images, on the detector's device, in the current scope. */
-static void make_batch(batch *out, const imiad_detector *self, const imiad_image *const *images,
-                       size_t count)
+void detector_make_batch(batch *out, const imiad_detector *self, const imiad_image *const *images,
+                         size_t count)
 {
     int64_t height = images[0]->height, width = images[0]->width;
     *out = (batch){NULL, (int64_t)count, height, width};
@@ -164,58 +163,18 @@ static void make_batch(batch *out, const imiad_detector *self, const imiad_image
     out->images = t_to_device(host, detector_device(self));
 }
 
-struct train_set {
-    imiad_detector *detector;
-    loader *images;
-    size_t count;
-};
-
-size_t train_set_count(const train_set *set)
-{
-    return set->count;
-}
-
-bool train_set_next(train_set *set, batch *out)
-{
-    const loaded *items;
-    size_t count = 0;
-    if (t_failed())
-        return false;
-    imiad_status status = loader_next(&items, &count, set->images);
-    if (status != IMIAD_OK) {
-        t_fail(status, "%s", imiad_last_error());
-        return false;
-    }
-    if (count == 0)
-        return false;
-    const imiad_image *images[256];
-    for (size_t i = 0; i < count; ++i) {
-        images[i] = items[i].image;
-        detector_add_loading(set->detector, items[i].decode_seconds, items[i].resize_seconds);
-    }
-    make_batch(out, set->detector, images, count);
-    return !t_failed();
-}
-
-imiad_status train_set_rewind(train_set *set, const size_t *order)
-{
-    return loader_rewind(set->images, order);
-}
-
 /* ---- fitting ---- */
 
 static imiad_status fit(imiad_detector *self, const image_source *source, bool more,
                         const progress *p)
 {
     double start = clock_seconds();
-    train_set set = {self, NULL, source->count};
-    loader_settings settings = {.geometry = self->preprocessing,
-                                .batch = (size_t)detector_batch_size(self)};
-    TRY(loader_open(&set.images, source, &settings));
+    train_set *set;
+    TRY(train_set_open(&set, self, source));
     more &= self->fitted && self->ops->fit_more;
     self->fitted = more; /* only fit_more leaves what there was when it fails */
-    imiad_status status = (more ? self->ops->fit_more : self->ops->fit)(self, &set, p);
-    loader_close(set.images);
+    imiad_status status = (more ? self->ops->fit_more : self->ops->fit)(self, set, p);
+    train_set_close(set);
     self->fitted |= status == IMIAD_OK;
     self->timings.fit_seconds = clock_seconds() - start;
     return status;
@@ -366,7 +325,7 @@ imiad_status detector_score_batch(outcome *out, imiad_detector *self,
     scope s = scope_begin();
     batch b;
     scores found = {NULL, NULL};
-    make_batch(&b, self, images, count);
+    detector_make_batch(&b, self, images, count);
     if (!t_failed())
         self->ops->score(self, &b, &found);
     double scored = clock_seconds();

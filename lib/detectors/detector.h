@@ -35,14 +35,27 @@ bool train_set_next(train_set *set, batch *out);
 /* Begins another pass, in another order where one is given (a permutation of 0..count-1); NULL
  * keeps the order. */
 imiad_status train_set_rewind(train_set *set, const size_t *order);
+/* SHA-256 of what the images are: their dataset, paths and augmentations, or their pixels. */
+imiad_status train_set_digest(char out[65], const train_set *set);
+imiad_status train_set_open(train_set **out, imiad_detector *detector, const image_source *source);
+void train_set_close(train_set *set);
 
-/* Every member must be there but options, fit_more, bank and, without a backbone, layers: creating
- * a detector that lacks another fails with IMIAD_INTERNAL. */
+/* One option's value under one choice of the option `preset`; tables end in a NULL preset. */
+typedef struct preset_value {
+    const char *preset, *option, *value;
+} preset_value;
+
+/* Every member must be there but options, family_options, presets, fit_more, bank and, without a
+ * backbone, layers: creating a detector that lacks another fails with IMIAD_INTERNAL. */
 typedef struct detector_ops {
     const char *name, *title;
     const option_spec *options; /* beside the common ones, whose definitions it may replace */
-    size_t state_size;          /* of the algorithm's own structure, zeroed before create */
-    bool needs_backbone;        /* false: one that is passed anyway is not kept */
+    const option_spec *family_options; /* between these two: training_options; or NULL */
+    /* What the choices of an option `preset` (in `options`) set, where the caller does not; NULL
+     * without that option. */
+    const preset_value *presets;
+    size_t state_size;   /* of the algorithm's own structure, zeroed before create */
+    bool needs_backbone; /* false: one that is passed anyway is not kept */
 
     /* Reads the options into the state and checks that the backbone can serve them; before load
      * too, with the options of the file. */
@@ -107,6 +120,9 @@ imiad_status map_buffer_grow(map_buffer *buffer, size_t values);
 imiad_status detector_score_batch(outcome *out, imiad_detector *self,
                                   const imiad_image *const *images, size_t count, map_buffer *maps);
 
+/* Normalised planes of equally large images, on the detector's device, in the current scope. */
+void detector_make_batch(batch *out, const imiad_detector *self, const imiad_image *const *images,
+                         size_t count);
 int64_t detector_batch_size(const imiad_detector *self);
 /* Decode and resize seconds come from whoever loads the images. */
 void detector_add_loading(imiad_detector *self, double decode_seconds, double resize_seconds);

@@ -1,16 +1,14 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "detectors/schema.h"
 
-extern const detector_ops padim_ops, patchcore_ops, spade_ops;
+extern const detector_ops padim_ops, patchcore_ops, spade_ops, stpm_ops;
 
 const detector_ops *const detector_registry[] = {
-    &padim_ops,
-    &patchcore_ops,
-    &spade_ops,
-    NULL,
+    &padim_ops, &patchcore_ops, &spade_ops, &stpm_ops, NULL,
 };
 
 static const option_spec common_options[] = {
@@ -41,14 +39,56 @@ imiad_status detector_find(const detector_ops **out, const char *name)
     return fail(IMIAD_UNKNOWN_OPTION, "no detector \"%s\"; there are:%s", name, known);
 }
 
+/* All tables of a detector's schema, the common one first. */
+static const option_spec *const *list_tables(const option_spec *tables[4], const detector_ops *ops)
+{
+    int count = 0;
+    tables[count++] = common_options;
+    if (ops->family_options)
+        tables[count++] = ops->family_options;
+    tables[count++] = ops->options;
+    tables[count] = NULL;
+    return tables;
+}
+
+/* The last value given for an option, or its default; NULL where the schema lacks it. */
+static const char *value_of(const detector_ops *ops, const char *name, const imiad_option *given,
+                            size_t given_count)
+{
+    for (size_t i = given_count; i-- > 0;)
+        if (given[i].name && strcmp(given[i].name, name) == 0)
+            return given[i].value;
+    for (const option_spec *spec = ops->options; spec->name; ++spec)
+        if (strcmp(spec->name, name) == 0)
+            return spec->default_value;
+    return NULL;
+}
+
+/* What the chosen preset sets, then what is given: the later value counts. */
 imiad_status detector_parse_options(option_set **out, const detector_ops *ops,
                                     const imiad_option *given, size_t given_count)
 {
     char owner[64];
     snprintf(owner, sizeof owner, "detector %s", ops->name);
-    return options_parse(out, owner,
-                         (const option_spec *const[]){common_options, ops->options, NULL}, given,
-                         given_count);
+    if (given_count > 0 && !given)
+        return fail(IMIAD_INVALID_ARGUMENT, "%s: options is NULL but their count is %zu", owner,
+                    given_count);
+    size_t count = 0, rows = 0;
+    while (ops->presets && ops->presets[rows].preset)
+        ++rows;
+    imiad_option *all = malloc((rows + given_count + 1) * sizeof *all);
+    if (!all)
+        return fail_memory("options", (rows + given_count + 1) * sizeof *all);
+    const char *preset = rows ? value_of(ops, "preset", given, given_count) : NULL;
+    for (size_t i = 0; preset && i < rows; ++i)
+        if (strcmp(ops->presets[i].preset, preset) == 0)
+            all[count++] = (imiad_option){ops->presets[i].option, ops->presets[i].value};
+    for (size_t i = 0; i < given_count; ++i)
+        all[count++] = given[i];
+    const option_spec *tables[4];
+    imiad_status status = options_parse(out, owner, list_tables(tables, ops), all, count);
+    free(all);
+    return status;
 }
 
 size_t imiad_detector_type_count(void)
@@ -72,6 +112,6 @@ imiad_status imiad_detector_option_info(imiad_option_info *out, const char *name
         return fail(IMIAD_INVALID_ARGUMENT, "detector options: name is NULL");
     const detector_ops *ops;
     TRY(detector_find(&ops, name));
-    return options_info(out, (const option_spec *const[]){common_options, ops->options, NULL},
-                        index);
+    const option_spec *tables[4];
+    return options_info(out, list_tables(tables, ops), index);
 }

@@ -40,18 +40,18 @@ const char *imiad_backbone_architecture(size_t index)
 /* ---- nodes ---- */
 
 /* A layer is a node, or a stage: its last node. */
-static const node *find_node(const imiad_backbone *b, const char *layer)
+const node *node_find(const node_chain *chain, const char *layer)
 {
-    for (size_t i = 0; i < b->chain.count; ++i)
-        if (strcmp(b->chain.nodes[i].name, layer) == 0 ||
-            (b->chain.nodes[i].stage[0] && strcmp(b->chain.nodes[i].stage, layer) == 0))
-            return &b->chain.nodes[i];
+    for (size_t i = 0; i < chain->count; ++i)
+        if (strcmp(chain->nodes[i].name, layer) == 0 ||
+            (chain->nodes[i].stage[0] && strcmp(chain->nodes[i].stage, layer) == 0))
+            return &chain->nodes[i];
     return NULL;
 }
 
 imiad_status backbone_require(const imiad_backbone *b, const char *layer)
 {
-    const node *n = find_node(b, layer);
+    const node *n = node_find(&b->chain, layer);
     if (!n)
         return fail(IMIAD_UNKNOWN_OPTION,
                     "backbone %s has no layer \"%s\"; it has layer1, layer2, layer3, layer4, their "
@@ -68,7 +68,7 @@ imiad_status backbone_layer_shape(int64_t out[3], const imiad_backbone *b, const
                                   int64_t height, int64_t width)
 {
     TRY(backbone_require(b, layer));
-    const node *last = find_node(b, layer);
+    const node *last = node_find(&b->chain, layer);
     for (const node *n = b->chain.nodes; n <= last; ++n) {
         /* all of odd kernels with half padding: ceil(size / stride) */
         height = (height + n->stride - 1) / n->stride;
@@ -80,11 +80,11 @@ imiad_status backbone_layer_shape(int64_t out[3], const imiad_backbone *b, const
     return IMIAD_OK;
 }
 
-static const node *deepest(const imiad_backbone *b, const char *const *layers, int count)
+const node *node_deepest(const node_chain *chain, const char *const *layers, int count)
 {
-    const node *last = b->chain.nodes;
+    const node *last = chain->nodes;
     for (int i = 0; i < count; ++i) {
-        const node *n = find_node(b, layers[i]);
+        const node *n = node_find(chain, layers[i]);
         if (n > last)
             last = n;
     }
@@ -102,17 +102,17 @@ void backbone_features(const imiad_backbone *b, tensor *images, const char *cons
             return;
         }
     }
-    const node *last = deepest(b, layers, count);
+    const node *last = node_deepest(&b->chain, layers, count);
     tensor *x = images, *owned = NULL;
     for (const node *n = b->chain.nodes; n <= last; ++n) {
         scope s = scope_begin(); /* one a node: its intermediates go at once */
         tensor *y = n == b->chain.nodes ? t_channels_last(t_to(x, b->precision)) : x;
-        y = t_keep(n->forward(n, y));
+        y = t_keep(n->forward(n, y, false));
         scope_return(&s, NULL);
         t_free(owned);
         x = owned = y;
         for (int i = 0; i < count; ++i)
-            if (find_node(b, layers[i]) == n)
+            if (node_find(&b->chain, layers[i]) == n)
                 out[i] = t_to(x, F32);
     }
     t_free(owned);
@@ -381,7 +381,7 @@ static imiad_status save_part(weights_writer *writer, const char *prefix, const 
 imiad_status backbone_save(const imiad_backbone *b, weights_writer *writer, const char *prefix,
                            const char *const *layers, int count)
 {
-    for (const node *n = b->chain.nodes; n <= deepest(b, layers, count); ++n)
+    for (const node *n = b->chain.nodes; n <= node_deepest(&b->chain, layers, count); ++n)
         for (int j = 0; j < n->convolution_count; ++j) {
             const convolution *c = &n->convolutions[j];
             TRY(save_part(writer, prefix, c->name, "weight", c->weight));

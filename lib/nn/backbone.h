@@ -15,7 +15,7 @@ enum { NODE_CONVOLUTIONS = 4 };
 typedef struct node {
     char name[32];  /* torchvision's: "maxpool", "layer2.0" */
     char stage[32]; /* "layer2" at the last block of a stage, else "" */
-    tensor *(*forward)(const struct node *self, tensor *x);
+    tensor *(*forward)(const struct node *self, tensor *x, bool training);
     int stride;       /* of the whole node */
     int64_t channels; /* of its output */
     convolution convolutions[NODE_CONVOLUTIONS];
@@ -51,6 +51,11 @@ struct imiad_backbone {
     dtype precision;
     atomic_int references;
 };
+
+/* The node of a layer's name, or the last node of a stage; NULL where there is none. */
+const node *node_find(const node_chain *chain, const char *layer);
+/* The deepest of layers that all exist. */
+const node *node_deepest(const node_chain *chain, const char *const *layers, int count);
 
 imiad_backbone *backbone_retain(const imiad_backbone *backbone);
 

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "nn/init.h"
 
 /* torchvision's batch norm */
-#define NORM_EPSILON 1e-5
+#define NORM_EPSILON  1e-5
+#define NORM_MOMENTUM 0.1
 
 typedef struct part {
     const char *owner, *suffix;
@@ -142,7 +144,43 @@ void convolution_free(convolution *c)
     c->weight = c->bias = NULL;
 }
 
-tensor *convolution_forward(const convolution *c, tensor *x)
+static tensor *add_part(params *store, const char *prefix, part p, tensor *initial, bool trainable,
+                        device d)
 {
-    return t_conv2d(x, c->weight, c->bias, c->stride, c->padding, 1, 1);
+    char name[192];
+    snprintf(name, sizeof name, "%s%s.%s", prefix, p.owner, p.suffix);
+    return params_add(store, name, t_to_device(initial, d), trainable);
+}
+
+void convolution_train(convolution *c, params *store, const char *prefix, uint64_t seed,
+                       const char *purpose, device d)
+{
+    int64_t first = c->transposed ? c->inputs : c->outputs;
+    int64_t second = c->transposed ? c->outputs : c->inputs;
+    const int64_t shape[4] = {first, second, c->kernel, c->kernel};
+    char stream[192];
+    snprintf(stream, sizeof stream, "%s/%s", purpose, c->name);
+    tensor *kernel = c->transposed ? init_default(4, shape, seed, stream)
+                                   : init_kaiming_normal(4, shape, seed, stream);
+    tensor *ones = t_full(1, &c->outputs, 1, F32, CPU), *zeros = t_zeros(1, &c->outputs, F32, CPU);
+    c->weight =
+        add_part(store, prefix, (part){c->name, "weight"}, t_channels_last(kernel), true, d);
+    c->bias = NULL;
+    c->trained_norm.weight = add_part(store, prefix, (part){c->norm, "weight"}, ones, true, d);
+    c->trained_norm.bias = add_part(store, prefix, (part){c->norm, "bias"}, zeros, true, d);
+    c->trained_norm.mean =
+        add_part(store, prefix, (part){c->norm, "running_mean"}, zeros, false, d);
+    c->trained_norm.variance =
+        add_part(store, prefix, (part){c->norm, "running_var"}, ones, false, d);
+}
+
+tensor *convolution_forward(const convolution *c, tensor *x, bool training)
+{
+    tensor *y = c->transposed
+                    ? t_conv_transpose2d(x, c->weight, c->bias, c->stride, c->padding, 0, 1)
+                    : t_conv2d(x, c->weight, c->bias, c->stride, c->padding, 1, 1);
+    if (!c->trained_norm.weight)
+        return y;
+    return t_batch_norm(y, c->trained_norm.weight, c->trained_norm.bias, c->trained_norm.mean,
+                        c->trained_norm.variance, training, NORM_MOMENTUM, NORM_EPSILON);
 }

@@ -1,8 +1,8 @@
-/* A convolution of a frozen network, its batch norm folded in. */
+/* A convolution and its batch norm: folded into one in a frozen network, apart in a trained one. */
 #ifndef NN_CONVOLUTION_H
 #define NN_CONVOLUTION_H
 
-#include "bridge/tensor.h"
+#include "nn/params.h"
 #include "nn/weights.h"
 
 typedef struct convolution {
@@ -10,7 +10,11 @@ typedef struct convolution {
     char norm[64]; /* of its batch norm's: "layer1.0.bn1" */
     int64_t inputs, outputs;
     int kernel, stride, padding;
-    tensor *weight, *bias; /* kept; NULL until loaded */
+    bool transposed;
+    tensor *weight, *bias; /* frozen: kept, NULL until loaded; trained: the store's, bias NULL */
+    struct {
+        tensor *weight, *bias, *mean, *variance; /* the store's; NULL in a frozen network */
+    } trained_norm;
 } convolution;
 
 /* Whether the file has all that the convolution needs; otherwise `missing` names what it lacks. */
@@ -29,6 +33,15 @@ imiad_status convolution_load(convolution *c, const weights *file, const char *p
 imiad_status convolution_random(convolution *c, uint64_t seed, device d, dtype precision);
 void convolution_free(convolution *c);
 
-tensor *convolution_forward(const convolution *c, tensor *x);
+/* Adds the weight and its batch norm to the store as PREFIX + their names, as torchvision begins a
+ * ResNet: the weight by He's normal initialisation over the outputs' fan (a transposed one, whose
+ * kernel must be 2x2 with stride 2, as PyTorch begins it), scale 1, shift 0, running mean 0,
+ * running variance 1. Numbers come from the streams PURPOSE/NAME. Needs an open scope; failures
+ * stick. The store must outlive the convolution, which is not freed. */
+void convolution_train(convolution *c, params *store, const char *prefix, uint64_t seed,
+                       const char *purpose, device d);
+
+/* `training` is of trained ones: batch statistics, and the running ones change. */
+tensor *convolution_forward(const convolution *c, tensor *x, bool training);
 
 #endif

@@ -21,27 +21,29 @@ const architecture resnet_architectures[] = {
     {NULL, NULL, NULL},
 };
 
-static tensor *forward_stem(const node *self, tensor *x)
+static tensor *forward_stem(const node *self, tensor *x, bool training)
 {
-    return t_relu_(convolution_forward(&self->convolutions[0], x));
+    return t_relu_(convolution_forward(&self->convolutions[0], x, training));
 }
 
-static tensor *forward_pool(const node *self, tensor *x)
+static tensor *forward_pool(const node *self, tensor *x, bool training)
 {
     return t_max_pool2d(x, 3, 2, 1, false);
 }
 
 /* The branch, then the shortcut: the identity, or a 1x1 convolution where the shapes differ. */
-static tensor *forward_block(const node *self, tensor *x)
+static tensor *forward_block(const node *self, tensor *x, bool training)
 {
     tensor *shortcut = x;
     if (self->convolution_count > self->branch_count)
-        shortcut = convolution_forward(&self->convolutions[self->branch_count], x);
+        shortcut = convolution_forward(&self->convolutions[self->branch_count], x, training);
     for (int i = 0; i < self->branch_count; ++i) {
-        x = convolution_forward(&self->convolutions[i], x);
+        x = convolution_forward(&self->convolutions[i], x, training);
         if (i < self->branch_count - 1)
             x = t_relu_(x);
     }
+    if (training) /* recorded, unlike the sum in place */
+        return t_relu_(t_add(x, shortcut));
     t_add_(x, shortcut, 1);
     return t_relu_(x);
 }

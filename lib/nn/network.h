@@ -1,0 +1,25 @@
+/* A backbone's architecture as a network that is trained: the same chain of nodes, batch norm apart
+ * from the convolutions, parameters in a store by torchvision's names. */
+#ifndef NN_NETWORK_H
+#define NN_NETWORK_H
+
+#include "nn/backbone.h"
+
+typedef struct network network;
+
+/* Adds the parameters of all nodes up to the deepest of the layers to the store, as PREFIX +
+ * torchvision's name, begun as torchvision begins them (convolution_train), the numbers from the
+ * streams PURPOSE/NAME. The store must outlive the network. Errors: IMIAD_UNKNOWN_OPTION for a
+ * layer that the architecture lacks. */
+imiad_status network_create(network **out, const architecture *a, const char *const *layers,
+                            int count, params *store, const char *prefix, uint64_t seed,
+                            const char *purpose, device d);
+void network_free(network *n);
+
+/* The outputs of the layers, channels-last in memory, into the innermost scope. In training, batch
+ * norm takes the batch's statistics and moves the running ones (momentum 0.1); it needs a scope
+ * that records gradients to learn from. */
+void network_features(const network *n, tensor *images, const char *const *layers, int count,
+                      tensor **out, bool training);
+
+#endif

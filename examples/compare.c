@@ -82,6 +82,14 @@ static void note(char *out, size_t size, const imiad_summary *s, const imiad_pub
         snprintf(out, size, "%lld runs are not finished", (long long)s->incomplete);
 }
 
+/* Whether the published figure is one of the same thing, so that a difference means something. */
+static int comparable(const imiad_summary *s, const imiad_published *p)
+{
+    int average = strcmp(s->cell->category, "average") == 0;
+    return p->mark != IMIAD_MARK_CATEGORY && p->mark != IMIAD_MARK_WRONG &&
+           (!average || s->categories == p->categories);
+}
+
 static imiad_status add_row(void *user, const imiad_summary *s)
 {
     comparison *c = user;
@@ -94,7 +102,7 @@ static imiad_status add_row(void *user, const imiad_summary *s)
     char words[128], options[1024];
     changed_options(options, sizeof options, cell);
     note(words, sizeof words, s, found ? &p : NULL);
-    int same = found && (strcmp(cell->category, "average") != 0 || s->categories == p.categories);
+    int same = found && comparable(s, &p);
     json_t *row = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:o, "
         "s:o, s:s, s:s, "
@@ -181,13 +189,12 @@ static void print_table(const json_t *rows)
         printf(" %5lld", (long long)json_integer_value(json_object_get(row, "runs")));
         print_number(row, "published", " %10.3f", 11);
         print_number(row, "difference", " %+10.4f", 11);
-        printf("  %s", text_of(row, "mark"));
         size_t reason = footnote(notes, text_of(row, "mark"), text_of(row, "reason"));
         size_t remark = footnote(notes, "", text_of(row, "note"));
         if (reason)
-            printf(" [%zu]", reason);
+            printf("  %s [%zu]", text_of(row, "mark"), reason);
         if (remark)
-            printf(" [%zu]", remark);
+            printf("%s[%zu]", reason ? " " : "  ", remark);
         printf("\n");
         last = row;
     }

@@ -1,6 +1,5 @@
 #include "data/dagm.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

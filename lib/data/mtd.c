@@ -1,7 +1,6 @@
 /* MTD, magnetic tile defects. Huang, Qiu, Guo, Wang, Yuan: Surface defect saliency of magnetic
  * tile, The Visual Computer 2018. Images (JPEG) and masks (PNG) lie side by side. The publisher has
  * no split: the one made here is ours, unless the tree is split already or a file gives one. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

@@ -162,6 +162,24 @@ static int print_category(const imiad_dataset *dataset, size_t category, int wit
     return differ;
 }
 
+/* Official categories that are not there, unless only some were asked for. */
+static void print_absent(const imiad_dataset *dataset)
+{
+    if (*imiad_dataset_option(dataset, "categories"))
+        return;
+    int absent = 0;
+    for (size_t o = 0; imiad_dataset_official_category(dataset, o); ++o) {
+        const char *name = imiad_dataset_official_category(dataset, o);
+        size_t i = 0, count = imiad_dataset_category_count(dataset);
+        while (i < count && strcmp(imiad_dataset_category(dataset, i), name) != 0)
+            ++i;
+        if (i == count)
+            printf("%s %s", absent++ ? "," : "not here:", name);
+    }
+    if (absent)
+        printf("\n");
+}
+
 /* ---- the command line ---- */
 
 typedef struct command {
@@ -215,6 +233,7 @@ int main(int argc, char **argv)
     int differ = 0;
     for (size_t i = 0; i < imiad_dataset_category_count(dataset); ++i)
         differ += print_category(dataset, i, c.with_sizes);
+    print_absent(dataset);
     printf("%zu categories, %zu images, %zu files or folders left out, %d counts differ%s\n",
            imiad_dataset_category_count(dataset), imiad_dataset_sample_count(dataset), log.left_out,
            differ, differ ? " (*)" : "");

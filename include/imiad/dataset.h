@@ -107,6 +107,9 @@ IMIAD_API imiad_status imiad_dataset_official_counts(imiad_official_counts *out,
 IMIAD_API imiad_status imiad_dataset_official_kind(size_t *out, const imiad_dataset *dataset,
                                                    size_t category, const char *kind);
 
+/* The categories of the publisher's copy, in its order; NULL past the last. Static text. */
+IMIAD_API const char *imiad_dataset_official_category(const imiad_dataset *dataset, size_t index);
+
 /* A kind of defect that a dataset describes (MVTec LOCO AD): what its pixels are called in a mask
  * channel, and from which predicted area on it counts as found. Text is borrowed from the dataset.
  * Source: Bergmann, Batzner, Fauser, Sattlegger, Steger: IJCV 130, 2022. */

@@ -250,24 +250,39 @@ static const struct {
     {"mvtec_3d_rgb", IMIAD_PROVENANCE_RECALLED, mvtec_3d_rgb_counts},
 };
 
+/* The dataset's table; NULL where there is none. */
+static const counts *find_table(imiad_provenance *provenance, const imiad_dataset *dataset)
+{
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; ++t)
+        if (strcmp(tables[t].dataset, dataset->ops->name) == 0) {
+            *provenance = tables[t].provenance;
+            return tables[t].rows;
+        }
+    return NULL;
+}
+
 static imiad_status find(const counts **out, imiad_provenance *provenance,
                          const imiad_dataset *dataset, size_t category)
 {
     if (category >= dataset->category_count)
         return fail(IMIAD_OUT_OF_RANGE, "category %zu of %zu", category, dataset->category_count);
     const char *name = dataset->categories[category].name;
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; ++t) {
-        if (strcmp(tables[t].dataset, dataset->ops->name) != 0)
-            continue;
-        for (const counts *row = tables[t].rows; row->category; ++row)
-            if (strcmp(row->category, name) == 0) {
-                *out = row;
-                *provenance = tables[t].provenance;
-                return IMIAD_OK;
-            }
-    }
+    for (const counts *row = find_table(provenance, dataset); row && row->category; ++row)
+        if (strcmp(row->category, name) == 0) {
+            *out = row;
+            return IMIAD_OK;
+        }
     return fail(IMIAD_NOT_FOUND, "no official counts of category %s of dataset %s are known", name,
                 dataset->ops->name);
+}
+
+const char *imiad_dataset_official_category(const imiad_dataset *dataset, size_t index)
+{
+    imiad_provenance provenance;
+    const counts *row = dataset ? find_table(&provenance, dataset) : NULL;
+    for (; row && row->category && index > 0; ++row)
+        --index;
+    return row ? row->category : NULL;
 }
 
 imiad_status imiad_dataset_official_counts(imiad_official_counts *out, const imiad_dataset *dataset,

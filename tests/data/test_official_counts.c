@@ -113,8 +113,11 @@ END_TEST
 START_TEST(the_library_knows_the_published_counts)
 {
     imiad_dataset *d = open_small(_i);
+    ck_assert_ptr_null(imiad_dataset_official_category(d, row_count));
+    ck_assert_ptr_null(imiad_dataset_official_category(d, row_count + 1));
     for (size_t i = 0; i < row_count; ++i) {
         const golden_counts *row = &rows[i];
+        ck_assert_str_eq(imiad_dataset_official_category(d, i), row->category);
         imiad_official_counts official = IMIAD_OFFICIAL_COUNTS_INIT;
         ck_ok(imiad_dataset_official_counts(&official, d, i));
         bool split = strcmp(row->dataset, "mtd") != 0;
@@ -185,6 +188,7 @@ START_TEST(nothing_is_known_of_categories_of_ones_own)
     ck_ok(tree_open(&d, "mvtec_ad", NULL));
     imiad_official_counts official = IMIAD_OFFICIAL_COUNTS_INIT;
     size_t count;
+    ck_assert_ptr_null(imiad_dataset_official_category(NULL, 0));
     ck_fails(imiad_dataset_official_counts(&official, d, 0), IMIAD_NOT_FOUND, "spoon");
     ck_fails(imiad_dataset_official_kind(&count, d, 0, "hole"), IMIAD_NOT_FOUND, "spoon");
     ck_fails(imiad_dataset_official_counts(&official, d, 1), IMIAD_OUT_OF_RANGE, "1 of 1");

@@ -36,6 +36,25 @@ uint64_t bank_selection_bytes(int64_t rows, int64_t dimension,
 
 enum { PAGE_CHUNK = 1 << 20 }; /* bytes by which mappings grow */
 
+/* Rows that a selection passes over. */
+typedef struct left_out {
+    const bool *rows; /* one for each row of the bank */
+    bool may_begin;   /* the first pick is nevertheless made among all rows */
+} left_out;
+
+/* imiad_bank_select, whose arguments were checked, among the rows that are not left out; NULL
+ * leaves out none. *count: how many were picked, fewer than the ratio asks for where too few are
+ * left. The ratio, the projection and the starts are of all rows. */
+imiad_status bank_select(int64_t *out, int64_t *count, const imiad_bank *bank,
+                         const imiad_coreset_options *options, const left_out *left_out,
+                         const progress *p);
+
+/* out: the bank's rows x columns, rows multiplied by `matrix`, columns x dimension, or where that
+ * is NULL by one drawn from the seed and the purpose as PyTorch initialises a linear map: uniform
+ * within 1 / sqrt(dimension). */
+imiad_status bank_project(float *out, const imiad_bank *bank, int64_t columns, const float *matrix,
+                          uint64_t seed, const char *purpose);
+
 /* Large zeroed memory in pages of its own; NULL when there is none. */
 void *pages_take(size_t bytes);
 /* Moves the pages, not the bytes: there are never two copies. Old memory stays on failure. */
@@ -55,7 +74,8 @@ typedef struct point_set {
 
 /* Repeats `wanted` times: pick the row with the largest distance, the first of several; then lower
  * every row's distance to its distance from the pick. distances holds the initial ones and is used
- * up. The plain twin evaluates every pair; the other skips what cannot matter, with equal picks. */
+ * up; a row whose distance is below 0 stays behind all others. The plain twin evaluates every pair;
+ * the other skips what cannot matter, with equal picks. */
 imiad_status greedy_plain(int64_t *picks, size_t wanted, point_set points, float *distances,
                           const kernels *k, const progress *p);
 

@@ -50,33 +50,32 @@ static void project_piece(void *context, size_t begin, size_t end)
                          p->to, p->from);
 }
 
-/* A linear map as PyTorch initialises one: W ~ U(-1/sqrt(D), 1/sqrt(D)), no bias, no rescaling. */
-static void draw_projection(float *matrix, size_t rows, size_t columns, uint64_t seed)
+static void draw_projection(float *matrix, size_t rows, size_t columns, uint64_t seed,
+                            const char *purpose)
 {
-    random_stream stream = random_open(seed, "coreset/projection");
+    random_stream stream = random_open(seed, purpose);
     double bound = 1 / sqrt((double)columns);
     for (size_t i = 0; i < rows * columns; ++i)
         matrix[i] = (float)random_between(&stream, -bound, bound);
 }
 
-static imiad_status project(float *out, const imiad_bank *bank, const imiad_coreset_options *o)
+imiad_status bank_project(float *out, const imiad_bank *bank, int64_t columns, const float *matrix,
+                          uint64_t seed, const char *purpose)
 {
-    size_t from = (size_t)bank->dimension, to = (size_t)o->projection;
+    size_t from = (size_t)bank->dimension, to = (size_t)columns;
     float *drawn = NULL;
-    if (!o->projection_matrix) {
+    if (!matrix) {
         drawn = malloc(from * to * sizeof *drawn);
         if (!drawn)
             return fail_memory("the random projection", from * to * sizeof *drawn);
-        draw_projection(drawn, to, from, o->seed);
+        draw_projection(drawn, to, from, seed, purpose);
     }
-    projection p = {out,  bank->data, drawn ? drawn : o->projection_matrix,
-                    from, to,         kernels_best()};
+    projection p = {out, bank->data, drawn ? drawn : matrix, from, to, kernels_best()};
     parallel_for((size_t)bank->rows, PIECE, project_piece, &p);
     free(drawn);
     int64_t row, column;
-    if (find_not_finite(out, bank->rows, o->projection, &row, &column))
-        return fail(IMIAD_NOT_FINITE,
-                    "selecting a coreset: the projection of row %" PRId64 " is not finite", row);
+    if (find_not_finite(out, bank->rows, columns, &row, &column))
+        return fail(IMIAD_NOT_FINITE, "the projection of row %" PRId64 " is not finite", row);
     return IMIAD_OK;
 }
 
@@ -165,7 +164,7 @@ static imiad_status approximate_start(float *distances, point_set points,
     return IMIAD_OK;
 }
 
-/* ---- the public function ---- */
+/* ---- selecting ---- */
 
 static imiad_status check_options(const imiad_bank *bank, const imiad_coreset_options *o)
 {
@@ -194,14 +193,29 @@ static imiad_status check_options(const imiad_bank *bank, const imiad_coreset_op
     return IMIAD_OK;
 }
 
+/* Puts rows behind all others: no distance is below 0. */
+static void pass_over(float *distances, size_t count, const left_out *left_out)
+{
+    size_t first = 0;
+    for (size_t i = 1; i < count; ++i)
+        if (distances[i] > distances[first])
+            first = i;
+    for (size_t i = 0; i < count; ++i)
+        if (left_out->rows[i] && !(left_out->may_begin && i == first))
+            distances[i] = -1;
+}
+
 static imiad_status select_from(int64_t *picks, size_t wanted, point_set points,
-                                const imiad_coreset_options *o, const progress *p)
+                                const imiad_coreset_options *o, const left_out *left_out,
+                                const progress *p)
 {
     float *distances = malloc(points.count * sizeof *distances);
     if (!distances)
         return fail_memory("the coreset selection", points.count * sizeof *distances);
     imiad_status status =
         o->exact ? exact_start(distances, points) : approximate_start(distances, points, o);
+    if (status == IMIAD_OK && left_out)
+        pass_over(distances, points.count, left_out);
     if (status == IMIAD_OK)
         status = greedy_select(picks, wanted, points, distances, kernels_best(), p);
     free(distances);
@@ -209,23 +223,69 @@ static imiad_status select_from(int64_t *picks, size_t wanted, point_set points,
 }
 
 static imiad_status select_picks(int64_t *picks, size_t wanted, const imiad_bank *bank,
-                                 const imiad_coreset_options *o, const progress *p)
+                                 const imiad_coreset_options *o, const left_out *left_out,
+                                 const progress *p)
 {
     point_set points = {bank->data, (size_t)bank->rows, (size_t)bank->dimension};
     if (!projects(bank->dimension, o))
-        return select_from(picks, wanted, points, o, p);
+        return select_from(picks, wanted, points, o, left_out, p);
     size_t bytes = points.count * (size_t)o->projection * sizeof(float);
     float *projected = pages_take(bytes);
     if (!projected)
         return fail_memory("the projected rows", bytes);
-    imiad_status status = project(projected, bank, o);
+    imiad_status status = bank_project(projected, bank, o->projection, o->projection_matrix,
+                                       o->seed, "coreset/projection");
     points.rows = projected;
     points.columns = (size_t)o->projection;
     if (status == IMIAD_OK)
-        status = select_from(picks, wanted, points, o, p);
+        status = select_from(picks, wanted, points, o, left_out, p);
     pages_free(projected, bytes);
     return status;
 }
+
+/* The first `most` rows that stay; how many there are of them in all. */
+static size_t keep_first(int64_t *picks, size_t most, const imiad_bank *bank,
+                         const left_out *left_out)
+{
+    size_t kept = 0;
+    for (int64_t i = 0; i < bank->rows; ++i)
+        if (!left_out || !left_out->rows[i]) {
+            if (kept < most)
+                picks[kept] = i;
+            ++kept;
+        }
+    return kept;
+}
+
+imiad_status bank_select(int64_t *out, int64_t *count, const imiad_bank *bank,
+                         const imiad_coreset_options *o, const left_out *left_out,
+                         const progress *p)
+{
+    TRY(check_options(bank, o));
+    TRY(bank_within_budget(bank, "selecting a coreset",
+                           (uint64_t)bank->rows * (uint64_t)bank->dimension * sizeof(float) +
+                               bank_selection_bytes(bank->rows, bank->dimension, o)));
+    size_t wanted = (size_t)imiad_coreset_size(bank->rows, o->ratio);
+    int64_t *picks = malloc(wanted * sizeof *picks);
+    if (!picks)
+        return fail_memory("the picks of a coreset", wanted * sizeof *picks);
+    size_t kept = keep_first(picks, wanted, bank, left_out);
+    imiad_status status =
+        kept > 0 ? IMIAD_OK
+                 : fail(IMIAD_OUT_OF_RANGE,
+                        "selecting a coreset: all %" PRId64 " rows are left out", bank->rows);
+    wanted = wanted < kept ? wanted : kept;
+    if (status == IMIAD_OK && o->ratio < 1)
+        status = select_picks(picks, wanted, bank, o, left_out, p);
+    if (status == IMIAD_OK) {
+        memcpy(out, picks, wanted * sizeof *picks);
+        *count = (int64_t)wanted;
+    }
+    free(picks);
+    return status;
+}
+
+/* ---- the public function ---- */
 
 imiad_status imiad_bank_select(int64_t *out, const imiad_bank *bank,
                                const imiad_coreset_options *options,
@@ -243,24 +303,7 @@ imiad_status imiad_bank_select(int64_t *out, const imiad_bank *bank,
                     ": set it with IMIAD_CORESET_OPTIONS_INIT",
                     options->struct_size);
     memcpy(&o, options, options->struct_size < sizeof o ? options->struct_size : sizeof o);
-    TRY(check_options(bank, &o));
-    TRY(bank_within_budget(bank, "selecting a coreset",
-                           (uint64_t)bank->rows * (uint64_t)bank->dimension * sizeof(float) +
-                               bank_selection_bytes(bank->rows, bank->dimension, &o)));
-    size_t wanted = (size_t)imiad_coreset_size(bank->rows, o.ratio);
-    int64_t *picks = malloc(wanted * sizeof *picks);
-    if (!picks)
-        return fail_memory("the picks of a coreset", wanted * sizeof *picks);
     progress p = {function, user};
-    imiad_status status = IMIAD_OK;
-    if (o.ratio == 1) {
-        for (size_t i = 0; i < wanted; ++i)
-            picks[i] = (int64_t)i;
-    } else {
-        status = select_picks(picks, wanted, bank, &o, &p);
-    }
-    if (status == IMIAD_OK)
-        memcpy(out, picks, wanted * sizeof *picks);
-    free(picks);
-    return status;
+    int64_t count;
+    return bank_select(out, &count, bank, &o, NULL, &p);
 }

@@ -37,16 +37,16 @@ uint64_t bank_selection_bytes(int64_t rows, int64_t dimension,
 enum { PAGE_CHUNK = 1 << 20 }; /* bytes by which mappings grow */
 
 /* Rows that a selection passes over. */
-typedef struct left_out {
-    const bool *rows; /* one for each row of the bank */
-    bool may_begin;   /* the first pick is nevertheless made among all rows */
-} left_out;
+typedef struct coreset_mask {
+    const bool *left_out; /* one for each row of the bank */
+    bool first_anywhere;  /* the first pick is nevertheless made among all rows */
+} coreset_mask;
 
 /* imiad_bank_select, whose arguments were checked, among the rows that are not left out; NULL
  * leaves out none. *count: how many were picked, fewer than the ratio asks for where too few are
  * left. The ratio, the projection and the starts are of all rows. */
 imiad_status bank_select(int64_t *out, int64_t *count, const imiad_bank *bank,
-                         const imiad_coreset_options *options, const left_out *left_out,
+                         const imiad_coreset_options *options, const coreset_mask *mask,
                          const progress *p);
 
 /* out: the bank's rows x columns, rows multiplied by `matrix`, columns x dimension, or where that

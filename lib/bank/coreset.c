@@ -194,19 +194,19 @@ static imiad_status check_options(const imiad_bank *bank, const imiad_coreset_op
 }
 
 /* Puts rows behind all others: no distance is below 0. */
-static void pass_over(float *distances, size_t count, const left_out *left_out)
+static void pass_over(float *distances, size_t count, const coreset_mask *mask)
 {
     size_t first = 0;
     for (size_t i = 1; i < count; ++i)
         if (distances[i] > distances[first])
             first = i;
     for (size_t i = 0; i < count; ++i)
-        if (left_out->rows[i] && !(left_out->may_begin && i == first))
+        if (mask->left_out[i] && !(mask->first_anywhere && i == first))
             distances[i] = -1;
 }
 
 static imiad_status select_from(int64_t *picks, size_t wanted, point_set points,
-                                const imiad_coreset_options *o, const left_out *left_out,
+                                const imiad_coreset_options *o, const coreset_mask *mask,
                                 const progress *p)
 {
     float *distances = malloc(points.count * sizeof *distances);
@@ -214,8 +214,8 @@ static imiad_status select_from(int64_t *picks, size_t wanted, point_set points,
         return fail_memory("the coreset selection", points.count * sizeof *distances);
     imiad_status status =
         o->exact ? exact_start(distances, points) : approximate_start(distances, points, o);
-    if (status == IMIAD_OK && left_out)
-        pass_over(distances, points.count, left_out);
+    if (status == IMIAD_OK && mask)
+        pass_over(distances, points.count, mask);
     if (status == IMIAD_OK)
         status = greedy_select(picks, wanted, points, distances, kernels_best(), p);
     free(distances);
@@ -223,12 +223,12 @@ static imiad_status select_from(int64_t *picks, size_t wanted, point_set points,
 }
 
 static imiad_status select_picks(int64_t *picks, size_t wanted, const imiad_bank *bank,
-                                 const imiad_coreset_options *o, const left_out *left_out,
+                                 const imiad_coreset_options *o, const coreset_mask *mask,
                                  const progress *p)
 {
     point_set points = {bank->data, (size_t)bank->rows, (size_t)bank->dimension};
     if (!projects(bank->dimension, o))
-        return select_from(picks, wanted, points, o, left_out, p);
+        return select_from(picks, wanted, points, o, mask, p);
     size_t bytes = points.count * (size_t)o->projection * sizeof(float);
     float *projected = pages_take(bytes);
     if (!projected)
@@ -238,18 +238,18 @@ static imiad_status select_picks(int64_t *picks, size_t wanted, const imiad_bank
     points.rows = projected;
     points.columns = (size_t)o->projection;
     if (status == IMIAD_OK)
-        status = select_from(picks, wanted, points, o, left_out, p);
+        status = select_from(picks, wanted, points, o, mask, p);
     pages_free(projected, bytes);
     return status;
 }
 
 /* The first `most` rows that stay; how many there are of them in all. */
 static size_t keep_first(int64_t *picks, size_t most, const imiad_bank *bank,
-                         const left_out *left_out)
+                         const coreset_mask *mask)
 {
     size_t kept = 0;
     for (int64_t i = 0; i < bank->rows; ++i)
-        if (!left_out || !left_out->rows[i]) {
+        if (!mask || !mask->left_out[i]) {
             if (kept < most)
                 picks[kept] = i;
             ++kept;
@@ -258,7 +258,7 @@ static size_t keep_first(int64_t *picks, size_t most, const imiad_bank *bank,
 }
 
 imiad_status bank_select(int64_t *out, int64_t *count, const imiad_bank *bank,
-                         const imiad_coreset_options *o, const left_out *left_out,
+                         const imiad_coreset_options *o, const coreset_mask *mask,
                          const progress *p)
 {
     TRY(check_options(bank, o));
@@ -269,14 +269,14 @@ imiad_status bank_select(int64_t *out, int64_t *count, const imiad_bank *bank,
     int64_t *picks = malloc(wanted * sizeof *picks);
     if (!picks)
         return fail_memory("the picks of a coreset", wanted * sizeof *picks);
-    size_t kept = keep_first(picks, wanted, bank, left_out);
+    size_t kept = keep_first(picks, wanted, bank, mask);
     imiad_status status =
         kept > 0 ? IMIAD_OK
                  : fail(IMIAD_OUT_OF_RANGE,
                         "selecting a coreset: all %" PRId64 " rows are left out", bank->rows);
     wanted = wanted < kept ? wanted : kept;
     if (status == IMIAD_OK && o->ratio < 1)
-        status = select_picks(picks, wanted, bank, o, left_out, p);
+        status = select_picks(picks, wanted, bank, o, mask, p);
     if (status == IMIAD_OK) {
         memcpy(out, picks, wanted * sizeof *picks);
         *count = (int64_t)wanted;

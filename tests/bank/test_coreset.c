@@ -132,6 +132,9 @@ START_TEST(skipping_gives_the_picks_of_the_plain_selection)
         for (size_t i = 0; i < count; ++i)
             start[i] = (float)distance_between(rows, rows + i * columns, columns) *
                        (set % 3 == 0 ? 20.f : 1.f);
+        for (size_t i = 0; i < count && set % 2; ++i) /* some rows stay behind all others */
+            if (random_below(&s, 6) == 0)
+                start[i] = -1;
         int64_t *expected = malloc(wanted * sizeof *expected);
         int64_t *picks = malloc(wanted * sizeof *picks);
         point_set points = {rows, count, columns};
@@ -264,6 +267,99 @@ START_TEST(a_cancelled_selection_changes_nothing)
 }
 END_TEST
 
+/* SoftPatch's published sampler in double: each new distance is multiplied by 0 for rows left out
+ * and by 1 for the others, the initial ones are not. */
+static void brute_force_masked(int64_t *picks, size_t wanted, const float *rows, size_t count,
+                               size_t columns, const int64_t *starts, size_t start_count,
+                               const bool *left_out)
+{
+    double *m = calloc(count, sizeof *m);
+    for (size_t i = 0; i < count; ++i)
+        for (size_t s = 0; s < start_count; ++s)
+            m[i] +=
+                distance_between(rows + i * columns, rows + (size_t)starts[s] * columns, columns) /
+                (double)start_count;
+    for (size_t p = 0; p < wanted; ++p) {
+        size_t best = 0;
+        for (size_t i = 1; i < count; ++i)
+            if (m[i] > m[best])
+                best = i;
+        picks[p] = (int64_t)best;
+        for (size_t i = 0; i < count; ++i)
+            m[i] = fmin(m[i], left_out[i] ? 0
+                                          : distance_between(rows + best * columns,
+                                                             rows + i * columns, columns));
+    }
+    free(m);
+}
+
+START_TEST(rows_left_out_are_not_picked_but_may_begin)
+{
+    enum { ROWS = 400, COLUMNS = 19, WANTED = 100 };
+    static const int64_t starts[] = {3, 399, 17, 80};
+    float *rows = random_rows(_i == 0 ? SPREAD : CLUSTERS, ROWS, COLUMNS, 3);
+    bool left_out[ROWS];
+    int64_t expected[WANTED], picks[WANTED], count;
+    random_stream s = random_open((uint64_t)_i, "left out");
+    for (int i = 0; i < ROWS; ++i)
+        left_out[i] = random_below(&s, 5) == 0;
+    imiad_coreset_options o = options_of(0.25, 0, 0, 4);
+    o.start_rows = starts;
+    imiad_bank *bank = bank_of(rows, ROWS, COLUMNS);
+    coreset_mask mask = {left_out, false};
+    ck_ok(bank_select(picks, &count, bank, &o, NULL, NULL));
+    left_out[picks[0]] = true; /* the row that the selection begins with, in either form */
+    brute_force_masked(expected, WANTED, rows, ROWS, COLUMNS, starts, 4, left_out);
+
+    mask.first_anywhere = true;
+    ck_ok(bank_select(picks, &count, bank, &o, &mask, NULL));
+    ck_assert_int_eq(count, WANTED);
+    ck_assert_mem_eq(picks, expected, sizeof picks);
+    ck_assert(left_out[picks[0]]);
+    for (int i = 1; i < WANTED; ++i)
+        ck_assert(!left_out[picks[i]]);
+
+    mask.first_anywhere = false;
+    ck_ok(bank_select(picks, &count, bank, &o, &mask, NULL));
+    ck_assert_int_eq(count, WANTED);
+    for (int i = 0; i < WANTED; ++i)
+        ck_assert(!left_out[picks[i]]);
+    imiad_bank_free(bank);
+    free(rows);
+}
+END_TEST
+
+START_TEST(a_coreset_is_never_larger_than_what_is_left)
+{
+    enum { ROWS = 50, COLUMNS = 8 };
+    float *rows = random_rows(SPREAD, ROWS, COLUMNS, 5);
+    imiad_bank *bank = bank_of(rows, ROWS, COLUMNS);
+    bool left_out[ROWS];
+    int64_t picks[ROWS], count = -1;
+    coreset_mask mask = {left_out, false};
+    for (int i = 0; i < ROWS; ++i)
+        left_out[i] = i % 5 == 1; /* 40 stay */
+    imiad_coreset_options all = options_of(1, 0, 0, 4), most = options_of(0.9, 0, 0, 4);
+    ck_ok(bank_select(picks, &count, bank, &all, &mask, NULL));
+    ck_assert_int_eq(count, 40);
+    for (int i = 0, row = 0; row < ROWS; ++row)
+        if (!left_out[row])
+            ck_assert_int_eq(picks[i++], row);
+    ck_ok(bank_select(picks, &count, bank, &most, &mask, NULL));
+    ck_assert_int_eq(count, 40);
+    bool picked[ROWS] = {false};
+    for (int i = 0; i < 40; ++i) {
+        ck_assert(!left_out[picks[i]] && !picked[picks[i]]);
+        picked[picks[i]] = true;
+    }
+    memset(left_out, true, sizeof left_out);
+    ck_fails(bank_select(picks, &count, bank, &all, &mask, NULL), IMIAD_OUT_OF_RANGE,
+             "all 50 rows are left out");
+    imiad_bank_free(bank);
+    free(rows);
+}
+END_TEST
+
 START_TEST(a_ratio_of_one_keeps_everything_in_order)
 {
     float *rows = random_rows(SPREAD, 20, 8, 2);
@@ -287,4 +383,6 @@ SUITE("coreset", TEST(sizes_are_the_floor_of_the_ratio),
       LOOP_TEST(equal_rows_force_repetitions, 2),
       TEST(a_given_projection_and_given_starts_are_honoured),
       TEST(the_seed_decides_and_threads_do_not), TEST(a_cancelled_selection_changes_nothing),
+      LOOP_TEST(rows_left_out_are_not_picked_but_may_begin, 2),
+      TEST(a_coreset_is_never_larger_than_what_is_left),
       TEST(a_ratio_of_one_keeps_everything_in_order))

@@ -1,0 +1,553 @@
+/* SoftPatch against its definition, against PatchCore where it must be PatchCore, and against the
+ * official code's numbers on real images and weights (tests/golden/make_softpatch.py, which hands
+ * that code libimiad's random draws). */
+#include "detectors/outlier_factors.h"
+#include "detectors/patch_memory.h"
+#include "imiad/imiad.h"
+#include "softpatch_table.h"
+
+#define WEIGHTS "data/weights/resnet18_imagenet1k_v1_partial_bnfolded.safetensors"
+
+/* ---- the detector on images that the library draws ---- */
+
+typedef struct product_line {
+    imiad_dataset *dataset;
+    imiad_backbone *backbone;
+    imiad_split *split;
+    const char *size; /* of its images */
+} product_line;
+
+static product_line open_line(const char *size, const char *train, const char *setting)
+{
+    const imiad_option options[] = {
+        {"size", size}, {"train", train}, {"test_good", "2"}, {"test_defective", "8"}};
+    product_line l = {.size = size};
+    ck_ok(imiad_dataset_open(&l.dataset, "synthetic", NULL, options, 4));
+    ck_ok(imiad_backbone_create(&l.backbone, "resnet18", NULL));
+    ck_ok(imiad_split_create(&l.split, l.dataset, imiad_dataset_category(l.dataset, 0), setting,
+                             NULL, 0));
+    return l;
+}
+
+static void close_line(product_line *l)
+{
+    imiad_split_free(l->split);
+    imiad_backbone_free(l->backbone);
+    imiad_dataset_free(l->dataset);
+}
+
+static imiad_detector *make(const product_line *l, const char *name, const imiad_option *more,
+                            size_t count)
+{
+    imiad_option options[8] = {{"resize", l->size}, {"crop", l->size}};
+    imiad_detector *d = NULL;
+    for (size_t i = 0; i < count; ++i)
+        options[2 + i] = more[i];
+    ck_ok(imiad_detector_create(&d, name, l->backbone, options, 2 + count));
+    return d;
+}
+
+static imiad_detector *fitted(const product_line *l, const char *name, const imiad_option *more,
+                              size_t count)
+{
+    imiad_detector *d = make(l, name, more, count);
+    ck_ok(imiad_detector_fit(d, l->split, NULL, NULL));
+    return d;
+}
+
+static const imiad_bank *bank_of(const imiad_detector *d)
+{
+    const imiad_bank *bank;
+    ck_ok(imiad_detector_bank(&bank, d));
+    return bank;
+}
+
+static void ck_same_detectors(imiad_detector *a, imiad_detector *b, const product_line *l)
+{
+    const imiad_bank *x = bank_of(a), *y = bank_of(b);
+    size_t values = (size_t)(imiad_bank_rows(x) * imiad_bank_dimension(x));
+    ck_assert_int_eq(imiad_bank_rows(x), imiad_bank_rows(y));
+    ck_assert_mem_eq(imiad_bank_data(x), imiad_bank_data(y), values * sizeof(float));
+    for (size_t i = 0; i < imiad_split_test_count(l->split); ++i) {
+        imiad_image *image;
+        imiad_result u = IMIAD_RESULT_INIT, v = IMIAD_RESULT_INIT;
+        ck_ok(imiad_dataset_read_image(&image, l->dataset, imiad_split_test(l->split, i)));
+        ck_ok(imiad_detector_score(&u, a, image));
+        ck_ok(imiad_detector_score(&v, b, image));
+        ck_assert_float_eq(u.score, v.score);
+        ck_assert_mem_eq(u.map, v.map, 64 * 64 * sizeof(float));
+        imiad_image_free(image);
+    }
+}
+
+START_TEST(without_threshold_and_weights_it_is_patchcore)
+{
+    const imiad_option bare[] = {{"threshold", "0"}, {"soft_weights", "false"}};
+    product_line l = open_line("64", "6", "unsupervised");
+    imiad_detector *soft = fitted(&l, "softpatch", bare, 2);
+    imiad_detector *core = fitted(&l, "patchcore", NULL, 0);
+    ck_same_detectors(soft, core, &l);
+    imiad_detector_free(soft);
+    imiad_detector_free(core);
+    close_line(&l);
+}
+END_TEST
+
+START_TEST(with_one_or_two_images_it_is_patchcore)
+{
+    product_line l = open_line("64", _i == 0 ? "1" : "2", "unsupervised");
+    imiad_detector *soft = fitted(&l, "softpatch", NULL, 0);
+    imiad_detector *core = fitted(&l, "patchcore", NULL, 0);
+    ck_same_detectors(soft, core, &l);
+    imiad_detector_free(soft);
+    imiad_detector_free(core);
+    close_line(&l);
+}
+END_TEST
+
+/* Of a whole bank, 15 % are left out; the others stay in order. */
+START_TEST(the_threshold_sets_how_many_rows_stay)
+{
+    static const struct {
+        const char *threshold;
+        int64_t rows;
+    } cases[] = {{"0", 384}, {"0.15", 326}, {"0.5", 192}}; /* 1 + floor((1 - t) 383) */
+    product_line l = open_line("64", "6", "unsupervised");
+    for (int m = 0; m < 3; ++m) {
+        const imiad_option options[] = {{"coreset_ratio", "1"},
+                                        {"threshold", cases[m].threshold},
+                                        {"discriminator", m == 0   ? "lof"
+                                                          : m == 1 ? "nearest"
+                                                                   : "gaussian"}};
+        imiad_detector *d = fitted(&l, "softpatch", options, 3);
+        ck_assert_int_eq(imiad_bank_rows(bank_of(d)), cases[m].rows);
+        imiad_detector_free(d);
+    }
+    close_line(&l);
+}
+END_TEST
+
+/* A score is its distance times a weight: the map without weights is PatchCore's on the same bank,
+ * and weighted scores scatter around it. */
+START_TEST(weights_multiply_the_distances)
+{
+    product_line l = open_line("64", "6", "unsupervised");
+    const imiad_option off[] = {{"soft_weights", "false"}};
+    imiad_detector *hard = fitted(&l, "softpatch", off, 1),
+                   *soft = fitted(&l, "softpatch", NULL, 0);
+    const imiad_bank *bank = bank_of(soft);
+    ck_assert_mem_eq(imiad_bank_data(bank), imiad_bank_data(bank_of(hard)),
+                     (size_t)(imiad_bank_rows(bank) * imiad_bank_dimension(bank)) * sizeof(float));
+    imiad_image *image;
+    imiad_result a = IMIAD_RESULT_INIT, b = IMIAD_RESULT_INIT;
+    ck_ok(imiad_dataset_read_image(&image, l.dataset, imiad_split_test(l.split, 0)));
+    ck_ok(imiad_detector_score(&a, hard, image));
+    ck_ok(imiad_detector_score(&b, soft, image));
+    ck_assert_float_ne(a.score, b.score);
+    ck_assert(b.score > 0.5f * a.score && b.score < 2 * a.score); /* factors are around 1 */
+    imiad_image_free(image);
+    imiad_detector_free(hard);
+    imiad_detector_free(soft);
+    close_line(&l);
+}
+END_TEST
+
+/* How many rows of the detector's bank lie on the defects of the split's training images, by the
+ * ground truth within each patch of 8 x 8. The whole bank of PatchCore numbers the patches.
+ */
+static bool defective(const imiad_image *mask, int64_t position)
+{
+    for (int64_t y = position / 16 * 8; y < position / 16 * 8 + 8; ++y)
+        for (int64_t x = position % 16 * 8; x < position % 16 * 8 + 8; ++x)
+            if (mask->pixels[y * mask->stride + x] != 0)
+                return true;
+    return false;
+}
+
+static int64_t defective_rows(const product_line *l, const imiad_detector *d)
+{
+    const imiad_option all[] = {{"coreset_ratio", "1"}};
+    imiad_detector *whole = fitted(l, "patchcore", all, 1);
+    const imiad_bank *patches = bank_of(whole), *bank = bank_of(d);
+    int64_t count = imiad_bank_rows(bank), found = 0;
+    float *squares = malloc((size_t)count * sizeof *squares);
+    int64_t *rows = malloc((size_t)count * sizeof *rows);
+    ck_ok(imiad_bank_search(squares, rows, patches, imiad_bank_data(bank), count, 1));
+    for (int64_t i = 0; i < count; ++i) {
+        imiad_image *mask;
+        ck_assert_float_eq(squares[i], 0);
+        ck_ok(imiad_dataset_read_mask(&mask, l->dataset,
+                                      imiad_split_train(l->split, (size_t)(rows[i] / 256))));
+        found += defective(mask, rows[i] % 256);
+        imiad_image_free(mask);
+    }
+    free(rows);
+    free(squares);
+    imiad_detector_free(whole);
+    return found;
+}
+
+START_TEST(defects_among_the_training_images_stay_out_of_the_bank)
+{
+    product_line l = open_line("128", "40", "noisy");
+    imiad_detector *soft = fitted(&l, "softpatch", NULL, 0);
+    imiad_detector *core = fitted(&l, "patchcore", NULL, 0);
+    int64_t kept = defective_rows(&l, soft), without = defective_rows(&l, core);
+    printf("softpatch: %lld patches on defects in the bank, PatchCore's has %lld\n",
+           (long long)kept, (long long)without);
+    ck_assert_int_gt(without, 0);
+    ck_assert_int_le(4 * kept, without);
+    imiad_detector_free(soft);
+    imiad_detector_free(core);
+    close_line(&l);
+}
+END_TEST
+
+static int stop_at(void *user, const imiad_progress *p)
+{
+    return strcmp(p->stage, user) == 0;
+}
+
+START_TEST(another_task_joins_the_bank_and_its_weights)
+{
+    static const char *const stages[] = {"features", "outlier factors", "coreset"};
+    product_line l = open_line("64", "6", "unsupervised");
+    imiad_split *other;
+    ck_ok(imiad_split_create(&other, l.dataset, imiad_dataset_category(l.dataset, 1),
+                             "unsupervised", NULL, 0));
+    imiad_detector *d = fitted(&l, "softpatch", NULL, 0), *first = fitted(&l, "softpatch", NULL, 0);
+    int64_t rows = imiad_bank_rows(bank_of(d));
+    for (size_t i = 0; i < 3; ++i) { /* cancelled anywhere: what was learned stays */
+        ck_assert_int_eq(imiad_detector_fit_more(d, other, stop_at, (void *)stages[i]),
+                         IMIAD_CANCELLED);
+        ck_same_detectors(d, first, &l);
+    }
+    ck_ok(imiad_detector_fit_more(d, other, NULL, NULL));
+    ck_assert_int_eq(imiad_bank_rows(bank_of(d)), 2 * rows);
+    ck_assert_mem_eq(imiad_bank_data(bank_of(d)), imiad_bank_data(bank_of(first)),
+                     (size_t)(rows * imiad_bank_dimension(bank_of(d))) * sizeof(float));
+    imiad_detector_free(first);
+    imiad_detector_free(d);
+    imiad_split_free(other);
+    close_line(&l);
+}
+END_TEST
+
+START_TEST(softpatchs_options_are_checked)
+{
+    static const struct {
+        imiad_option option;
+        const char *text;
+    } cases[] = {
+        {{"discriminator", "magic"}, "lof|lof_gpu|nearest|gaussian"},
+        {{"lof_k", "0"}, "lof_k"},
+        {{"threshold", "1"}, "threshold"},
+        {{"threshold", "-0.1"}, "threshold"},
+        {{"first_pick", "best"}, "kept|any"},
+        {{"patch_size", "4"}, "detector softpatch: option patch_size is 4: it must be odd"},
+    };
+    product_line l = open_line("64", "1", "unsupervised");
+    imiad_detector *d = NULL;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
+        ck_fails(imiad_detector_create(&d, "softpatch", l.backbone, &cases[i].option, 1),
+                 IMIAD_OUT_OF_RANGE, cases[i].text);
+    ck_assert_ptr_null(d);
+    const imiad_option budget[] = {{"memory_budget", "1"}};
+    d = make(&l, "softpatch", budget, 1); /* 256 KB of patches, 33 KB projected: enough */
+    ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
+    imiad_detector_free(d);
+    close_line(&l);
+}
+END_TEST
+
+START_TEST(looking_for_outliers_needs_room_and_a_common_grid)
+{
+    static uint8_t pixels[200 * 200];
+    imiad_image wide = {sizeof wide, IMIAD_PIXEL_GRAY8, 200, 100, 200, pixels};
+    imiad_image tall = {sizeof tall, IMIAD_PIXEL_GRAY8, 100, 200, 100, pixels};
+    const imiad_image *const images[] = {&wide, &tall, &tall, &tall};
+    const imiad_option shapes[] = {{"crop", "0"}, {"batch", "1"}};
+    const imiad_option budget[] = {{"memory_budget", "1"}, {"projection_dim", "512"}};
+    product_line l = open_line("64", "3", "unsupervised");
+    imiad_detector *d = make(&l, "softpatch", shapes, 2);
+    ck_fails(imiad_detector_fit_images(d, images, 4, NULL, NULL), IMIAD_MISMATCH,
+             "detector softpatch: training images of 16 x 8 and 8 x 16 positions: set crop");
+    imiad_detector_free(d);
+    d = make(&l, "softpatch", budget, 2); /* 786 KB of patches, 393 KB projected */
+    ck_fails(imiad_detector_fit(d, l.split, NULL, NULL), IMIAD_OVER_BUDGET, "looking for outliers");
+    imiad_detector_free(d);
+    close_line(&l);
+}
+END_TEST
+
+/* ---- the official code's numbers ---- */
+
+enum { PATCHES = 28 * 28 };
+
+typedef struct real {
+    table table;
+    imiad_dataset *dataset;
+    imiad_backbone *backbone;
+    imiad_image **train;
+    size_t train_count;
+} real;
+
+static imiad_image *read_sample(const real *r, const char *path, imiad_image **mask)
+{
+    imiad_sample known = IMIAD_SAMPLE_INIT;
+    imiad_image *image = NULL;
+    size_t wanted = strlen(path);
+    for (size_t i = 0; i < imiad_dataset_sample_count(r->dataset) && !image; ++i) {
+        ck_ok(imiad_dataset_sample(&known, r->dataset, i));
+        size_t length = strlen(known.path);
+        if (length < wanted || strcmp(known.path + length - wanted, path) != 0)
+            continue;
+        ck_ok(imiad_dataset_read_image(&image, r->dataset, i));
+        if (mask)
+            ck_ok(imiad_dataset_read_mask(mask, r->dataset, i));
+    }
+    ck_assert_msg(image != NULL, "no sample %s", path);
+    return image;
+}
+
+static real open_real(const char *root, const char *weight_file)
+{
+    real r = {.table = read_table()};
+    imiad_backbone_options b = IMIAD_BACKBONE_OPTIONS_INIT;
+    b.weights = weight_file;
+    ck_ok(imiad_dataset_open(&r.dataset, "mvtec_ad", root, NULL, 0));
+    ck_ok(imiad_backbone_create(&r.backbone, "resnet18", &b));
+    const char *line;
+    for (size_t at = 0; (line = next_line(&r.table, &at, "train", ""));) {
+        r.train = realloc(r.train, (r.train_count + 1) * sizeof(imiad_image *));
+        r.train[r.train_count++] = read_sample(&r, strchr(line, ',') + 1, NULL);
+    }
+    return r;
+}
+
+static void close_real(real *r)
+{
+    for (size_t i = 0; i < r->train_count; ++i)
+        imiad_image_free(r->train[i]);
+    free(r->train);
+    imiad_backbone_free(r->backbone);
+    imiad_dataset_free(r->dataset);
+    free_table(&r->table);
+}
+
+static imiad_detector *fit_real(const real *r, const char *name, const imiad_option *options,
+                                size_t count)
+{
+    imiad_detector *d = NULL;
+    ck_ok(imiad_detector_create(&d, name, r->backbone, options, count));
+    ck_ok(imiad_detector_fit_images(d, (const imiad_image *const *)r->train, r->train_count, NULL,
+                                    NULL));
+    return d;
+}
+
+/* Relative limits. The official code takes distances of `nearest` from differences of large
+ * numbers, its own row's included, so its factors carry an error of that size. */
+static const struct {
+    const char *method;
+    double limit;
+    int64_t flips; /* of rows at the threshold */
+} official[] = {
+    {"lof", 1e-4, 0}, {"lof_gpu", 1e-3, 20}, {"nearest", 1e-2, 20}, {"gaussian", 1e-3, 20}};
+
+static void compare_factors(const table *t, const float *factors, size_t images, int m)
+{
+    const char *method = official[m].method, *line;
+    double worst = 0, worst_image = 0, threshold, all = 0;
+    for (size_t at = 0; (line = next_line(t, &at, "factor", method));) {
+        char *end;
+        long row = strtol(line, &end, 10);
+        double wanted = strtod(end + 1, NULL);
+        worst = fmax(worst, fabs((double)factors[row] - wanted) / wanted);
+    }
+    for (size_t at = 0, image = 0; (line = next_line(t, &at, "image_norm", method)); ++image) {
+        double sum = 0, wanted = strtod(strchr(line, ',') + 1, NULL);
+        for (size_t p = 0; p < PATCHES; ++p)
+            sum += (double)factors[image * PATCHES + p] * (double)factors[image * PATCHES + p];
+        worst_image = fmax(worst_image, fabs(sqrt(sum) - wanted) / wanted);
+        all += sum;
+    }
+    int64_t rows = (int64_t)images * PATCHES, removed = 0;
+    ck_ok(outlier_threshold(&threshold, factors, rows, 0.15));
+    for (int64_t i = 0; i < rows; ++i)
+        removed += (double)factors[i] > threshold;
+    double wanted_threshold = stored(t, "threshold", method, "");
+    int64_t wanted_removed = (int64_t)stored(t, "removed", method, "");
+    printf("softpatch %s: largest relative error of a factor %.2g, of an image's norm %.2g, of the "
+           "threshold %.2g; %lld rows above it, %lld in the official code\n",
+           method, worst, worst_image, fabs(threshold - wanted_threshold) / wanted_threshold,
+           (long long)removed, (long long)wanted_removed);
+    ck_assert_double_lt(worst, official[m].limit);
+    ck_assert_double_lt(worst_image, official[m].limit);
+    ck_near(sqrt(all), stored(t, "factor_norm", method, ""), official[m].limit, -1);
+    ck_near(threshold, wanted_threshold, official[m].limit, -1);
+    ck_assert_int_le(llabs((long long)(removed - wanted_removed)), official[m].flips);
+}
+
+/* The first picks in the order of the official code, and the coreset as a set. */
+static void compare_picks(const table *t, const imiad_bank *bank, const float *factors,
+                          const char *run)
+{
+    int64_t rows = imiad_bank_rows(bank), count, same = 0, shared = 0, listed = 0;
+    imiad_coreset_options o = IMIAD_CORESET_OPTIONS_INIT;
+    o.ratio = strtod(run, NULL);
+    bool *left_out = malloc((size_t)rows * sizeof *left_out);
+    char *chosen = calloc((size_t)rows, 1);
+    int64_t *picks = malloc((size_t)imiad_coreset_size(rows, o.ratio) * sizeof *picks);
+    double threshold, sum = 0;
+    ck_ok(outlier_threshold(&threshold, factors, rows, 0.15));
+    for (int64_t i = 0; i < rows; ++i)
+        left_out[i] = (double)factors[i] > threshold;
+    coreset_mask mask = {left_out, true};
+    ck_ok(bank_select(picks, &count, bank, &o, &mask, NULL));
+    for (int64_t i = 0; i < count; ++i) {
+        chosen[picks[i]] = 1;
+        sum += (double)picks[i];
+    }
+    const char *line;
+    bool in_order = true;
+    for (size_t at = 0; (line = next_line(t, &at, "pick", run)); ++listed) {
+        int64_t row = strtoll(strchr(line, ',') + 1, NULL, 10);
+        in_order &= picks[listed] == row;
+        same += in_order;
+        shared += chosen[row];
+    }
+    char key[32];
+    snprintf(key, sizeof key, "%lld", (long long)count);
+    double wanted = stored(t, "pick_sum", run, key); /* also: as many picks */
+    printf("softpatch coreset %s: the first %lld of %lld stored picks in the same order, %lld of "
+           "them among ours; the sum of all %lld %s\n",
+           run, (long long)same, (long long)listed, (long long)shared, (long long)count,
+           sum == wanted ? "is equal" : "differs");
+    ck_assert_int_ge(same, 100);
+    ck_assert_int_ge(shared, listed * 99 / 100);
+    free(picks);
+    free(chosen);
+    free(left_out);
+}
+
+START_TEST(factors_and_picks_are_those_of_the_official_code)
+{
+    char root[4096];
+    snprintf(root, sizeof root, "%s", SHARED("data/mvtec_ad"));
+    real r = open_real(root, SHARED(WEIGHTS));
+    const imiad_option all[] = {{"coreset_ratio", "1"}};
+    imiad_detector *d = fit_real(&r, "patchcore", all, 1);
+    const imiad_bank *bank = bank_of(d);
+    ck_assert_int_eq(imiad_bank_rows(bank), (int64_t)r.train_count * PATCHES);
+    size_t rows = (size_t)imiad_bank_rows(bank);
+    float *projected = malloc(rows * 128 * sizeof *projected);
+    float *factors = malloc(rows * sizeof *factors);
+    ck_ok(bank_project(projected, bank, 128, NULL, 0, "softpatch/projection"));
+    patch_rows p = {projected, (int64_t)r.train_count, PATCHES, 128};
+    for (int m = 3; m >= 0; --m) { /* lof last: the picks need it */
+        ck_ok(outlier_factors(factors, &p, official[m].method, 6, NULL));
+        compare_factors(&r.table, factors, r.train_count, m);
+    }
+    compare_picks(&r.table, bank, factors, "0.01");
+    compare_picks(&r.table, bank, factors, "0.1");
+    free(factors);
+    free(projected);
+    imiad_detector_free(d);
+    close_real(&r);
+}
+END_TEST
+
+/* Against the stored pixels of a map, relative to its maximum; 0 where there are none. */
+static double compare_map(const table *t, const char *run, const char *path, const float *map)
+{
+    const char *line;
+    double worst = 0, top = 0;
+    size_t length = strlen(path);
+    for (size_t at = 0; (line = next_line(t, &at, "map", run));) {
+        int y, x;
+        double value;
+        if (strncmp(line, path, length) != 0 ||
+            sscanf(line + length, ",%d,%d,%lf", &y, &x, &value) != 3)
+            continue;
+        worst = fmax(worst, fabs((double)map[y * 224 + x] - value));
+        if (top == 0) {
+            char key[512];
+            snprintf(key, sizeof key, "%s,,", path);
+            top = stored(t, "map_top", run, key);
+        }
+    }
+    return top > 0 ? worst / top : 0;
+}
+
+static void compare_metrics(const table *t, const char *run, const imiad_metrics *metrics)
+{
+    static const struct {
+        const char *name;
+        imiad_status (*compute)(double *out, const imiad_metrics *metrics);
+    } list[] = {{"image_auroc", imiad_metrics_image_auroc},
+                {"image_ap", imiad_metrics_image_ap},
+                {"pixel_auroc", imiad_metrics_pixel_auroc},
+                {"pixel_ap", imiad_metrics_pixel_ap}};
+    printf("softpatch %s:", run);
+    for (int i = 0; i < 4; ++i) {
+        double found, wanted = stored(t, "metric", run, list[i].name);
+        ck_ok(list[i].compute(&found, metrics));
+        printf(" %s %.4f (%.4f)", list[i].name, found, wanted);
+        ck_assert_double_lt(fabs(found - wanted), 5e-4);
+    }
+    printf("\n");
+}
+
+START_TEST(scores_and_maps_are_those_of_the_official_code)
+{
+    const char *run = _i == 0 ? "0.01" : "0.1", *line;
+    char root[4096];
+    snprintf(root, sizeof root, "%s", SHARED("data/mvtec_ad"));
+    real r = open_real(root, SHARED(WEIGHTS));
+    const imiad_option options[] = {{"coreset_ratio", run}, {"first_pick", "any"}};
+    imiad_detector *d = fit_real(&r, "softpatch", options, 2);
+    imiad_metrics *metrics;
+    double worst = 0, worst_map = 0;
+    int images = 0;
+    ck_ok(imiad_metrics_create(&metrics, NULL, 0));
+    for (size_t at = 0; (line = next_line(&r.table, &at, "score", run)); ++images) {
+        char path[256];
+        double wanted;
+        imiad_image *mask = NULL;
+        imiad_result result = IMIAD_RESULT_INIT;
+        ck_assert_int_eq(sscanf(line, "%255[^,],%lf", path, &wanted), 2);
+        imiad_image *image = read_sample(&r, path, &mask);
+        ck_ok(imiad_detector_score(&result, d, image));
+        worst = fmax(worst, fabs((double)result.score - wanted) / wanted);
+        worst_map = fmax(worst_map, compare_map(&r.table, run, path, result.map));
+        /* the centre of the 256 x 256 mask */
+        imiad_image crop = {sizeof crop, IMIAD_PIXEL_GRAY8, 224,
+                            224,         mask->stride,      mask->pixels + 16 * mask->stride + 16};
+        ck_ok(
+            imiad_metrics_add_image(metrics, strstr(path, "/good/") == NULL, (double)result.score));
+        ck_ok(imiad_metrics_add_map(metrics, result.map, 224, 224, &crop));
+        imiad_image_free(mask);
+        imiad_image_free(image);
+    }
+    printf("softpatch %s: %d images, largest relative error of a score %.2g, of a map %.2g\n", run,
+           images, worst, worst_map);
+    ck_assert_int_eq(images, 79);
+    ck_assert_double_lt(worst, 1e-4);
+    ck_assert(worst_map > 0 && worst_map < 1e-4);
+    compare_metrics(&r.table, run, metrics);
+    imiad_metrics_free(metrics);
+    imiad_detector_free(d);
+    close_real(&r);
+}
+END_TEST
+
+SUITE("softpatch",
+
+      TEST(without_threshold_and_weights_it_is_patchcore),
+      LOOP_TEST(with_one_or_two_images_it_is_patchcore, 2),
+      TEST(the_threshold_sets_how_many_rows_stay), TEST(weights_multiply_the_distances),
+      TEST(defects_among_the_training_images_stay_out_of_the_bank),
+      TEST(another_task_joins_the_bank_and_its_weights), TEST(softpatchs_options_are_checked),
+      TEST(looking_for_outliers_needs_room_and_a_common_grid),
+      TEST(factors_and_picks_are_those_of_the_official_code),
+      LOOP_TEST(scores_and_maps_are_those_of_the_official_code, 2))

@@ -14,8 +14,8 @@ tensor *t_conv2d(tensor *x, tensor *weight, tensor *bias, int stride, int paddin
 {
     return operation("conv2d", {2, {x, weight, bias}}, [&] {
         at::Tensor convolved;
-        if (stride == 1 && padding == 0 && dilation == 1 &&
-            convolve_1x1(&convolved, *x, *weight, optional(bias), groups))
+        if (convolve_small(&convolved, *x, *weight, optional(bias), {stride, padding, dilation},
+                           groups))
             return convolved;
         return at::conv2d(*x, *weight, optional(bias), {stride, stride}, {padding, padding},
                           {dilation, dilation}, groups);

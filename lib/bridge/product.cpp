@@ -67,16 +67,25 @@ at::Tensor multiply(const at::Tensor &a, const at::Tensor &b)
     return at::matmul(a, b);
 }
 
-/* libtorch leaves 1x1 convolutions of small batches on one thread to the BLAS as well. */
-bool convolve_1x1(at::Tensor *out, const at::Tensor &x, const at::Tensor &weight,
-                  const at::Tensor &bias, int64_t groups)
+/* libtorch leaves 1x1 convolutions of small batches on one thread to the BLAS as well, and those of
+ * a single image of few numbers. */
+bool convolve_small(at::Tensor *out, const at::Tensor &x, const at::Tensor &weight,
+                    const at::Tensor &bias, const window &w, int64_t groups)
 {
-    bool fits = x.dim() == 4 && weight.dim() == 4 && weight.size(2) == 1 && weight.size(3) == 1 &&
-                groups > 0 && x.size(1) == weight.size(1) * groups &&
-                weight.size(0) % groups == 0 &&
+    enum : int64_t { FEW = 20480 };
+    bool fits = x.dim() == 4 && weight.dim() == 4 && groups > 0 && w.stride > 0 &&
+                x.size(1) == weight.size(1) * groups && weight.size(0) % groups == 0 &&
                 (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)));
-    if (!fits || !goes_to_onednn(x, weight, x.numel() / groups * weight.size(0)))
+    if (!fits || (weight.size(2) * weight.size(3) > 1 && (x.size(0) > 1 || x.numel() > FEW)))
         return false;
-    *out = convolve(x, weight, bias, groups);
+    int64_t rows =
+        (x.size(2) + 2 * w.padding - w.dilation * (weight.size(2) - 1) - 1) / w.stride + 1;
+    int64_t columns =
+        (x.size(3) + 2 * w.padding - w.dilation * (weight.size(3) - 1) - 1) / w.stride + 1;
+    if (rows < 1 || columns < 1 ||
+        !goes_to_onednn(x, weight, x.size(0) * rows * columns * weight.numel()))
+        return false;
+    *out = at::mkldnn_convolution(x, weight, bias, {w.padding, w.padding}, {w.stride, w.stride},
+                                  {w.dilation, w.dilation}, groups);
     return true;
 }

@@ -9,7 +9,7 @@
  *     imiad_results_open(&results, "results.sqlite");
  *     imiad_cell cell = IMIAD_CELL_INIT;
  *     imiad_results_describe(&cell, results, split, detector); -- setting "noisy", value
- * "ratio=0.1" cell.evaluation = "size=256"; cell.seed = 7; int finished;
+ * "ratio=0.1" cell.evaluation = "native"; cell.seed = 7; int finished;
  *     imiad_results_has(&finished, results, &cell);
  *     if (!finished) {
  *         ... fit, evaluate ...
@@ -53,7 +53,7 @@ typedef struct imiad_cell {
                                  * cells with different random weights are repetitions too */
     const char *weights_digest; /* imiad_backbone_digest */
     const char *precision;      /* imiad_backbone_precision */
-    const char *evaluation;     /* how it was measured, where that can be chosen: "size=256" */
+    const char *evaluation;     /* how it was measured, where that can be chosen: "native" */
     uint64_t seed;              /* of the run, its split and its detector; at most 2^63 - 1 */
 
     /* The circumstances: recorded, no part of the key. The versions of the library and of libtorch,

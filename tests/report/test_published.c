@@ -31,11 +31,6 @@ static void library_metric(char *out, const char *metric)
     strcpy(out, strncmp(metric, "pixel_pro", 9) == 0 ? "aupro" : metric);
     if (strncmp(metric, "pixel_pro", 9) == 0)
         strcat(out, metric + 9);
-    size_t length = strlen(out);
-    if (strcmp(out + length - 3, "_fm") == 0)
-        strcpy(out + length - 3, "_forgetting");
-    if (length > 9 && strcmp(out + length - 9, "_spro_1.0") == 0)
-        strcpy(out + length - 9, "_spro_1");
 }
 
 static void library_setting(const char **setting, char *value, const char *name, const char *number)
@@ -196,7 +191,7 @@ static const marked marks[] = {
      NAN},
     {"unsupervised", "", "mpdd", "connector", "PaDiM", "image_auroc", IMIAD_MARK_NONE, NAN},
     {"fewshot", "shots=1", "mpdd", "tubes", "CFA", "image_auroc", IMIAD_MARK_NONE, NAN},
-    {"continual", "", "mpdd", "tubes", "SPADE", "image_auroc_forgetting", IMIAD_MARK_NONE, NAN},
+    {"continual", "", "mpdd", "tubes", "SPADE", "image_auroc_fm", IMIAD_MARK_NONE, NAN},
     /* columns in another order */
     {"unsupervised", "", "mvtec_ad", "bottle", "CFA", "image_auroc", IMIAD_MARK_CATEGORY, 1},
     {"fewshot", "shots=2", "mvtec_ad", "wood", "PatchCore", "image_ap", IMIAD_MARK_CATEGORY, NAN},
@@ -208,8 +203,8 @@ static const marked marks[] = {
     {"unsupervised", "", "dagm", "Class1", "CSFlow", "image_auroc", IMIAD_MARK_WRONG, NAN},
     {"unsupervised", "", "btad", "01", "CutPaste", "aupro", IMIAD_MARK_WRONG, 0},
     {"unsupervised", "", "mtd", "average", "CSFlow", "pixel_ap", IMIAD_MARK_WRONG, 0},
-    {"continual", "", "mpdd", "connector", "DRAEM", "aupro_forgetting", IMIAD_MARK_WRONG, 2.558},
-    {"continual", "", "mpdd", "average", "DRAEM", "aupro_forgetting", IMIAD_MARK_WRONG, 0.981},
+    {"continual", "", "mpdd", "connector", "DRAEM", "aupro_fm", IMIAD_MARK_WRONG, 2.558},
+    {"continual", "", "mpdd", "average", "DRAEM", "aupro_fm", IMIAD_MARK_WRONG, 0.981},
     {"continual", "", "mpdd", "tubes", "CFA", "image_auroc", IMIAD_MARK_WRONG, NAN},
     {"unsupervised", "", "mvtec_ad", "average", "PatchCore", "pixel_auroc", IMIAD_MARK_WRONG,
      0.994},

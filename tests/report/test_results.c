@@ -294,17 +294,17 @@ START_TEST(a_value_that_some_categories_lack_is_averaged_over_those_that_have_it
 {
     imiad_results *results = open_results("r.sqlite");
     imiad_cell bottle = made_up_cell("bottle", 0), wood = made_up_cell("wood", 0);
-    const char *const names[] = {"image_auroc", "image_auroc_forgetting"};
+    const char *const names[] = {"image_auroc", "image_auroc_fm"};
     const double values[] = {0.8, 0.1};
     ck_ok(imiad_results_put(results, &bottle, names, values, 2));
     put_one(results, &wood, "image_auroc", 0.6);
     char text[1024] = "";
     ck_ok(imiad_results_summarize(results, NULL, write_summary, text));
     ck_assert_str_eq(text, "bottle image_auroc 0.8 nan 1 0 1 0\n"
-                           "bottle image_auroc_forgetting 0.1 nan 1 0 1 0\n"
+                           "bottle image_auroc_fm 0.1 nan 1 0 1 0\n"
                            "wood image_auroc 0.6 nan 1 0 1 0\n"
                            "average image_auroc 0.7 nan 1 0 2 0\n"
-                           "average image_auroc_forgetting 0.1 nan 1 0 1 0\n");
+                           "average image_auroc_fm 0.1 nan 1 0 1 0\n");
     imiad_results_free(results);
     clean_up();
 }

@@ -8,6 +8,7 @@
 
 #include "base/options.h"
 #include "check_suite.h"
+#include "detectors/schema.h"
 #include "imiad/imiad.h"
 
 #define WHOLE "-?[0-9]+"
@@ -84,7 +85,19 @@ START_TEST(defaults_lie_in_well_formed_ranges)
 }
 END_TEST
 
-/* What the test above is there to find. */
+START_TEST(presets_set_options_that_there_are_within_their_ranges)
+{
+    for (const detector_ops *const *ops = detector_registry; *ops; ++ops)
+        for (const preset_value *row = (*ops)->presets; row && row->preset; ++row) {
+            const imiad_option chosen = {"preset", row->preset};
+            option_set *set;
+            ck_ok(detector_parse_options(&set, *ops, &chosen, 1)); /* checks all that it sets */
+            options_free(set);
+        }
+}
+END_TEST
+
+/* What the tests above are there to find. */
 START_TEST(other_syntax_and_other_defaults_are_found)
 {
     static const option_spec malformed[] = {
@@ -135,5 +148,6 @@ START_TEST(a_misspelt_name_in_the_code_is_said_before_the_end)
 END_TEST
 
 SUITE("options", LOOP_TEST(defaults_lie_in_well_formed_ranges, PARTS),
+      TEST(presets_set_options_that_there_are_within_their_ranges),
       TEST(other_syntax_and_other_defaults_are_found),
       TEST(a_misspelt_name_in_the_code_is_said_before_the_end))

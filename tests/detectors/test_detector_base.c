@@ -68,16 +68,17 @@ static const detector_ops plain_ops = {
 
 static const imiad_option small[] = {{"resize", "16"}, {"crop", "16"}, {"smoothing", "0"}};
 
-static uint8_t pixels[IMAGES][SIZE * SIZE];
+static uint8_t pixels[IMAGES][SIZE * SIZE * 3];
 static imiad_image images[IMAGES];
 static const imiad_image *pointers[IMAGES];
 
 static void draw_images(void)
 {
     for (int i = 0; i < IMAGES; ++i) {
-        for (int at = 0; at < SIZE * SIZE; ++at)
+        for (int at = 0; at < SIZE * SIZE * 3; ++at)
             pixels[i][at] = (uint8_t)(at * (3 + i) + 40 * i);
-        images[i] = (imiad_image){sizeof *images, IMIAD_PIXEL_GRAY8, SIZE, SIZE, SIZE, pixels[i]};
+        images[i] =
+            (imiad_image){sizeof *images, IMIAD_PIXEL_RGB8, SIZE, SIZE, 3 * SIZE, pixels[i]};
         pointers[i] = &images[i];
     }
 }

@@ -1,0 +1,240 @@
+"""PaDiM, SPADE and SoftPatch in Python, on what bench_closed_form.c left in a folder.
+
+    time_closed_form.py FOLDER DETECTOR BACKBONE TRAIN SIZE THREADS [OFFICIAL]
+
+FOLDER/images holds RGB bytes, TRAIN images to learn from and then those to score; FOLDER/detector
+the backbone's weights, FOLDER/scores what libimiad gave. PaDiM and SPADE are the formulas of their
+widespread PyTorch implementations in the way these compute them: PaDiM with numpy.cov and an inverse
+a position, and scipy's mahalanobis a position and image; SPADE with the differences to 100 gallery
+features at a time, of a few images only because that takes long, and again with torch.cdist for all.
+SoftPatch is the official code from the folder OFFICIAL, its random draws replaced by libimiad's
+(tests/golden/make_softpatch.py). Prints seconds of processor time, and how far scores differ.
+"""
+import os
+import sys
+
+THREADS = int(sys.argv[6])
+for library in "OMP", "OPENBLAS", "MKL":
+    os.environ[library + "_NUM_THREADS"] = str(THREADS)
+
+import resource
+import time
+
+import numpy
+import torch
+import torch.nn.functional as F
+import torchvision
+from scipy.ndimage import gaussian_filter
+from scipy.spatial.distance import mahalanobis
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "golden"))
+from compare_features import read_safetensors
+
+NEIGHBOURS, FEW, CHUNK = 5, 1, 100
+MEAN, STD = (numpy.array(v, numpy.float32) for v in ((.485, .456, .406), (.229, .224, .225)))
+
+
+def seconds():
+    return time.process_time()
+
+
+def megabytes(resident=False):
+    if resident:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize() // 10**6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 10**6
+
+
+def read_network(folder, backbone):
+    """torchvision's network with the folded convolutions of the file; the rest stays as it is."""
+    network = getattr(torchvision.models, backbone)()
+    weights = read_safetensors(os.path.join(folder, "detector"))
+    for name, value in weights.items():
+        parts = name.split(".")
+        if parts[0] != "backbone":
+            continue
+        module = network
+        for part in parts[1:-1]:
+            module = getattr(module, part)
+        if isinstance(module, torch.nn.Conv2d):
+            setattr(module, parts[-1], torch.nn.Parameter(value))
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eps = 0
+    return network.eval().requires_grad_(False), weights
+
+
+def read_images(folder, size):
+    images = numpy.fromfile(os.path.join(folder, "images"), numpy.uint8)
+    images = images.reshape(-1, size, size, 3).astype(numpy.float32) / 255
+    return torch.from_numpy(((images - MEAN) / STD).transpose(0, 3, 1, 2).copy())
+
+
+def features(network, images, layers):
+    """Lists a layer; what the backbone took."""
+    out = {layer: [] for layer in layers}
+    handles = [getattr(network, layer).register_forward_hook(
+        lambda module, inputs, value, layer=layer: out[layer].append(value)) for layer in layers]
+    begin = seconds()
+    for batch in images.split(8):
+        x = network.maxpool(network.relu(network.bn1(network.conv1(batch))))
+        for layer in ("layer1", "layer2", "layer3", "layer4"):
+            if layer <= max(layers):
+                x = getattr(network, layer)(x)
+    took = seconds() - begin
+    for handle in handles:
+        handle.remove()
+    return {layer: torch.cat(values) for layer, values in out.items()}, took
+
+
+def finish(maps, size):
+    maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)[:, 0].numpy()
+    return numpy.stack([gaussian_filter(m, sigma=4) for m in maps])
+
+
+# ---- PaDiM ----
+
+def padim_embed(levels, channels):
+    first = levels["layer1"]
+    parts = [first] + [F.interpolate(levels[layer], size=first.shape[2:], mode="nearest")
+                       for layer in ("layer2", "layer3")]
+    chosen = torch.cat(parts, 1)[:, channels]
+    return chosen.flatten(2).numpy(), first.shape[2:]
+
+
+def padim(network, images, train, size):
+    channels = list(range(448))
+    if network.layer1[-1].conv2.in_channels != 64:
+        channels = [i * 1792 // 550 for i in range(550)]
+    layers = ("layer1", "layer2", "layer3")
+    learned, backbone_fit = features(network, images[:train], layers)
+    begin = seconds()
+    rows, grid = padim_embed(learned, channels)
+    del learned
+    mean = rows.mean(0)
+    covariance = numpy.empty((rows.shape[1], rows.shape[1], rows.shape[2]), numpy.float32)
+    for p in range(rows.shape[2]):
+        covariance[:, :, p] = numpy.cov(rows[:, :, p], rowvar=False) + 0.01 * numpy.eye(len(mean))
+    fit = seconds() - begin
+    asked, backbone_score = features(network, images[train:], layers)
+    begin = seconds()
+    rows, grid = padim_embed(asked, channels)
+    distances = numpy.empty((len(rows), rows.shape[2]), numpy.float32)
+    for p in range(rows.shape[2]):
+        inverse = numpy.linalg.inv(covariance[:, :, p])
+        for i in range(len(rows)):
+            distances[i, p] = mahalanobis(rows[i, :, p], mean[:, p], inverse)
+    maps = finish(torch.from_numpy(distances.reshape(-1, 1, *grid)), size)
+    score = (seconds() - begin) / len(rows)
+    report("the widespread form", fit, backbone_fit, score, backbone_score / len(rows))
+    return maps.max((1, 2))
+
+
+# ---- SPADE ----
+
+def by_differences(gallery, query):
+    """The nearest of all gallery features at each position, the differences written out."""
+    gallery = gallery.permute(0, 3, 2, 1).flatten(0, 2)[:, :, None, None]
+    distances = [torch.linalg.vector_norm(query - part + 1e-6, dim=1)
+                 for part in gallery.split(CHUNK)]
+    return torch.cat(distances).min(0)[0]
+
+
+def by_cdist(gallery, query):
+    gallery = gallery.permute(0, 2, 3, 1).flatten(0, 2)
+    nearest = torch.cdist(query[0].flatten(1).T, gallery).min(1)[0]
+    return nearest.reshape(query.shape[2:])
+
+
+def spade_maps(method, learned, asked, nearest, images, size):
+    maps = []
+    for i in images:
+        levels = [F.interpolate(method(learned[layer][nearest[i]], asked[layer][i:i + 1])[None, None],
+                                size=size, mode="bilinear", align_corners=False)
+                  for layer in ("layer1", "layer2", "layer3")]
+        maps.append(gaussian_filter(torch.cat(levels).mean(0)[0].numpy(), sigma=4))
+    return maps
+
+
+def spade(network, images, train, size, last):
+    layers = ["layer1", "layer2", "layer3"] + (["layer4"] if last == "layer4" else [])
+    learned, backbone_fit = features(network, images[:train], layers)
+    asked, backbone_score = features(network, images[train:], layers)
+    count = len(images) - train
+    begin = seconds()
+    pooled, queries = (levels[last].mean((2, 3)) for levels in (learned, asked))
+    values, nearest = torch.cdist(queries, pooled).topk(NEIGHBOURS, dim=1, largest=False)
+    image_seconds = (seconds() - begin) / count
+    for title, method, some in (("differences, %d image" % FEW, by_differences, range(FEW)),
+                                ("torch.cdist", by_cdist, range(count))):
+        begin = seconds()
+        spade_maps(method, learned, asked, nearest, some, size)
+        took = (seconds() - begin) / len(some) + image_seconds
+        report(title, 0, backbone_fit, took, backbone_score / count)
+    return values.mean(1).numpy()
+
+
+# ---- SoftPatch ----
+
+def softpatch(network, images, train, size, official):
+    import make_softpatch
+    common, sampler, code = make_softpatch.import_official(official)
+    cpu, shape = torch.device("cpu"), (3, size, size)
+    model = code.SoftPatch(cpu)
+    model.load(backbone=network, device=cpu, input_shape=shape,
+               layers_to_extract_from=("layer2", "layer3"),
+               featuresampler=sampler.ApproximateGreedyCoresetSampler(0.1, cpu),
+               nn_method=common.FaissNN(False, THREADS), lof_k=6)
+    spent = [0.0]
+    aggregate = model.forward_modules["feature_aggregator"].forward
+
+    def timed(batch):
+        begin = seconds()
+        out = aggregate(batch)
+        spent[0] += seconds() - begin
+        return out
+
+    model.forward_modules["feature_aggregator"].forward = timed
+    begin = seconds()
+    with make_softpatch.Draws():
+        model.fit([batch for batch in images[:train].split(8)])
+    fit, backbone_fit = seconds() - begin, spent[0]
+    spent[0], begin, count = 0.0, seconds(), len(images) - train
+    scores = [float(model._predict(image[None])[0][0]) for image in images[train:]]
+    score = (seconds() - begin - spent[0]) / count
+    report("the official code", fit - backbone_fit, backbone_fit, score, spent[0] / count)
+    return numpy.array(scores)
+
+
+def report(title, fit, backbone_fit, score, backbone_score):
+    print(f"  {title}: fit {fit:.2f} s beside the backbone's {backbone_fit:.2f}; an image and its map "
+          f"{score:.4f} s, beside the backbone's {backbone_score:.3f}; {megabytes() - BEFORE} MB "
+          f"above {BEFORE}", flush=True)
+
+
+def main():
+    folder, detector, backbone, train, size = sys.argv[1:6]
+    if detector == "softpatch" and len(sys.argv) < 8:
+        print("  no reference: IMIAD_SOFTPATCH is not set")
+        return
+    torch.set_num_threads(THREADS)
+    train, size = int(train), int(size)
+    network, weights = read_network(folder, backbone)
+    images = read_images(folder, size)
+    global BEFORE
+    BEFORE = megabytes(resident=True)
+    if detector == "padim":
+        scores = padim(network, images, train, size)
+    elif detector == "spade":
+        last = "layer4" if any(".layer4." in name for name in weights) else "layer3"
+        scores = spade(network, images, train, size, last)
+    else:
+        scores = softpatch(network, images, train, size, sys.argv[7])
+    ours = numpy.loadtxt(os.path.join(folder, "scores"))
+    worst = numpy.abs(ours / scores - 1).max()
+    print(f"  largest relative difference of an image's score {worst:.1e}")
+
+
+if __name__ == "__main__":
+    with torch.no_grad():
+        main()

@@ -145,39 +145,42 @@ void feature_cache_add(feature_cache *cache, const batch *b)
 
 /* ---- giving ---- */
 
-static tensor *take(const feature_cache *cache, int i, const int64_t *rows, int64_t count)
+/* The kept rows of tensor i, then the computed ones, in the order of `place`. */
+static tensor *gather(const feature_cache *cache, int i, const int64_t *rows, int64_t count,
+                      tensor *computed, const int64_t *place)
 {
-    tensor *kept = cache->kept[i];
-    tensor *taken = t_index_select(kept, 0, indices(rows, count, t_device(kept)));
-    return cache->planes[i] ? channels_to_second(taken) : taken;
+    device d = t_device(cache->kept[i]);
+    tensor *all = t_index_select(cache->kept[i], 0, indices(rows, count, d));
+    if (computed) {
+        int64_t total = count + t_size(computed, 0);
+        tensor *rest = cache->planes[i] ? channels_to_last(computed) : computed;
+        all = t_cat((tensor *[]){all, rest}, 2, 0);
+        all = t_index_select(all, 0, indices(place, total, d));
+    }
+    return cache->planes[i] ? channels_to_second(all) : all;
 }
 
 void feature_cache_get(feature_cache *cache, const size_t *images, const batch *b, tensor **out)
 {
     int64_t kept[256], missing[256], place[256], keeps = 0, misses = 0;
+    tensor *computed[FROZEN_TENSORS] = {NULL};
     for (int64_t i = 0; i < b->count; ++i) {
         if ((int64_t)images[i] < cache->filled)
             kept[keeps++] = (int64_t)images[i];
         else
             missing[misses++] = i;
     }
-    if (misses == b->count) {
+    if (keeps == 0) {
         compute(cache, b, out);
         return;
     }
-    tensor *computed[FROZEN_TENSORS] = {NULL};
     if (misses > 0) {
-        batch rest = {t_index_select(b->images, 0, indices(missing, misses, t_device(b->images))),
-                      misses, b->height, b->width};
+        tensor *index = indices(missing, misses, t_device(b->images));
+        batch rest = {t_index_select(b->images, 0, index), misses, b->height, b->width};
         compute(cache, &rest, computed);
     }
     for (int64_t i = 0, k = 0, m = keeps; i < b->count; ++i)
         place[i] = (int64_t)images[i] < cache->filled ? k++ : m++;
-    for (int i = 0; i < cache->count; ++i) {
-        out[i] = take(cache, i, kept, keeps);
-        if (misses > 0) {
-            tensor *both = t_cat((tensor *[]){out[i], computed[i]}, 2, 0);
-            out[i] = t_index_select(both, 0, indices(place, b->count, t_device(both)));
-        }
-    }
+    for (int i = 0; i < cache->count; ++i)
+        out[i] = gather(cache, i, kept, keeps, computed[i], place);
 }

@@ -306,6 +306,8 @@ static imiad_status epoch_portion(training_run *run, const portion *read, void *
     if (end > read->begin && sums->steps < steps) {
         double loss = 0;
         TRY(learn(&loss, run, read, end));
+        log_message(IMIAD_LOG_DEBUG, "%s: step %lld: loss %.9g", run->training->detector->ops->name,
+                    (long long)run->index, loss);
         sums->losses += loss;
         sums->steps++;
         run->index++;
@@ -399,13 +401,9 @@ imiad_status training_fit_more(training *t, train_set *images, const progress *p
     training_copy before;
     TRY(training_make_optimizers(t));
     TRY(training_copy_make(&before, t));
-    imiad_status status = training_fit(t, images, p);
-    if (status != IMIAD_OK) {
-        char message[1024];
-        snprintf(message, sizeof message, "%s", imiad_last_error());
-        imiad_status undone = training_copy_restore(t, &before);
-        status = undone == IMIAD_OK ? fail(status, "%s", message) : undone;
-    }
+    imiad_status status = training_fit(t, images, p), undone = IMIAD_OK;
+    if (status != IMIAD_OK)
+        undone = training_copy_restore(t, &before);
     training_copy_free(&before);
-    return status;
+    return undone != IMIAD_OK ? undone : status;
 }

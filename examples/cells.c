@@ -36,11 +36,8 @@ int bench_open(bench *b)
         return 1;
     if (front_dataset(&b->dataset, f) != IMIAD_OK)
         return front_fail(f, "dataset");
-    if (!f->evaluate) { /* saturations are pixels of the native size */
-        int saturates = imiad_dataset_defect_count(b->dataset, 0) > 0;
-        b->front.evaluate = saturates ? "native" : "input";
-        b->front.evaluation.size = saturates ? IMIAD_EVALUATE_NATIVE : IMIAD_EVALUATE_INPUT;
-    }
+    int saturates = imiad_dataset_defect_count(b->dataset, 0) > 0; /* in native pixels */
+    front_settle_evaluation(&b->front, saturates ? "native" : "input");
     if (front_backbone(&b->backbone, f) != IMIAD_OK)
         return front_fail(f, "backbone");
     if (f->results && imiad_results_open(&b->results, f->results) != IMIAD_OK)
@@ -79,19 +76,23 @@ static imiad_status take(void *user, const imiad_scored *scored)
     return status == IMIAD_OK && t->pictures ? pictures_add(t->pictures, scored) : status;
 }
 
-static void read_metrics(double out[VALUES], const imiad_metrics *m, const imiad_spro *spro)
+static void read_metrics(double out[VALUES], const imiad_metrics *m, const imiad_spro *spro,
+                         const int *compat)
 {
     for (int i = 0; i < VALUES; ++i)
         out[i] = NAN;
     if (spro)
-        loco_read(out + LOCO, spro);
+        loco_read(out + LOCO, spro, compat[LOCO_AUC_ORDER]);
     imiad_metrics_image_auroc(&out[IMAGE_AUROC], m);
     imiad_metrics_image_ap(&out[IMAGE_AP], m);
     imiad_metrics_image_f1max(&out[IMAGE_F1MAX], NULL, m);
     imiad_metrics_pixel_auroc(&out[PIXEL_AUROC], m);
     imiad_metrics_pixel_ap(&out[PIXEL_AP], m);
     imiad_metrics_pixel_f1max(&out[PIXEL_F1MAX], NULL, m);
-    imiad_metrics_aupro(&out[AUPRO], m, AUPRO_LIMIT);
+    if (compat[AUPRO_SAMPLED])
+        imiad_metrics_aupro_sampled(&out[AUPRO], m, AUPRO_LIMIT, 100);
+    else
+        imiad_metrics_aupro(&out[AUPRO], m, AUPRO_LIMIT);
 }
 
 static void read_costs(double out[VALUES], const imiad_timings *before, const imiad_timings *after,
@@ -150,7 +151,7 @@ imiad_status bench_measure(row *out, bench *b, imiad_detector *detector, const i
     if (status == IMIAD_OK && t.pictures)
         status = pictures_draw(t.pictures, imiad_split_category(split));
     if (status == IMIAD_OK) {
-        read_metrics(out->values, metrics, t.spro);
+        read_metrics(out->values, metrics, t.spro, b->front.compat);
         read_costs(out->values, &before, &after, seconds);
         fill_row(out, split, &t);
     } else {
@@ -174,7 +175,7 @@ imiad_status bench_describe(imiad_cell *cell, bench *b, const imiad_split *split
 {
     *cell = (imiad_cell)IMIAD_CELL_INIT;
     imiad_status status = imiad_results_describe(cell, b->results, split, detector);
-    cell->evaluation = b->front.evaluate;
+    cell->evaluation = b->front.evaluation_text;
     cell->seed = seed;
     cell->command = b->front.command;
     return status;

@@ -185,20 +185,36 @@ static int take_evaluation(front *f, const char *value)
     return 1;
 }
 
-/* The text of `evaluate` is part of a cell's key, so it names what was asked for. */
+static const char *const compat_names[COMPATS] = {"binarise_maps", "mask_geometry",
+                                                  "aupro_sampled100", "loco_auc_order"};
+
 static int take_compat(front *f, const char *value)
 {
-    static const char *const texts[] = {"input", "input compat=binarise_maps",
-                                        "input compat=mask_geometry",
-                                        "input compat=binarise_maps,mask_geometry"};
-    if (strcmp(value, "binarise_maps") == 0)
-        f->evaluation.binarise_maps = 1;
-    else if (strcmp(value, "mask_geometry") == 0)
-        f->evaluation.openiad_masks = 1;
-    else
-        return mistake(f, "--compat takes binarise_maps or mask_geometry, not", value);
-    f->evaluate = texts[f->evaluation.binarise_maps + 2 * f->evaluation.openiad_masks];
-    return 1;
+    for (int i = 0; i < COMPATS; ++i)
+        if (strcmp(value, compat_names[i]) == 0) {
+            f->compat[i] = 1;
+            return 1;
+        }
+    return mistake(f,
+                   "--compat takes binarise_maps, mask_geometry, aupro_sampled100 or "
+                   "loco_auc_order, not",
+                   value);
+}
+
+void front_settle_evaluation(front *f, const char *otherwise)
+{
+    f->evaluate = f->evaluate ? f->evaluate : otherwise;
+    if (strcmp(f->evaluate, "native") == 0)
+        f->evaluation.size = IMIAD_EVALUATE_NATIVE;
+    f->evaluation.binarise_maps = f->compat[BINARISE_MAPS];
+    f->evaluation.openiad_masks = f->compat[MASK_GEOMETRY];
+    snprintf(f->evaluation_text, sizeof f->evaluation_text, "%s", f->evaluate);
+    for (int i = 0; i < COMPATS; ++i)
+        if (f->compat[i]) {
+            size_t length = strlen(f->evaluation_text);
+            snprintf(f->evaluation_text + length, sizeof f->evaluation_text - length, " %s",
+                     compat_names[i]);
+        }
 }
 
 static int take_option(front *f, int option, char *value, const char *about)

@@ -8,6 +8,9 @@
 
 enum { MOST_CATEGORIES = 64, MOST_SETTINGS = 64, MOST_VALUES = 32 };
 
+/* What --compat takes. */
+enum { BINARISE_MAPS, MASK_GEOMETRY, AUPRO_SAMPLED, LOCO_AUC_ORDER, COMPATS };
+
 /* An option that only this program has, such as --ratio. */
 typedef struct front_own {
     const char *name, *argument, *help;
@@ -34,6 +37,8 @@ typedef struct front {
     uint64_t seed;
     int repeats, threads;
     imiad_evaluation_options evaluation;
+    int compat[COMPATS];       /* measure as the IM-IAD code does, in this respect */
+    char evaluation_text[128]; /* all of it in words: part of a result's key */
     front_own *own;
     size_t own_count;
 } front;
@@ -43,6 +48,9 @@ typedef struct front {
  * What it allocates lives as long as the process. */
 int front_read(front *f, int argc, char **argv, const char *about, front_own *own,
                size_t own_count);
+
+/* Once the dataset is open: what --evaluate is when nobody said, and the words for it. */
+void front_settle_evaluation(front *f, const char *otherwise);
 
 /* Before hours of work: that --json, --maps and --save can be written. Returns 0, or 1 with a
  * message printed. */

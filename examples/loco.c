@@ -59,7 +59,7 @@ imiad_status loco_add(imiad_spro *spro, const imiad_dataset *dataset, const imia
     return status;
 }
 
-void loco_read(double out[LOCO_VALUES], const imiad_spro *spro)
+void loco_read(double out[LOCO_VALUES], const imiad_spro *spro, int openiad_order)
 {
     static const imiad_spro_kind kinds[] = {IMIAD_SPRO_STRUCTURAL, IMIAD_SPRO_LOGICAL,
                                             IMIAD_SPRO_MEAN};
@@ -67,7 +67,8 @@ void loco_read(double out[LOCO_VALUES], const imiad_spro *spro)
     for (int i = 0; i < LOCO_VALUES; ++i)
         out[i] = NAN;
     for (int k = 0; k < 3; ++k) {
-        imiad_spro_image_auroc(&out[6 * k], spro, kinds[k]);
+        (openiad_order ? imiad_spro_image_auroc_loco_order
+                       : imiad_spro_image_auroc)(&out[6 * k], spro, kinds[k]);
         for (int l = 0; l < 5; ++l)
             imiad_spro_area(&out[6 * k + 1 + l], spro, kinds[k], limits[l]);
     }

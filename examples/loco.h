@@ -11,7 +11,7 @@ extern const char *const loco_names[LOCO_VALUES];
 /* Adds a test image and its map, which must have the native size: that is where saturations, in
  * pixels, are meant. */
 imiad_status loco_add(imiad_spro *spro, const imiad_dataset *dataset, const imiad_scored *scored);
-/* NAN where a value does not exist. */
-void loco_read(double out[LOCO_VALUES], const imiad_spro *spro);
+/* NAN where a value does not exist. openiad_order: image AUROC as open-iad computes it. */
+void loco_read(double out[LOCO_VALUES], const imiad_spro *spro, int openiad_order);
 
 #endif

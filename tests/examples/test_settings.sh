@@ -68,9 +68,45 @@ works "efficiency runs" run efficiency $two --images 5 --warm-up 1 --json "$scra
 works "and orders its percentiles" check efficiency
 works "maps can be compared at the native size" run unsupervised $two --evaluate native
 works "the IM-IAD code's way of measuring can be had" \
-    run unsupervised $two --compat binarise_maps --compat mask_geometry
+    run unsupervised $two --compat binarise_maps --compat mask_geometry --compat aupro_sampled100
 works "few shots can be augmented" \
     run fewshot $two --shots 1 --set-split augmentation=rotation
+
+# MVTec LOCO's layout, made of a drawn category: its first kind of defect structural, the rest logical
+loco() {
+    "$programs/export_dataset" "$scratch/drawn" size=64 train=6 test_good=4 test_defective=4 \
+        categories=fuse_box || return 1
+    from=$scratch/drawn/fuse_box to=$scratch/loco/fuse_box
+    mkdir -p "$to/validation/good" "$to/test/structural_anomalies" "$to/test/logical_anomalies"
+    cp -r "$from/train" "$to/train"
+    cp -r "$from/test/good" "$to/test/good"
+    cp "$from/train/good/000.png" "$to/validation/good/000.png"
+    kind=structural_anomalies number=100
+    for folder in "$from"/ground_truth/*; do
+        for mask in "$folder"/*.png; do
+            name=$(basename "$mask" _mask.png)
+            mkdir -p "$to/ground_truth/$kind/$number"
+            cp "$mask" "$to/ground_truth/$kind/$number/000.png"
+            cp "$from/test/$(basename "$folder")/$name.png" "$to/test/$kind/$number.png"
+            number=$((number + 1))
+        done
+        kind=logical_anomalies
+    done
+    echo '[{"defect_name": "any", "pixel_value": 255, "saturation_threshold": 20,
+            "relative_saturation": false}]' >"$to/defects_config.json"
+}
+works "LOCO's layout can be made" loco
+works "and is measured at its native size" "$programs/unsupervised" --dataset mvtec_loco \
+    --root "$scratch/loco" --set resize=64 --set crop=0 --json "$scratch/loco.json"
+works "with saturated overlap, by kind of defect" python3 -c "
+import json
+d = json.load(open('$scratch/loco.json'))
+assert d['run']['evaluate'] == 'native'
+c, a = d['categories'][0], d['averages'][0]
+for limit in ('0.01', '0.05', '0.1', '0.3', '1.0'):
+    kinds = [c[kind + '_spro_' + limit] for kind in ('structural', 'logical', 'mean')]
+    assert abs((kinds[0] + kinds[1]) / 2 - kinds[2]) < 1e-12 and 0 <= kinds[2] <= 1
+assert a['mean_spro_0.05'] == c['mean_spro_0.05'] and 0 <= c['logical_image_auroc'] <= 1"
 
 # ---- bad input ----
 says "shots that are no number" "shots" run fewshot --shots many
@@ -78,6 +114,9 @@ says "a ratio out of range" "ratio" run noisy --ratio 7
 says "an unknown option of the setting" "shotz" run fewshot --set-split shotz=1
 says "an option of another program" "--help lists the options" run unsupervised --shots 1
 says "an unknown way to evaluate" "--evaluate takes" run unsupervised --evaluate everywhere
+says "an unknown way to agree with the reference" "--compat takes" run unsupervised --compat all
+says "maps at the native size cannot be the reference's" "openiad_masks" \
+    run unsupervised --category fabric --evaluate native --compat mask_geometry
 says "a source that is not there" "no category \"bottle\"" run transfer --source bottle
 printf 'not a database, but long enough to look into it: %0100d' 1 >"$scratch/file"
 says "a store that is something else" "$scratch/file" run fewshot --results "$scratch/file"

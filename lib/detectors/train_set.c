@@ -25,9 +25,9 @@ imiad_status train_set_open(train_set **out, imiad_detector *detector, const ima
         return fail_memory("a training set", sizeof *set);
     set->detector = detector;
     set->source = *source;
-    int64_t batch = option_or(detector, "train_batch", detector_batch_size(detector));
+    int64_t size = option_or(detector, "train_batch", detector_batch_size(detector));
     loader_settings settings = {.geometry = detector->preprocessing,
-                                .batch = (size_t)batch,
+                                .batch = (size_t)size,
                                 .cache_bytes =
                                     (uint64_t)option_or(detector, "image_cache", 0) * 1000000};
     imiad_status status = loader_open(&set->images, source, &settings);

@@ -157,6 +157,7 @@ static const option_spec common[] = {{"batch", OPT_INT, "2", "1..64", "images at
                                      {"ratio", OPT_REAL, "0.1", "0<..1", "share to keep"},
                                      {0}};
 static const option_spec own[] = {{"batch", OPT_INT, "8", "1..64", "images at a time"},
+                                  {"ratio", .default_value = "0.5"},
                                   {"mode", OPT_CHOICE, "slow", "slow|fast", "how"},
                                   {"deep", OPT_BOOL, "false", "", "how far"},
                                   {0}};
@@ -173,9 +174,16 @@ START_TEST(a_later_table_overrides_defaults)
     ck_assert(options_bool(set, "deep"));
     ck_assert_uint_eq(options_count(set), 4);
     options_free(set);
+    ck_ok(options_parse(&set, "thing", tables, NULL, 0));
+    ck_assert_double_eq(options_real(set, "ratio"), 0.5);
+    options_free(set);
     imiad_option_info info = IMIAD_OPTION_INFO_INIT;
     ck_ok(options_info(&info, tables, 0));
     ck_assert_str_eq(info.default_value, "8");
+    ck_ok(options_info(&info, tables, 1)); /* all but the default is the earlier table's */
+    ck_assert_str_eq(info.default_value, "0.5");
+    ck_assert_str_eq(info.range, "0<..1");
+    ck_assert_str_eq(info.help, "share to keep");
     ck_fails(options_info(&info, tables, 4), IMIAD_OUT_OF_RANGE, "4 of 4");
 }
 END_TEST

@@ -65,6 +65,13 @@ uint64_t random_below(random_stream *stream, uint64_t bound)
     return x % bound;
 }
 
+random_stream random_from(random_stream stream, uint64_t blocks)
+{
+    stream.block = blocks;
+    stream.used = 4;
+    return stream;
+}
+
 double random_real(random_stream *stream)
 {
     return (double)(random_u64(stream) >> 11) * 0x1p-53;

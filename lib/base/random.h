@@ -22,6 +22,10 @@ typedef struct random_stream {
  * different purposes are independent. */
 random_stream random_open(uint64_t seed, const char *purpose);
 
+/* The same stream `blocks` blocks after its beginning: where a part of a long draw begins. */
+random_stream random_from(random_stream stream, uint64_t blocks);
+enum { NORMALS_A_BLOCK = 1, REALS_A_BLOCK = 2 }; /* numbers that one block makes */
+
 uint32_t random_u32(random_stream *stream);
 uint64_t random_below(random_stream *stream, uint64_t bound); /* unbiased, in [0, bound) */
 double random_real(random_stream *stream);                    /* in [0, 1), 53 bits */

@@ -2,14 +2,34 @@
 #include "bridge/bridge.h"
 
 #include "base/random.h"
+#include "base/threads.h"
+
+/* Numbers that each take a fixed share of a block: pieces are drawn side by side, and are what one
+ * draw from the beginning would be. */
+template <typename Draw> struct side_by_side {
+    float *numbers;
+    random_stream stream;
+    uint64_t a_block;
+    const Draw &draw;
+
+    static void fill(void *context, size_t begin, size_t end)
+    {
+        const side_by_side *s = static_cast<const side_by_side *>(context);
+        random_stream stream = random_from(s->stream, begin / s->a_block);
+        for (size_t i = begin; i < end; ++i)
+            s->numbers[i] = static_cast<float>(s->draw(&stream));
+    }
+};
+
+enum : size_t { PIECE = 1 << 14 };
 
 template <typename Draw>
-static at::Tensor drawn(int rank, const int64_t *shape, device d, const Draw &draw)
+static at::Tensor drawn(int rank, const int64_t *shape, device d, const random_stream &stream,
+                        uint64_t a_block, const Draw &draw)
 {
     at::Tensor numbers = at::empty(shape_of(rank, shape), options_of(F32, {false, 0}));
-    float *data = numbers.data_ptr<float>();
-    for (int64_t i = 0, count = numbers.numel(); i < count; ++i)
-        data[i] = static_cast<float>(draw());
+    side_by_side<Draw> all{numbers.data_ptr<float>(), stream, a_block, draw};
+    parallel_for(static_cast<size_t>(numbers.numel()), PIECE, all.fill, &all);
     return d.cuda ? numbers.to(torch_device(d)) : numbers;
 }
 
@@ -17,8 +37,8 @@ tensor *t_uniform(int rank, const int64_t *shape, double low, double high, uint6
                   const char *purpose, device d)
 {
     return operation("uniform", {}, [&] {
-        random_stream stream = random_open(seed, purpose);
-        return drawn(rank, shape, d, [&] { return random_between(&stream, low, high); });
+        return drawn(rank, shape, d, random_open(seed, purpose), REALS_A_BLOCK,
+                     [&](random_stream *s) { return random_between(s, low, high); });
     });
 }
 
@@ -26,8 +46,8 @@ tensor *t_normal(int rank, const int64_t *shape, double mean, double std, uint64
                  const char *purpose, device d)
 {
     return operation("normal", {}, [&] {
-        random_stream stream = random_open(seed, purpose);
-        return drawn(rank, shape, d, [&] { return mean + std * random_normal(&stream); });
+        return drawn(rank, shape, d, random_open(seed, purpose), NORMALS_A_BLOCK,
+                     [&](random_stream *s) { return mean + std * random_normal(s); });
     });
 }
 
@@ -45,10 +65,10 @@ tensor *t_dropout(tensor *x, double p, bool training)
         if (!training || p == 0)
             return x->value;
         random_stream *stream = &this_thread().random;
-        at::IntArrayRef shape = x->value.sizes();
-        at::Tensor factors = drawn(static_cast<int>(shape.size()), shape.data(), {false, 0}, [&] {
-            return random_u32(stream) * 0x1p-32 < p ? 0.0 : 1 / (1 - p);
-        });
+        at::Tensor factors = at::empty(x->value.sizes(), options_of(F32, {false, 0}));
+        float *data = factors.data_ptr<float>();
+        for (int64_t i = 0, count = factors.numel(); i < count; ++i)
+            data[i] = random_u32(stream) * 0x1p-32 < p ? 0.0f : static_cast<float>(1 / (1 - p));
         return at::mul(*x, factors.to(x->value.options()));
     });
 }

@@ -118,10 +118,10 @@ END_TEST
 
 START_TEST(random_tensors_are_the_numbers_of_their_stream)
 {
-    enum { COUNT = 1000 };
-    float uniform[COUNT], normal[COUNT], dropped[COUNT], again[COUNT];
+    enum { COUNT = 100000 }; /* several pieces, drawn side by side */
+    static float uniform[COUNT], normal[COUNT], dropped[COUNT], again[COUNT];
     scope s = scope_begin();
-    t_read(t_uniform(2, (int64_t[]){10, 100}, -1, 3, 7, "a", CPU), uniform, sizeof uniform);
+    t_read(t_uniform(2, (int64_t[]){10, COUNT / 10}, -1, 3, 7, "a", CPU), uniform, sizeof uniform);
     t_read(t_normal(1, (int64_t[]){COUNT}, 5, 2, 7, "b", CPU), normal, sizeof normal);
     tensor *ones = t_full(1, (int64_t[]){COUNT}, 1, F32, CPU);
     t_seed(3, "dropout");
@@ -138,7 +138,7 @@ START_TEST(random_tensors_are_the_numbers_of_their_stream)
         ck_assert(dropped[i] == 0 || dropped[i] == (float)(1 / 0.75));
         kept += dropped[i] != 0;
     }
-    ck_assert_int_lt(abs(kept - 750), 69); /* five standard deviations of a binomial */
+    ck_assert_int_lt(abs(kept - 75000), 690); /* five standard deviations of a binomial */
 }
 END_TEST
 

@@ -133,7 +133,7 @@ class Epochs:
 
 def missing_modules(*names):
     for name in names:
-        if importlib.util.find_spec(name) is None:
+        if name not in sys.modules and importlib.util.find_spec(name) is None:
             sys.modules[name] = types.ModuleType(name)
 
 

@@ -1,0 +1,131 @@
+/* STPM's training step beside the same step of PyTorch's Python front end, eager: ResNet-18, random
+ * weights, procedural images in memory; teacher's features kept, and computed in every step. One
+ * thread, seconds of CPU, the least of some rounds, so that a busy machine disturbs little.
+ * bench-training [IMAGES [BATCH [SIZE]]]    default: 16 8 256
+ * IMIAD_PYTHON names the Python that has torch and torchvision, "/usr/bin/python3" by default. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "imiad/imiad.h"
+
+#define CHECK(call)                                                                                \
+    do {                                                                                           \
+        if ((call) != IMIAD_OK) {                                                                  \
+            fprintf(stderr, "%s: %s\n", #call, imiad_last_error());                                \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+enum { ROUNDS = 3, MOST_IMAGES = 256 };
+
+typedef struct plan {
+    int images, batch, size;
+    imiad_image pictures[MOST_IMAGES];
+    const imiad_image *list[MOST_IMAGES];
+} plan;
+
+static double cpu_seconds(void)
+{
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+           1e-6 * (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+}
+
+static void draw(plan *p)
+{
+    for (int i = 0; i < p->images; ++i) {
+        size_t bytes = (size_t)(p->size * p->size * 3);
+        uint8_t *pixels = malloc(bytes);
+        for (size_t j = 0; j < bytes; ++j)
+            pixels[j] = (uint8_t)((j * 7 + j / 769 * 13 + (size_t)i * 31) % 256);
+        p->pictures[i] = (imiad_image){
+            sizeof(imiad_image), IMIAD_PIXEL_RGB8, p->size, p->size, (size_t)p->size * 3, pixels};
+        p->list[i] = &p->pictures[i];
+    }
+}
+
+static double fit_seconds(const plan *p, imiad_backbone *backbone, const char *epochs,
+                          const char *cache)
+{
+    char batch[16], size[16];
+    snprintf(batch, sizeof batch, "%d", p->batch);
+    snprintf(size, sizeof size, "%d", p->size);
+    const imiad_option options[] = {
+        {"epochs", epochs}, {"feature_cache", cache}, {"train_batch", batch}, {"resize", size}};
+    imiad_detector *detector;
+    CHECK(imiad_detector_create(&detector, "stpm", backbone, options, 4));
+    double before = cpu_seconds();
+    CHECK(imiad_detector_fit_images(detector, p->list, (size_t)p->images, NULL, NULL));
+    double seconds = cpu_seconds() - before;
+    imiad_detector_free(detector);
+    return seconds;
+}
+
+/* Of one step: two epochs more, over their steps. */
+static double step_seconds(const plan *p, imiad_backbone *backbone, const char *cache)
+{
+    double best = 1e30;
+    int steps = (p->images + p->batch - 1) / p->batch;
+    for (int i = 0; i < ROUNDS; ++i) {
+        double two_more =
+            fit_seconds(p, backbone, "3", cache) - fit_seconds(p, backbone, "1", cache);
+        best = two_more / (2 * steps) < best ? two_more / (2 * steps) : best;
+    }
+    return best;
+}
+
+/* Python's, with the teacher in every step and without; false where it cannot run. */
+static bool python_seconds(const plan *p, double out[2])
+{
+    const char *python = getenv("IMIAD_PYTHON");
+    char command[512];
+    snprintf(command, sizeof command, "%s tests/bench/time_training.py %d %d %d 2>/dev/null",
+             python ? python : "/usr/bin/python3", p->batch, p->size, 2 * ROUNDS);
+    FILE *pipe = popen(command, "r");
+    bool read = pipe && fscanf(pipe, "%lf %lf", &out[0], &out[1]) == 2;
+    if (pipe)
+        pclose(pipe);
+    return read;
+}
+
+int main(int argc, char **argv)
+{
+    static plan p;
+    p.images = argc > 1 ? atoi(argv[1]) : 16;
+    p.batch = argc > 2 ? atoi(argv[2]) : 8;
+    p.size = argc > 3 ? atoi(argv[3]) : 256;
+    if (p.images < 1 || p.images > MOST_IMAGES || p.batch < 1 || p.size < 32) {
+        fprintf(stderr, "bench-training [IMAGES [BATCH [SIZE]]]\n");
+        return 1;
+    }
+    imiad_backbone *backbone;
+    CHECK(imiad_set_threads(1));
+    CHECK(imiad_backbone_create(&backbone, "resnet18", NULL));
+    draw(&p);
+    double computed = step_seconds(&p, backbone, "0"), kept = step_seconds(&p, backbone, "2000");
+    double first = fit_seconds(&p, backbone, "1", "2000"), python[2] = {0, 0};
+    int steps = (p.images + p.batch - 1) / p.batch;
+    printf(
+        "stpm, resnet18, random weights, %d images of %d pixels, batch %d, 1 thread, CPU seconds\n",
+        p.images, p.size, p.batch);
+    printf("step, teacher computed  %8.4f s\nstep, features kept     %8.4f s  %5.3f of that\n",
+           computed, kept, kept / computed);
+    printf(
+        "epoch                   %8.4f s after the first, %.4f s with the features of the first\n",
+        kept * steps, first);
+    if (python_seconds(&p, python)) {
+        printf("python, teacher         %8.4f s  ours is %5.3f of it\n", python[0],
+               computed / python[0]);
+        printf("python, features kept   %8.4f s  ours is %5.3f of it\n", python[1],
+               kept / python[1]);
+    } else
+        printf("no PyTorch to compare with: install python3-torchvision, or name IMIAD_PYTHON\n");
+    imiad_backbone_free(backbone);
+    for (int i = 0; i < p.images; ++i)
+        free(p.pictures[i].pixels);
+    return 0;
+}

@@ -54,6 +54,7 @@ void bench_close(bench *b)
     imiad_backbone_free(b->backbone);
     imiad_dataset_free(b->dataset);
     json_decref(b->facts);
+    free(b->front.command);
 }
 
 /* ---- one cell ---- */

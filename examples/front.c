@@ -322,6 +322,13 @@ static char *whole_command(int argc, char **argv)
     return text;
 }
 
+static int stop_reading(front *f, int outcome)
+{
+    free(f->command);
+    f->command = NULL;
+    return outcome;
+}
+
 int front_read(front *f, int argc, char **argv, const char *about, front_own *own, size_t own_count)
 {
     const char *slash = strrchr(argv[0], '/');
@@ -341,12 +348,12 @@ int front_read(front *f, int argc, char **argv, const char *about, front_own *ow
     for (int option; (option = getopt_long(argc, argv, "", all, NULL)) != -1;) {
         int outcome = take_option(f, option, optarg, about);
         if (outcome <= 0)
-            return outcome;
+            return stop_reading(f, outcome);
     }
     if (optind < argc)
-        return mistake(f, "what is", argv[optind]);
+        return stop_reading(f, mistake(f, "what is", argv[optind]));
     if (imiad_set_threads(f->threads) != IMIAD_OK)
-        return mistake(f, imiad_last_error(), "--threads");
+        return stop_reading(f, mistake(f, imiad_last_error(), "--threads"));
     return 1;
 }
 

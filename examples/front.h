@@ -33,7 +33,7 @@ typedef struct front {
     size_t dataset_setting_count;
     imiad_option split_settings[MOST_SETTINGS]; /* --set-split */
     size_t split_setting_count;
-    char *command; /* as it was typed, for the record */
+    char *command; /* as it was typed, for the record; bench_close frees it */
     uint64_t seed;
     int repeats, threads;
     imiad_evaluation_options evaluation;
@@ -45,7 +45,7 @@ typedef struct front {
 
 /* Reads the command line; listings and help are printed here. Returns 1 to go on, 0 when all is
  * done, -1 after a mistake. `about` is one paragraph for --help; `own`, of own_count, may be NULL.
- * What it allocates lives as long as the process. */
+ * Where it returns 1, the command is to be freed. */
 int front_read(front *f, int argc, char **argv, const char *about, front_own *own,
                size_t own_count);
 

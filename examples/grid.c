@@ -149,6 +149,8 @@ int grid_main(int argc, char **argv, const grid_setting *s)
         if (g.bench.front.json && write_record(&g))
             code = 1;
     }
+    for (size_t i = 0; !g.bench.front.json && i < g.count; ++i) /* else the record took them */
+        json_decref(g.rows[i].images);
     free(g.rows);
     bench_close(&g.bench);
     return code;

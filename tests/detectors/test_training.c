@@ -167,7 +167,8 @@ static imiad_detector *make_toy(const imiad_option *options, size_t count)
 {
     imiad_option all[16] = {{"resize", "8"}, {"crop", "0"}};
     imiad_detector *d = NULL;
-    memcpy(all + 2, options, count * sizeof *options);
+    if (count > 0)
+        memcpy(all + 2, options, count * sizeof *options);
     ck_ok(detector_create(&d, &toy_ops, NULL, all, 2 + count));
     return d;
 }

@@ -145,7 +145,9 @@ class Epochs:
 def make_official(folder, shared, size, parameters):
     module = load_official(folder)
     model = module.SimpleNet("cpu")
-    model.load(backbone=make_resnet18(shared)(True), layers_to_extract_from=["layer2", "layer3"],
+    # load() asks the network for its channels with an image of ones; in training mode, as the
+    # checkout leaves it, that would move the running statistics of its batch norm
+    model.load(backbone=make_resnet18(shared)(True).eval(), layers_to_extract_from=["layer2", "layer3"],
                device="cpu", input_shape=(3, size, size), **parameters)
     model.logger = module.TBWrapper(None)
     begin(model.pre_projection, "pre_projection")

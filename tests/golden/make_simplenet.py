@@ -2,7 +2,7 @@
 """The authors' SimpleNet, trained from libimiad's first parameters on its batches and its noise.
 
     tests/golden/make_simplenet.py golden SIMPLENET SHARED > tests/golden/simplenet.csv
-    tests/golden/make_simplenet.py train SIMPLENET SHARED EPOCHS RESIZE CROP
+    tests/golden/make_simplenet.py train SIMPLENET SHARED EPOCHS RESIZE CROP [DIMENSION]
     tests/golden/make_simplenet.py judge SIMPLENET SHARED SAVED_DETECTOR RESULTS.json
 
 SIMPLENET is a checkout of github.com/DonaldRR/SimpleNet, whose simplenet.py runs unchanged: the
@@ -11,7 +11,8 @@ MVTec AD and the ResNet-18 weights.
 
 golden: the steps of each of CASES on the first training images, their losses, then values of every
 parameter and of the maps of some images. train: as many passes over all training images as asked,
-then image and pixel AUROC of the test images. judge: loads a detector that the library trained and
+then image and pixel AUROC of the test images; DIMENSION (1536) is the target_embed_dimension, the
+hidden layer is as wide but 1024 at most. judge: loads a detector that the library trained and
 holds the scores that the library gave (examples/unsupervised --save --json) against the authors'.
 First parameters, orders and noise are libimiad's random streams. The logging, progress and metrics
 modules that the checkout imports are replaced by empty ones.
@@ -221,8 +222,12 @@ def predict(model, shared, resize, crop):
     return dict(zip(names, found))
 
 
-def train(folder, shared, epochs, resize, crop):
-    model = make_official(folder, shared, crop, dict(SCRIPT, gan_epochs=epochs))
+def of_dimension(dimension):
+    return dict(SCRIPT, target_embed_dimension=dimension, dsc_hidden=min(dimension, 1024))
+
+
+def train(folder, shared, epochs, resize, crop, dimension=1536):
+    model = make_official(folder, shared, crop, dict(of_dimension(dimension), gan_epochs=epochs))
     images = load_images(training_names(shared), resize, crop)
     losses = train_official(model, images, 8, epochs)
     steps = len(losses) // epochs
@@ -234,8 +239,10 @@ def train(folder, shared, epochs, resize, crop):
 def judge(folder, shared, saved, results):
     with open(results) as file:
         run = json.load(file)
-    resize, crop = int(run["run"]["options"]["resize"]), int(run["run"]["options"]["crop"])
-    model, tensors = make_official(folder, shared, crop, SCRIPT), read_safetensors(saved)
+    resize, crop, dimension = (int(run["run"]["options"][name])
+                               for name in ("resize", "crop", "target_embed_dimension"))
+    model = make_official(folder, shared, crop, of_dimension(dimension))
+    tensors = read_safetensors(saved)
     for part in ("pre_projection", "discriminator"):
         state = {name[len(part) + 1:]: value for name, value in tensors.items()
                  if name.startswith(part + ".")}

@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/* Never changes after it was made; detectors share it and keep it alive. Features may be computed
- * by one thread at a time. */
+/* Never changes after it was made; detectors share it and keep it alive. Any number of threads may
+ * compute features at once. */
 typedef struct imiad_backbone imiad_backbone;
 
 typedef struct imiad_backbone_options {

@@ -52,6 +52,10 @@ typedef enum imiad_status {
     IMIAD_INTERNAL = -90          /* a defect of the library: please report it */
 } imiad_status;
 
+/* For code of the caller's that the library calls back: records `message` as the calling thread's
+ * last error and returns `status`, so that a failure is one line. */
+IMIAD_API imiad_status imiad_fail(imiad_status status, const char *message);
+
 /* The version of libtorch that it computes with, such as "1.13.1". Static text. */
 IMIAD_API const char *imiad_torch_version(void);
 

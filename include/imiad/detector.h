@@ -11,6 +11,7 @@
 extern "C" {
 #endif
 
+/* Used by one thread at a time; imiad_detector_clone makes handles for others. */
 typedef struct imiad_detector imiad_detector;
 
 /* The registered detectors: what imiad_detector_create takes as a name. */
@@ -66,6 +67,63 @@ typedef struct imiad_result {
 /* Scores one image of any size. Errors: IMIAD_WRONG_STATE before fitting or loading. */
 IMIAD_API imiad_status imiad_detector_score(imiad_result *out, imiad_detector *detector,
                                             const imiad_image *image);
+
+/* Where the maps of imiad_detector_score_batch are read. */
+enum {
+    IMIAD_MAP_INPUT = 0, /* at the detector's input, after resize and crop */
+    IMIAD_MAP_IMAGE = 1  /* over the whole image, at its own size: bilinear between the centres of
+                          * the input's pixels; what the crop cut off takes the map's lowest value */
+};
+
+typedef struct imiad_score_options {
+    uint32_t struct_size;
+    int32_t map_frame; /* IMIAD_MAP_INPUT or IMIAD_MAP_IMAGE; with tiles always the latter */
+    /* Regions of interest: NULL, or an array of as many masks as there are images, where NULL is a
+     * whole image. A mask has its image's size; its non-zero pixels are looked at. The score is
+     * then the largest value inside the region of the finished map (at the detector's input; with
+     * tiles, at the image's size), whatever the detector makes of whole images: a threshold for
+     * one is none for the other. Outside, the map takes its lowest value inside. The network still
+     * sees the whole image: what lies outside reaches in by the patches at the border, no further.
+     */
+    const imiad_image *const *regions;
+    /* For images much larger than the input: 1 scores squares of tile_side pixels that overlap by
+     * at least tile_overlap (0..0.5) of it, each squashed to the detector's input without a crop.
+     * The image's score is its worst tile's. The map is the mean of the tiles' maps, weighted by
+     * the distance to the tile's border: min(x + 0.5, side - x - 0.5) times the same in y. Fit such
+     * a detector on tiles of that side (imiad_image_tile). */
+    int32_t tiles;
+    int32_t tile_side; /* pixels of the image; 0: the side of the detector's input */
+    double tile_overlap;
+} imiad_score_options;
+#define IMIAD_SCORE_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        sizeof(imiad_score_options), 0, 0, 0, 0, 0.25                                              \
+    }
+
+/* The size of the map that imiad_detector_score_batch makes of an image of width x height. options
+ * may be NULL. */
+IMIAD_API imiad_status imiad_detector_map_size(int32_t *out_width, int32_t *out_height,
+                                               const imiad_detector *detector, int32_t width,
+                                               int32_t height, const imiad_score_options *options);
+
+/* Scores `count` images of any sizes and formats into the caller's memory: `scores` holds count
+ * floats; `maps`, NULL or `capacity` floats, takes the maps one behind the other, rows first, each
+ * of the size that imiad_detector_map_size tells. Images of one input size pass through the network
+ * together, as many as the option batch says. Nothing of the images is kept. options may be NULL.
+ * Errors: as imiad_detector_score; IMIAD_INVALID_ARGUMENT where the maps do not fit or a region
+ * shows no pixel of the input; IMIAD_MISMATCH (a region of another size, an image smaller than a
+ * tile: the message counts images from 0); IMIAD_UNSUPPORTED (maps or regions of a detector
+ * without maps). After a failure both buffers are undefined. */
+IMIAD_API imiad_status imiad_detector_score_batch(float *scores, float *maps, size_t capacity,
+                                                  imiad_detector *detector,
+                                                  const imiad_image *const *images, size_t count,
+                                                  const imiad_score_options *options);
+
+/* Another handle of a fitted detector, for another thread: what was learned and the backbone are
+ * shared, results and timings are each handle's own. Scoring by several handles at once gives the
+ * same bytes as by one. A clone can score and be saved, not be fitted; while it lives, its original
+ * cannot be fitted either (IMIAD_WRONG_STATE), only freed, in any order. Cloning is cheap. */
+IMIAD_API imiad_status imiad_detector_clone(imiad_detector **out, imiad_detector *detector);
 
 /* The image as the detector sees it: resized and cropped, RGB8, before normalisation. */
 IMIAD_API imiad_status imiad_detector_preprocess(imiad_image **out, const imiad_detector *detector,

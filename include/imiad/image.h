@@ -32,11 +32,43 @@ typedef struct imiad_image {
 
 /* Reads a PNG, JPEG or BMP file: grey or grey+alpha becomes GRAY8, everything else RGB8, 16 bits
  * are reduced to their high byte, palettes are expanded, alpha is dropped: what Pillow's
- * convert("RGB") shows, but for 16-bit grey, which Pillow clips. A file that is truncated, fails its
- * checksums or has more than 2^28 pixels is refused.
- * Errors: IMIAD_NOT_FOUND, IMIAD_IO, IMIAD_FORMAT (with the file's name). */
+ * convert("RGB") shows, but for 16-bit grey, which Pillow clips. A file that is truncated, fails
+ * its checksums or has more than 2^28 pixels is refused. Errors: IMIAD_NOT_FOUND, IMIAD_IO,
+ * IMIAD_FORMAT (with the file's name). */
 IMIAD_API imiad_status imiad_image_read(imiad_image **out, const char *path);
 IMIAD_API void imiad_image_free(imiad_image *image);
+
+/* Pixels as floats, interleaved or in planes: the value of channel c at (x, y) is
+ * values[y * row_stride + x * pixel_stride + c * channel_stride]. 16-bit cameras convert to this.
+ */
+typedef struct imiad_float_pixels {
+    uint32_t struct_size;
+    int32_t width, height;                              /* at least 1 */
+    int32_t channels;                                   /* 1: grey; 3: red, green, blue */
+    const float *values;                                /* borrowed for the call */
+    ptrdiff_t row_stride, pixel_stride, channel_stride; /* in floats; negative ones flip */
+    float low, high; /* the values that become 0 and 255; what lies beyond is clamped */
+} imiad_float_pixels;
+#define IMIAD_FLOAT_PIXELS_INIT                                                                    \
+    {                                                                                              \
+        sizeof(imiad_float_pixels), 0, 0, 0, 0, 0, 0, 0, 0, 1                                      \
+    }
+/* A new GRAY8 or RGB8 image: (value - low) / (high - low) * 255, rounded to the nearest whole
+ * number. Detectors see 8 bits a channel, as the benchmark's data sets have them; choose low and
+ * high once for a station, not image by image. Errors: IMIAD_INVALID_ARGUMENT (low not below high,
+ * another number of channels), IMIAD_NOT_FINITE (a NaN). */
+IMIAD_API imiad_status imiad_image_from_floats(imiad_image **out, const imiad_float_pixels *pixels);
+
+/* Squares of side x side pixels that cover an image: as few as overlap by at least overlap * side
+ * pixels (overlap in [0, 0.5]), evenly spaced, rows first. 0 where the image is smaller than a tile
+ * or an argument is out of range. */
+IMIAD_API size_t imiad_image_tile_count(int32_t width, int32_t height, int32_t side,
+                                        double overlap);
+/* One of them as a view: *out borrows the pixels of `image` and is not freed.
+ * Errors: IMIAD_OUT_OF_RANGE past the last, IMIAD_MISMATCH where the image is smaller than a tile.
+ */
+IMIAD_API imiad_status imiad_image_tile(imiad_image *out, const imiad_image *image, int32_t side,
+                                        double overlap, size_t index);
 
 /* Writes a PNG file, whole or not at all; missing folders are made. */
 IMIAD_API imiad_status imiad_image_write_png(const imiad_image *image, const char *path);

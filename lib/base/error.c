@@ -27,6 +27,11 @@ imiad_status fail(imiad_status status, const char *format, ...)
     return status;
 }
 
+imiad_status imiad_fail(imiad_status status, const char *message)
+{
+    return fail(status, "%s", message ? message : "");
+}
+
 imiad_status fail_within(imiad_status status, const char *format, ...)
 {
     char context[MESSAGE_BYTES / 2];
@@ -40,6 +45,31 @@ imiad_status fail_within(imiad_status status, const char *format, ...)
 imiad_status fail_memory(const char *what, size_t bytes)
 {
     return fail(IMIAD_NO_MEMORY, "out of memory: %zu bytes for %s", bytes, what);
+}
+
+imiad_status struct_read(void *out, size_t size, const void *given, size_t least, const char *what)
+{
+    uint32_t known;
+    if (!given)
+        return IMIAD_OK;
+    memcpy(&known, given, sizeof known);
+    if (known < least)
+        return fail(IMIAD_INVALID_ARGUMENT, "%s: struct_size is not set", what);
+    memcpy(out, given, known < size ? known : size);
+    return IMIAD_OK;
+}
+
+imiad_status struct_write(void *out, size_t size, const void *found, size_t least, const char *what)
+{
+    uint32_t known;
+    if (!out)
+        return fail(IMIAD_INVALID_ARGUMENT, "%s: NULL", what);
+    memcpy(&known, out, sizeof known);
+    if (known < least)
+        return fail(IMIAD_INVALID_ARGUMENT, "%s: struct_size is not set", what);
+    size_t after = sizeof known; /* the caller's struct_size stays */
+    memcpy((char *)out + after, (const char *)found + after, (known < size ? known : size) - after);
+    return IMIAD_OK;
 }
 
 const char *imiad_status_name(imiad_status status)

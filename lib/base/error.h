@@ -22,6 +22,13 @@ imiad_status fail_within(imiad_status status, const char *format, ...)
 
 imiad_status fail_memory(const char *what, size_t bytes) __attribute__((cold));
 
+/* Structures that begin with struct_size and may have grown since the caller was compiled. `least`
+ * is the size of the structure's first version. Reading: over defaults in `out`, as far as the
+ * caller's own goes; `given` may be NULL. Writing: no further than the caller's has room. */
+imiad_status struct_read(void *out, size_t size, const void *given, size_t least, const char *what);
+imiad_status struct_write(void *out, size_t size, const void *found, size_t least,
+                          const char *what);
+
 void log_message(imiad_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -56,6 +56,7 @@ imiad_status detector_create(imiad_detector **out, const detector_ops *ops,
     if (!self)
         return fail_memory("a detector", sizeof *self);
     self->ops = ops;
+    atomic_init(&self->references, 1);
     self->timings.struct_size = sizeof self->timings;
     self->backbone = ops->needs_backbone ? backbone_retain(backbone) : NULL;
     self->state = calloc(1, ops->state_size);
@@ -84,9 +85,40 @@ imiad_status imiad_detector_create(imiad_detector **out, const char *name, imiad
     return detector_create(out, ops, backbone, options, option_count);
 }
 
+imiad_status imiad_detector_clone(imiad_detector **out, imiad_detector *detector)
+{
+    if (!out || !detector)
+        return fail(IMIAD_INVALID_ARGUMENT, "clone: NULL");
+    if (!detector->fitted)
+        return fail(IMIAD_WRONG_STATE, "detector %s must be fitted or loaded before it is cloned",
+                    detector->ops->name);
+    imiad_detector *self = calloc(1, sizeof *self);
+    if (!self)
+        return fail_memory("a detector", sizeof *self);
+    self->origin = detector->origin ? detector->origin : detector;
+    atomic_fetch_add(&self->origin->references, 1);
+    self->ops = detector->ops;
+    self->backbone = detector->backbone;
+    self->options = detector->options;
+    self->preprocessing = detector->preprocessing;
+    self->state = detector->state;
+    self->fitted = true;
+    self->timings.struct_size = sizeof self->timings;
+    *out = self;
+    return IMIAD_OK;
+}
+
 void imiad_detector_free(imiad_detector *self)
 {
     if (!self)
+        return;
+    if (self->origin) {
+        imiad_detector_free(self->origin);
+        free(self->map);
+        free(self);
+        return;
+    }
+    if (atomic_fetch_sub(&self->references, 1) != 1)
         return;
     if (self->options) /* otherwise create never ran */
         self->ops->destroy(self);
@@ -170,6 +202,9 @@ static imiad_status fit(imiad_detector *self, const image_source *source, bool m
 {
     double start = clock_seconds();
     train_set *set;
+    if (self->origin || atomic_load(&self->references) != 1)
+        return fail(IMIAD_WRONG_STATE, "detector %s shares what it learned with clones: %s",
+                    self->ops->name, self->origin ? "this is one" : "free them before another fit");
     TRY(train_set_open(&set, self, source));
     more &= self->fitted && self->ops->fit_more;
     self->fitted = more; /* only fit_more leaves what there was when it fails */

@@ -5,6 +5,8 @@
 #ifndef DETECTORS_DETECTOR_H
 #define DETECTORS_DETECTOR_H
 
+#include <stdatomic.h>
+
 #include "base/options.h"
 #include "base/progress.h"
 #include "bridge/tensor.h"
@@ -65,7 +67,8 @@ typedef struct detector_ops {
     /* Learns another task on top of what was learned (continual and transfer settings); after a
      * failure that is still there. NULL: a new task is learned by fit, which forgets the others. */
     imiad_status (*fit_more)(imiad_detector *self, train_set *normals, const progress *p);
-    /* Runs in a scope of the base; failures stick. */
+    /* Runs in a scope of the base; failures stick. Several clones may score at once, each on its
+     * own thread with a `self` of its own but one state: it must not change it. */
     void (*score)(imiad_detector *self, const batch *b, scores *out);
     /* What fit learned, into and out of the detector's file; memory is borrowed until commit. */
     imiad_status (*save)(const imiad_detector *self, weights_writer *writer);
@@ -89,7 +92,9 @@ struct imiad_detector {
     void *state;
     bool fitted;
     imiad_timings timings;
-    float *map; /* of the last image scored alone */
+    float *map;             /* of the last image scored alone */
+    imiad_detector *origin; /* of a clone: whose state, options and backbone these are */
+    atomic_int references;  /* of an original: itself and its clones */
 };
 
 /* imiad_detector_create of an algorithm that need not be registered. */

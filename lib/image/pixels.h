@@ -32,4 +32,8 @@ void pixels_to_rgb(uint8_t *rgb, const uint8_t *pixels, size_t count, imiad_pixe
 /* An RGB8 copy. */
 imiad_status image_to_rgb(imiad_image **out, const imiad_image *image);
 
+/* The left upper pixel of a tile; errors as imiad_image_tile. */
+imiad_status tile_place(int32_t *left, int32_t *top, int32_t width, int32_t height, int32_t side,
+                        double overlap, size_t index);
+
 #endif

@@ -6,7 +6,7 @@
 #include "bridge/tensor.h"
 #include "check_suite.h"
 #include "imiad/imiad.h"
-#include "protocols/frame.h"
+#include "detectors/frame.h"
 
 static const preprocessing whole = {.squash = true, .resize = 8};
 

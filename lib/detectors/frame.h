@@ -1,6 +1,6 @@
 /* Where an anomaly map lies on the image that it was made of. */
-#ifndef PROTOCOLS_FRAME_H
-#define PROTOCOLS_FRAME_H
+#ifndef DETECTORS_FRAME_H
+#define DETECTORS_FRAME_H
 
 #include "image/preprocess.h"
 

@@ -1,4 +1,4 @@
-#include "protocols/frame.h"
+#include "detectors/frame.h"
 
 #include <math.h>
 

@@ -171,6 +171,96 @@ IMIAD_API imiad_status imiad_dataset_digest(char out[65], const imiad_dataset *d
  * layout: they are logged and left out. */
 IMIAD_API imiad_status imiad_dataset_export(const imiad_dataset *dataset, const char *folder);
 
+/* ---- datasets of the caller's own: docs/plugins.md, docs/embedding.md ---- */
+
+/* What the function `list` hands over, image by image. All text is copied. */
+typedef struct imiad_listed_sample {
+    uint32_t struct_size;
+    imiad_subset subset;
+    const char *category;
+    int32_t label;         /* 1 defective, 0 good */
+    const char *kind;      /* NULL: "good" or "defect", by the label */
+    const char *path;      /* unique in the dataset; below the root where images are files */
+    const char *mask_path; /* of a defective image's mask file below the root, or NULL */
+    int32_t has_mask;      /* 1: read_mask gives this defective image's ground truth */
+    uint64_t key;          /* handed back to read_image and read_mask */
+} imiad_listed_sample;
+#define IMIAD_LISTED_SAMPLE_INIT                                                                   \
+    {                                                                                              \
+        sizeof(imiad_listed_sample), (imiad_subset)0, 0, 0, 0, 0, 0, 0, 0                          \
+    }
+
+/* A dataset while it is being listed. */
+typedef struct imiad_listing imiad_listing;
+/* In any order; categories are numbered as they first appear. Errors: IMIAD_INVALID_ARGUMENT. */
+IMIAD_API imiad_status imiad_listing_add(imiad_listing *listing, const imiad_listed_sample *sample);
+
+/* A kind of dataset, as functions. They return IMIAD_OK, or what imiad_fail returned. `dataset`
+ * tells root and options (imiad_dataset_root, imiad_dataset_option). */
+typedef struct imiad_dataset_functions {
+    uint32_t struct_size;
+    const char *name;                 /* letters, digits and underscores */
+    const char *title;                /* one line for people */
+    const imiad_option_info *options; /* beside those of every dataset; NULL where there are none */
+    size_t option_count;
+    int32_t needs_root; /* 1: opened with a folder; 0: with none */
+    void *user;         /* the first argument of every function */
+    /* Adds every image to the listing; called once, by the thread that opens the dataset. */
+    imiad_status (*list)(void *user, imiad_listing *listing, const imiad_dataset *dataset);
+    /* A new image (imiad_image_create, imiad_image_read) of any format, which the library frees;
+     * the same one for every call with the sample. Called by several threads at once. NULL: images
+     * are the files root/path. */
+    imiad_status (*read_image)(void *user, imiad_image **out, const imiad_dataset *dataset,
+                               const imiad_sample *sample, uint64_t key);
+    /* The ground truth of a defective sample with has_mask: GRAY8, of its image's size; pixels from
+     * the option mask_threshold (1) on are defective. Called by several threads at once. NULL where
+     * no sample has one. */
+    imiad_status (*read_mask)(void *user, imiad_image **out, const imiad_dataset *dataset,
+                              const imiad_sample *sample, uint64_t key);
+    /* Called once nothing uses `user` any more: when a dataset of imiad_dataset_open_functions has
+     * been freed, or could not be opened. Never for registered ones. May be NULL. */
+    void (*release)(void *user);
+} imiad_dataset_functions;
+#define IMIAD_DATASET_FUNCTIONS_INIT                                                               \
+    {                                                                                              \
+        sizeof(imiad_dataset_functions), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                              \
+    }
+
+/* Makes the name one that imiad_dataset_open takes and imiad_dataset_type_name lists, for the
+ * process's life. The structure is copied; `user` and the code must stay. Any thread may register.
+ * Errors: IMIAD_INVALID_ARGUMENT (a name that is taken or missing, a missing function), those of
+ * its options. */
+IMIAD_API imiad_status imiad_dataset_register(const imiad_dataset_functions *functions);
+/* Opens a dataset of such functions without registering them. Errors: as both. */
+IMIAD_API imiad_status imiad_dataset_open_functions(imiad_dataset **out,
+                                                    const imiad_dataset_functions *functions,
+                                                    const char *root, const imiad_option *options,
+                                                    size_t option_count);
+
+/* One image in memory, with what is known of it. Pixels and text are copied. */
+typedef struct imiad_memory_sample {
+    uint32_t struct_size;
+    imiad_subset subset;
+    int32_t label;            /* 1 defective, 0 good */
+    const imiad_image *image; /* any size and format */
+    const imiad_image *mask;  /* GRAY8, of the image's size, non-zero is defective; or NULL */
+    const char *category;     /* NULL: "default" */
+    const char *kind;         /* NULL: "good" or "defect" */
+    const char *path; /* unique; NULL: CATEGORY/SUBSET/KIND/NUMBER, by its place in the array */
+} imiad_memory_sample;
+#define IMIAD_MEMORY_SAMPLE_INIT                                                                   \
+    {                                                                                              \
+        sizeof(imiad_memory_sample), (imiad_subset)0, 0, 0, 0, 0, 0, 0                             \
+    }
+/* A dataset of images in memory; no file is read or written. `samples` is an array of structures of
+ * samples[0].struct_size bytes each. Its digest is that of the pixels. `name` (letters, digits,
+ * underscores) is what results call it. The options are those of every dataset; where images are
+ * many, use functions that read them when asked. Errors: IMIAD_INVALID_ARGUMENT and IMIAD_MISMATCH,
+ * which count samples from 0. */
+IMIAD_API imiad_status imiad_dataset_from_images(imiad_dataset **out, const char *name,
+                                                 const imiad_memory_sample *samples, size_t count,
+                                                 const imiad_option *options, size_t option_count);
+
 #ifdef __cplusplus
 }
 #endif

@@ -38,6 +38,12 @@ typedef struct imiad_image {
 IMIAD_API imiad_status imiad_image_read(imiad_image **out, const char *path);
 IMIAD_API void imiad_image_free(imiad_image *image);
 
+/* A new image, all zeros, that imiad_image_free takes back: for functions of the caller's that hand
+ * images to the library. Errors: IMIAD_INVALID_ARGUMENT, IMIAD_OUT_OF_RANGE (more than 2^28
+ * pixels). */
+IMIAD_API imiad_status imiad_image_create(imiad_image **out, imiad_pixel_format format,
+                                          int32_t width, int32_t height);
+
 /* Pixels as floats, interleaved or in planes: the value of channel c at (x, y) is
  * values[y * row_stride + x * pixel_stride + c * channel_stride]. 16-bit cameras convert to this.
  */

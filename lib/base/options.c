@@ -244,3 +244,60 @@ imiad_status options_info(imiad_option_info *out, const option_spec *const *tabl
     out->help = spec->help;
     return IMIAD_OK;
 }
+
+/* ---- schemas of the caller's ---- */
+
+static char *copy_text(const char *text)
+{
+    return strdup(text ? text : "");
+}
+
+static imiad_status copy_spec(option_spec *out, const char *owner, const imiad_option_info *info)
+{
+    if (!info->name || !*info->name || !info->default_value)
+        return fail(IMIAD_INVALID_ARGUMENT, "%s: an option has no name or no default", owner);
+    if (info->type < IMIAD_OPTION_INT || info->type > IMIAD_OPTION_TEXT)
+        return fail(IMIAD_INVALID_ARGUMENT, "%s: option %s is of type %d, which is none", owner,
+                    info->name, (int)info->type);
+    *out = (option_spec){copy_text(info->name), (int)info->type, copy_text(info->default_value),
+                         copy_text(info->range), copy_text(info->help)};
+    if (!out->name || !out->default_value || !out->range || !out->help)
+        return fail_memory("options", sizeof *out);
+    return check(owner, out, out->default_value);
+}
+
+imiad_status options_schema(option_spec **out, const char *owner, const imiad_option_info *infos,
+                            size_t count)
+{
+    if (count > 0 && (!infos || infos->struct_size < sizeof *infos))
+        return fail(IMIAD_INVALID_ARGUMENT, "%s: options is NULL, or struct_size is not set",
+                    owner);
+    if (count > MOST_OPTIONS / 2)
+        return fail(IMIAD_OUT_OF_RANGE, "%s: %zu options; at most %d are allowed", owner, count,
+                    MOST_OPTIONS / 2);
+    option_spec *schema = calloc(count + 1, sizeof *schema);
+    if (!schema)
+        return fail_memory("options", (count + 1) * sizeof *schema);
+    for (size_t i = 0; i < count; ++i) {
+        /* an array of the caller's has the step that the caller was compiled with */
+        const char *at = (const char *)infos + i * infos->struct_size;
+        imiad_status status = copy_spec(&schema[i], owner, (const imiad_option_info *)at);
+        if (status != IMIAD_OK) {
+            options_schema_free(schema);
+            return status;
+        }
+    }
+    *out = schema;
+    return IMIAD_OK;
+}
+
+void options_schema_free(option_spec *schema)
+{
+    for (option_spec *spec = schema; spec && spec->name; ++spec) {
+        free((char *)spec->name);
+        free((char *)spec->default_value);
+        free((char *)spec->range);
+        free((char *)spec->help);
+    }
+    free(schema);
+}

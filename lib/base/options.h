@@ -42,6 +42,12 @@ size_t options_count(const option_set *set);
 imiad_option options_get(const option_set *set, size_t index);
 const char *options_find(const option_set *set, const char *name); /* NULL where there is none */
 
+/* A table made of a caller's descriptions, whose text is copied; every default must be within its
+ * own range. `owner` names whose they are in messages. */
+imiad_status options_schema(option_spec **out, const char *owner, const imiad_option_info *infos,
+                            size_t count);
+void options_schema_free(option_spec *schema);
+
 /* A finite number in the C locale, whatever the program's own; false for anything else. */
 bool real_parse(double *out, const char *text);
 

@@ -21,37 +21,20 @@ static const option_spec common_options[] = {
 
 /* ---- the registry ---- */
 
-size_t imiad_dataset_type_count(void)
-{
-    size_t count = 0;
-    while (dataset_registry[count])
-        ++count;
-    return count;
-}
-
-const char *imiad_dataset_type_name(size_t index)
-{
-    return index < imiad_dataset_type_count() ? dataset_registry[index]->name : NULL;
-}
-
-const char *imiad_dataset_type_title(size_t index)
-{
-    return index < imiad_dataset_type_count() ? dataset_registry[index]->title : NULL;
-}
-
 static imiad_status find_ops(const dataset_ops **out, const char *name)
 {
     if (!name)
         return fail(IMIAD_INVALID_ARGUMENT, "the dataset's name is NULL");
     char known[512] = "";
     size_t used = 0;
-    for (const dataset_ops *const *ops = dataset_registry; *ops; ++ops) {
-        if (strcmp((*ops)->name, name) == 0) {
-            *out = *ops;
+    const dataset_ops *ops;
+    for (size_t i = 0; (ops = dataset_type(i)); ++i) {
+        if (strcmp(ops->name, name) == 0) {
+            *out = ops;
             return IMIAD_OK;
         }
         if (used < sizeof known)
-            used += (size_t)snprintf(known + used, sizeof known - used, " %s", (*ops)->name);
+            used += (size_t)snprintf(known + used, sizeof known - used, " %s", ops->name);
     }
     return fail(IMIAD_UNKNOWN_OPTION, "no dataset is named \"%s\"; there are:%s", name, known);
 }
@@ -272,20 +255,19 @@ static imiad_status list(imiad_dataset *dataset)
     return IMIAD_OK;
 }
 
-imiad_status imiad_dataset_open(imiad_dataset **out, const char *name, const char *root,
-                                const imiad_option *options, size_t option_count)
+imiad_status dataset_open(imiad_dataset **out, const dataset_ops *ops, const char *root,
+                          const imiad_option *options, size_t option_count)
 {
-    const dataset_ops *ops;
-    if (!out)
-        return fail(IMIAD_INVALID_ARGUMENT, "imiad_dataset_open: out is NULL");
-    TRY(find_ops(&ops, name));
     imiad_dataset *dataset = calloc(1, sizeof *dataset);
-    if (!dataset)
+    if (!dataset) {
+        if (ops->release)
+            ops->release(ops);
         return fail_memory("a dataset", sizeof *dataset);
+    }
     dataset->ops = ops;
     atomic_init(&dataset->references, 1);
     char owner[64];
-    snprintf(owner, sizeof owner, "dataset %s", name);
+    snprintf(owner, sizeof owner, "dataset %s", ops->name);
     imiad_status status = options_parse(
         &dataset->options, owner, (const option_spec *const[]){common_options, ops->options, NULL},
         options, option_count);
@@ -301,6 +283,16 @@ imiad_status imiad_dataset_open(imiad_dataset **out, const char *name, const cha
     }
     *out = dataset;
     return IMIAD_OK;
+}
+
+imiad_status imiad_dataset_open(imiad_dataset **out, const char *name, const char *root,
+                                const imiad_option *options, size_t option_count)
+{
+    const dataset_ops *ops;
+    if (!out)
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_dataset_open: out is NULL");
+    TRY(find_ops(&ops, name));
+    return dataset_open(out, ops, root, options, option_count);
 }
 
 imiad_dataset *dataset_retain(const imiad_dataset *dataset)
@@ -325,6 +317,8 @@ void imiad_dataset_free(imiad_dataset *dataset)
     free(dataset->categories);
     free(dataset->root);
     options_free(dataset->options);
+    if (dataset->ops->release)
+        dataset->ops->release(dataset->ops);
     free(dataset);
 }
 

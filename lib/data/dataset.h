@@ -46,9 +46,17 @@ typedef struct dataset_ops {
     imiad_status (*draw_image)(imiad_image **out, const imiad_dataset *dataset, const sample *s);
     imiad_status (*draw_mask)(imiad_image **out, const imiad_dataset *dataset, const sample *s,
                               const imiad_image *image); /* at the size of the decoded image */
+    /* frees the table itself, after the dataset; NULL for those that stay */
+    void (*release)(const struct dataset_ops *ops);
 } dataset_ops;
 
-extern const dataset_ops *const dataset_registry[]; /* ends in NULL */
+/* The library's readers, then those that programs registered; NULL past the last. */
+const dataset_ops *dataset_type(size_t index);
+
+/* Opens a dataset of a table that need not be registered; takes the table, also on failure, where
+ * it has a release. */
+imiad_status dataset_open(imiad_dataset **out, const dataset_ops *ops, const char *root,
+                          const imiad_option *options, size_t option_count);
 
 struct imiad_dataset {
     const dataset_ops *ops;

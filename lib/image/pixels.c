@@ -45,6 +45,15 @@ imiad_status image_create(imiad_image **out, imiad_pixel_format format, int64_t 
     return image_adopt(out, format, (int32_t)width, (int32_t)height, pixels);
 }
 
+imiad_status imiad_image_create(imiad_image **out, imiad_pixel_format format, int32_t width,
+                                int32_t height)
+{
+    if (!out || pixel_bytes(format) == 0)
+        return fail(IMIAD_INVALID_ARGUMENT, "image: out is NULL, or %d is not a pixel format",
+                    (int)format);
+    return image_create(out, format, width, height);
+}
+
 void imiad_image_free(imiad_image *image)
 {
     if (!image)

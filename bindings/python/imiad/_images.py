@@ -1,0 +1,141 @@
+"""Images: NumPy arrays on one side, pixel rectangles of the library on the other."""
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Any, Optional, Union
+
+import numpy as np
+
+from . import _abi
+from ._library import lib, made, name_of
+
+ImageLike = Union[np.ndarray, str, "os.PathLike[str]", Any]
+"""height x width (grey), x 3 (RGB) or x 4 (RGBA) bytes; anything that NumPy makes such an array of, a
+Pillow image for one; or the path of a PNG, JPEG or BMP file."""
+
+_FORMATS = {0: _abi.IMIAD_PIXEL_GRAY8, 3: _abi.IMIAD_PIXEL_RGB8, 4: _abi.IMIAD_PIXEL_RGBA8}
+_CHANNELS = {_abi.IMIAD_PIXEL_GRAY8: 1, _abi.IMIAD_PIXEL_RGB8: 3, _abi.IMIAD_PIXEL_BGR8: 3,
+             _abi.IMIAD_PIXEL_RGBA8: 4}
+
+
+class _Pixels:
+    """Owns an image of the library for the array that shows it."""
+
+    def __init__(self, pointer: Any):
+        self._pointer = pointer
+        self.__array_interface__ = _interface(pointer.contents)
+
+    def __del__(self) -> None:
+        lib.imiad_image_free(self._pointer)
+
+
+def _interface(image: Any) -> dict[str, Any]:
+    channels = _CHANNELS[image.format]
+    shape, strides = (image.height, image.width), (image.stride, channels)
+    if channels > 1:
+        shape, strides = shape + (channels,), strides + (1,)
+    return {"version": 3, "typestr": "|u1", "shape": shape, "strides": strides,
+            "data": (image.pixels, False)}
+
+
+def taken(pointer: Any) -> np.ndarray:
+    """The array of an image that the library gave; no copy: it is freed with the array."""
+    return np.asarray(_Pixels(pointer))
+
+
+def copied(pointer: Any) -> Optional[np.ndarray]:
+    """A copy of a borrowed image; None for NULL."""
+    if not pointer:
+        return None
+
+    class Borrowed:
+        __array_interface__ = _interface(pointer.contents)
+    return np.array(Borrowed())
+
+
+def given(image: ImageLike, bgr: bool = False) -> Any:
+    """An imiad_image of an array's own memory, which it keeps alive; a path is read first."""
+    if isinstance(image, (str, os.PathLike)):
+        image, bgr = read_image(image), False
+    pixels = np.asarray(image)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    channels = pixels.shape[2] if pixels.ndim == 3 else 0
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels not in _FORMATS:
+        raise TypeError(f"an image is height x width (x 3 or 4) of uint8, not {pixels.shape} of "
+                        f"{pixels.dtype}")
+    across = (channels, 1) if channels else (1,)
+    if pixels.strides[1:] != across or pixels.strides[0] < pixels.shape[1] * max(1, channels):
+        pixels = np.ascontiguousarray(pixels)
+    out = made(_abi.imiad_image)
+    out.format = _abi.IMIAD_PIXEL_BGR8 if bgr and channels == 3 else _FORMATS[channels]
+    out.height, out.width = pixels.shape[:2]
+    out.stride, out.pixels = pixels.strides[0], pixels.ctypes.data
+    out.keep = pixels
+    return out
+
+
+def given_map(values: Any) -> np.ndarray:
+    """A map as the library takes it: float32 without gaps. Wider numbers are refused, not rounded."""
+    values = np.asarray(values)
+    if values.ndim != 2:
+        raise TypeError(f"an anomaly map is height x width, not {values.shape}")
+    if not np.can_cast(values.dtype, np.float32):
+        raise TypeError(f"an anomaly map of {values.dtype} does not fit float32: round it yourself, "
+                        f"with astype(numpy.float32)")
+    return np.ascontiguousarray(values, np.float32)
+
+
+def given_mask(mask: Any) -> Any:
+    """A ground truth as the library takes it: non-zero is defective; a path is read."""
+    if isinstance(mask, (str, os.PathLike)):
+        mask = read_image(mask)
+    mask = np.asarray(mask)
+    if mask.ndim != 2:
+        raise TypeError(f"a mask is height x width, not {mask.shape}")
+    if mask.dtype == np.bool_:
+        mask = mask.view(np.uint8)
+    elif mask.dtype != np.uint8:
+        mask = (mask != 0).view(np.uint8)
+    return given(mask)
+
+
+def read_image(path: Union[str, "os.PathLike[str]"]) -> np.ndarray:
+    """Reads a PNG, JPEG or BMP file: height x width bytes where it is grey, else x 3, RGB."""
+    out = ctypes.POINTER(_abi.imiad_image)()
+    lib.imiad_image_read(out, name_of(path))
+    return taken(out)
+
+
+def write_png(image: ImageLike, path: Union[str, "os.PathLike[str]"], bgr: bool = False) -> None:
+    """Writes a PNG file, whole or not at all; missing folders are made."""
+    lib.imiad_image_write_png(given(image, bgr), name_of(path))
+
+
+def resize(image: ImageLike, width: int, height: int) -> np.ndarray:
+    """Pillow's antialiased bilinear resize, byte for byte."""
+    out = ctypes.POINTER(_abi.imiad_image)()
+    lib.imiad_image_resize(out, given(image), width, height)
+    return taken(out)
+
+
+def draw_heatmap(image: ImageLike, map: Any, *, low: float = 0.0, high: float = 0.0,
+                 opacity: float = 0.6, title: Optional[str] = None, mask: Any = None) -> np.ndarray:
+    """The image, the image under its heat map, and a colour bar: height x width x 3 bytes.
+
+    map: height x width scores, stretched over the image
+    low, high: scores at the ends of the colour scale; equal ones ask for the map's own range
+    mask: the ground truth, of the image's size, whose outline is drawn
+    """
+    values = given_map(map)
+    options = made(_abi.imiad_heatmap_options)
+    options.low, options.high, options.opacity = low, high, opacity
+    options.title = name_of(title) if title is not None else None
+    truth = given_mask(mask) if mask is not None else None
+    if truth is not None:
+        options.mask = ctypes.pointer(truth)
+    out = ctypes.POINTER(_abi.imiad_image)()
+    lib.imiad_image_draw_heatmap(out, given(image), values.ctypes.data, values.shape[1],
+                                 values.shape[0], options)
+    return taken(out)

@@ -1,0 +1,280 @@
+"""Backbones, memory banks and detectors."""
+from __future__ import annotations
+
+import ctypes
+from typing import Any, NamedTuple, Optional, Sequence, Union
+
+import numpy as np
+
+from . import _abi
+from ._data import Path, Split
+from ._images import ImageLike, given, taken
+from ._library import Guard, Handle, Progress, lib, made, name_of, record, text
+from ._options import names, packed
+
+
+def architectures() -> list[str]:
+    """What Backbone takes as a name."""
+    return names(lib.imiad_backbone_architecture_count, lib.imiad_backbone_architecture)
+
+
+def device_memory(device: str = "cuda") -> tuple[int, int]:
+    """Bytes of all tensors on a CUDA device, now and at their peak since the last call."""
+    now, peak = ctypes.c_uint64(), ctypes.c_uint64()
+    lib.imiad_device_memory(ctypes.byref(now), ctypes.byref(peak), name_of(device))
+    return now.value, peak.value
+
+
+class Backbone(Handle):
+    """A frozen feature extractor on a device in a precision.
+
+    architecture: one of imiad.architectures(), such as "wide_resnet50_2"
+    weights: a .safetensors or torchvision .pth file; None: random weights drawn from the seed
+    device: "cpu", "cuda", "cuda:1"
+    precision: "float32" or "bfloat16"
+    """
+
+    _free = "imiad_backbone_free"
+
+    def __init__(self, architecture: str, weights: Optional[Path] = None, *, seed: int = 0,
+                 device: str = "cpu", precision: str = "float32"):
+        options = made(_abi.imiad_backbone_options)
+        options.weights = name_of(weights) if weights is not None else None
+        options.seed, options.device = seed, name_of(device)
+        options.precision = name_of(precision)
+        out = ctypes.c_void_p()
+        lib.imiad_backbone_create(out, name_of(architecture), options)
+        super().__init__(out)
+
+    @property
+    def name(self) -> str:
+        return text(lib.imiad_backbone_name(self))
+
+    @property
+    def weights(self) -> str:
+        """What the weights are, in words."""
+        return text(lib.imiad_backbone_weights(self))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the weight file; "" for random weights."""
+        return text(lib.imiad_backbone_digest(self))
+
+    @property
+    def device(self) -> str:
+        return text(lib.imiad_backbone_device(self))
+
+    @property
+    def precision(self) -> str:
+        return text(lib.imiad_backbone_precision(self))
+
+    def shape(self, layer: str, height: int, width: int) -> tuple[int, int, int]:
+        """(channels, height, width) of a layer's output for images of height x width."""
+        out = (ctypes.c_int64 * 3)()
+        lib.imiad_backbone_shape(out, self, name_of(layer), height, width)
+        return out[0], out[1], out[2]
+
+    def features(self, layer: str, images: Any) -> np.ndarray:
+        """Features of normalised images, count x 3 x height x width: count x channels x h x w."""
+        images = np.ascontiguousarray(images, np.float32)
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise TypeError(f"images are count x 3 x height x width, not {images.shape}")
+        count, _, height, width = images.shape
+        out = np.empty((count, *self.shape(layer, height, width)), np.float32)
+        lib.imiad_backbone_features(out.ctypes.data, out.size, self, name_of(layer),
+                                    images.ctypes.data, count, height, width)
+        return out
+
+
+class Bank(Handle):
+    """Rows of features, thinned by a coreset, searched exactly.
+
+    dimension: columns
+    budget_bytes: most that the bank and work on it may take together; 0: no bound
+    """
+
+    _free = "imiad_bank_free"
+
+    def __init__(self, dimension: int, budget_bytes: int = 0):
+        out = ctypes.c_void_p()
+        lib.imiad_bank_create(out, dimension, budget_bytes)
+        super().__init__(out)
+
+    @classmethod
+    def load(cls, path: Path) -> "Bank":
+        out = ctypes.c_void_p()
+        lib.imiad_bank_load(out, name_of(path))
+        bank = cls.__new__(cls)
+        Handle.__init__(bank, out)
+        return bank
+
+    def __len__(self) -> int:
+        return lib.imiad_bank_rows(self)
+
+    @property
+    def dimension(self) -> int:
+        return lib.imiad_bank_dimension(self)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """A copy of the rows: rows x dimension, float32."""
+        shape = (len(self), self.dimension)
+        address = lib.imiad_bank_data(self)
+        if not shape[0]:
+            return np.empty(shape, np.float32)
+        return np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_float)), shape).copy()
+
+    def _given(self, rows: Any) -> np.ndarray:
+        rows = np.ascontiguousarray(rows, np.float32)
+        if rows.ndim != 2 or rows.shape[1] != self.dimension:
+            raise TypeError(f"rows are count x {self.dimension}, not {rows.shape}")
+        return rows
+
+    def add(self, rows: Any) -> None:
+        """Appends rows, count x dimension."""
+        rows = self._given(rows)
+        lib.imiad_bank_add(self, rows.ctypes.data, len(rows))
+
+    def select(self, ratio: float = 0.1, *, exact: bool = False, projection: int = 128,
+               starts: int = 10, seed: int = 0, progress: Optional[Progress] = None) -> np.ndarray:
+        """The rows of a greedy k-center coreset, in the order of the picks; changes nothing."""
+        options = made(_abi.imiad_coreset_options)
+        options.ratio, options.exact, options.projection = ratio, exact, projection
+        options.starts, options.seed = starts, seed
+        out = np.empty(max(0, lib.imiad_coreset_size(len(self), ratio)), np.int64)
+        with Guard() as guard:
+            lib.imiad_bank_select(out.ctypes.data, self, options, guard.progress(progress), None)
+        return out
+
+    def keep(self, rows: Any) -> None:
+        """Keeps only the given rows, in the given order."""
+        rows = np.ascontiguousarray(rows, np.int64)
+        lib.imiad_bank_keep(self, rows.ctypes.data, rows.size)
+
+    def search(self, queries: Any, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """(squared distances, rows) of the k nearest rows of each query; exact, ascending."""
+        queries = self._given(queries)
+        distances = np.empty((len(queries), max(k, 0)), np.float32)
+        indices = np.empty(distances.shape, np.int64)
+        lib.imiad_bank_search(distances.ctypes.data, indices.ctypes.data, self, queries.ctypes.data,
+                              len(queries), k)
+        return distances, indices
+
+    def save(self, path: Path) -> None:
+        lib.imiad_bank_save(self, name_of(path))
+
+
+class Result(NamedTuple):
+    """What an image came to."""
+
+    score: float  # larger is more anomalous; raw, in the detector's own unit
+    map: Optional[np.ndarray]  # height x width float32 at the detector's input; None without maps
+
+
+class Timings(NamedTuple):
+    """Seconds spent in a detector since it was made, by stage, and images scored."""
+
+    fit_seconds: float
+    decode_seconds: float
+    resize_seconds: float
+    backbone_seconds: float
+    score_seconds: float
+    map_seconds: float
+    images: int
+
+
+class Detector(Handle):
+    """One algorithm with its options: fit, score, save, load.
+
+        detector = imiad.Detector("patchcore", backbone, coreset_ratio=0.1)
+
+    name: a registered detector, see imiad.detectors.names()
+    backbone: shared and kept alive; None for a detector that uses none
+    options: by keyword, see imiad.detectors.schema(name)
+    """
+
+    _free = "imiad_detector_free"
+
+    def __init__(self, name: str, backbone: Optional[Backbone] = None, /, **options: Any):
+        out = ctypes.c_void_p()
+        lib.imiad_detector_create(out, name_of(name), backbone, *packed(options))
+        super().__init__(out)
+
+    @classmethod
+    def load(cls, path: Path, device: str = "cpu") -> "Detector":
+        """A detector from the one file that save wrote."""
+        out = ctypes.c_void_p()
+        lib.imiad_detector_load(out, name_of(path), name_of(device))
+        detector = cls.__new__(cls)
+        Handle.__init__(detector, out)
+        return detector
+
+    @property
+    def name(self) -> str:
+        return text(lib.imiad_detector_name(self))
+
+    def option(self, name: str) -> Optional[str]:
+        """The value of an option as text, given or default; None where there is no such option."""
+        value = lib.imiad_detector_option(self, name_of(name))
+        return None if value is None else text(value)
+
+    def fit(self, normals: Union[Split, Sequence[ImageLike]],
+            progress: Optional[Progress] = None) -> "Detector":
+        """Learns from a split's training images, or from images in memory or files; begins anew."""
+        with Guard() as guard:
+            show = guard.progress(progress)
+            if isinstance(normals, Split):
+                lib.imiad_detector_fit(self, normals, show, None)
+            else:
+                images = [given(image) for image in normals]
+                array = (ctypes.POINTER(_abi.imiad_image) * max(1, len(images)))(
+                    *(ctypes.pointer(image) for image in images))
+                lib.imiad_detector_fit_images(self, array, len(images), show, None)
+        return self
+
+    def fit_more(self, split: Split, progress: Optional[Progress] = None) -> "Detector":
+        """Learns another task without starting over, as the continual setting asks."""
+        with Guard() as guard:
+            lib.imiad_detector_fit_more(self, split, guard.progress(progress), None)
+        return self
+
+    def score(self, image: ImageLike, *, bgr: bool = False) -> Result:
+        """Scores one image of any size; bgr: an array's channels are in OpenCV's order."""
+        out = made(_abi.imiad_result)
+        lib.imiad_detector_score(out, self, given(image, bgr))
+        return Result(out.score, map_of(out))
+
+    def preprocess(self, image: ImageLike, *, bgr: bool = False) -> np.ndarray:
+        """The image as the detector sees it: resized and cropped, RGB, before normalisation."""
+        out = ctypes.POINTER(_abi.imiad_image)()
+        lib.imiad_detector_preprocess(out, self, given(image, bgr))
+        return taken(out)
+
+    @property
+    def timings(self) -> Timings:
+        out = made(_abi.imiad_timings)
+        lib.imiad_detector_timings(out, self)
+        return record(Timings, out)
+
+    @property
+    def bank(self) -> np.ndarray:
+        """A copy of the rows of the memory bank of a fitted detector that has one."""
+        out = ctypes.c_void_p()
+        lib.imiad_detector_bank(out, self)
+        borrowed = Bank.__new__(Bank)
+        borrowed._pointer = out.value
+        rows = borrowed.rows
+        borrowed._pointer = None  # the detector's own
+        return rows
+
+    def save(self, path: Path) -> None:
+        """Writes one file with all that scoring needs: preprocessing, options, weights, bank."""
+        lib.imiad_detector_save(self, name_of(path))
+
+
+def map_of(out: Any) -> Optional[np.ndarray]:
+    """A copy of the map of a structure that borrows one: the library will write over it."""
+    if not out.map:
+        return None
+    floats = ctypes.cast(out.map, ctypes.POINTER(ctypes.c_float))
+    return np.ctypeslib.as_array(floats, (out.height, out.width)).copy()

@@ -1,0 +1,342 @@
+"""The package as its users meet it, on procedural data and random weights."""
+import ctypes
+import gc
+import inspect
+import logging
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+import imiad
+from conftest import SMALL, TINY
+
+
+# ---- data ----
+
+def test_a_dataset_lists_its_samples(dataset):
+    assert "hex_nut" in dataset.categories and dataset.name == "synthetic" and dataset.root == ""
+    assert dataset.option("size") == "64" and dataset.option("nothing") is None
+    info = dataset.category_info("hex_nut")
+    assert (info.train_good, info.test_good, info.test_defective) == (4, 3, 4)
+    assert len(dataset) == 11 * len(dataset.categories) == len(list(dataset))
+    first, last = dataset[0], dataset[-1]
+    assert (first.subset, first.label, first.index) == ("train", 0, 0)
+    assert (last.subset, last.label, last.index) == ("test", 1, len(dataset) - 1)
+    with pytest.raises(IndexError):
+        dataset[len(dataset)]
+    assert len(dataset.digest) == 64
+
+
+def test_images_and_masks_are_arrays_of_bytes(dataset, split):
+    defective = next(i for i in split.test if dataset[i].label)
+    image, mask = dataset.read_image(defective), dataset.read_mask(defective)
+    assert image.shape == (64, 64, 3) and image.dtype == np.uint8
+    assert mask.shape == (64, 64) and set(np.unique(mask)) == {0, 255}
+    assert dataset.image_size(defective) == (64, 64)
+    assert dataset.mask_channels(defective) in (0, 1)
+
+
+def test_an_array_owns_the_pixels_that_it_shows(dataset):
+    image = dataset.read_image(0)
+    part = image[10:20]
+    copy = part.copy()
+    del image
+    gc.collect()
+    assert (part == copy).all()
+
+
+def test_a_split_says_what_trains_and_what_tests(dataset, split):
+    assert (split.category, split.setting) == ("hex_nut", "unsupervised")
+    assert [dataset[i].subset for i in split.train] == ["train"] * 4 and len(split.test) == 7
+    assert split.train_labels == [0] * 4 and split.train_roles == ["train"] * 4
+    noisy = imiad.settings.noisy(dataset, "hex_nut", ratio=0.5, seed=3)
+    assert noisy.drawn_count == 2 and noisy.drawn_ratio == 0.5 and noisy.option("seed") == "3"
+    assert sorted(set(noisy.train_roles)) == ["train", "train_noise"]
+    shots = dataset.split("hex_nut", "fewshot", shots=1, augmentation="rotation")
+    assert shots.train_augmentations == ["", "rotation 72", "rotation 144", "rotation 216",
+                                         "rotation 288"]
+
+
+def test_selection_files_repeat_a_split(dataset, tmp_path):
+    drawn = dataset.split("hex_nut", "noisy", ratio=0.5)
+    drawn.write(tmp_path / "selection")
+    again = dataset.read_split(tmp_path / "selection")
+    assert (again.train, again.test, again.setting) == (drawn.train, drawn.test, "noisy")
+
+
+def test_a_split_keeps_its_dataset_alive():
+    with imiad.Dataset("synthetic", **TINY) as dataset:
+        split = dataset.split("fabric")
+    assert len(split.test) == 7
+    with pytest.raises(ctypes.ArgumentError, match="this Dataset is closed"):
+        dataset.categories
+
+
+def test_a_dataset_of_files(dataset, tmp_path):
+    dataset.export(tmp_path / "tree")
+    files = imiad.datasets.mvtec_ad(tmp_path / "tree", categories=["fabric", "hex_nut"])
+    assert files.categories == ["fabric", "hex_nut"] and files.root == str(tmp_path / "tree")
+    path = tmp_path / "tree" / files[0].path
+    assert (imiad.read_image(path) == files.read_image(0)).all()
+    with pytest.raises(imiad.Error) as caught:
+        files.official_counts("fabric")
+    assert caught.value.status == imiad.Status.NOT_FOUND
+    assert "bottle" in files.official_categories
+
+
+# ---- options ----
+
+def test_callables_carry_the_schema():
+    signature = inspect.signature(imiad.detectors.patchcore)
+    assert signature.parameters["coreset_ratio"].default == 0.1
+    assert signature.parameters["sampler"].annotation is str
+    assert "greedy coreset" in imiad.detectors.patchcore.__doc__
+    assert {"patchcore", "padim"} <= set(imiad.detectors.names()) & set(dir(imiad.detectors))
+    assert "mvtec_ad" in imiad.datasets.names() and "noisy" in imiad.settings.names()
+    with pytest.raises(AttributeError, match="detectors are .*patchcore"):
+        imiad.detectors.patchcor
+
+
+def test_options_are_checked_by_the_library(backbone):
+    for options, status, words in [({"coreset_ratio": 2}, "OUT_OF_RANGE", "0<..1"),
+                                   ({"coreset_ration": 1}, "UNKNOWN_OPTION", "coreset_ration")]:
+        with pytest.raises(imiad.Error) as caught:
+            imiad.Detector("patchcore", backbone, **options)
+        assert caught.value.status == imiad.Status[status]
+        assert words in caught.value.message and status in str(caught.value)
+    with pytest.raises(imiad.Error, match="patchcor"):
+        imiad.Detector("patchcor", backbone)
+
+
+def test_values_are_written_as_the_library_reads_them(dataset):
+    split = dataset.split("hex_nut", "noisy", ratio=0.25, overlap=True)
+    assert (split.option("ratio"), split.option("overlap")) == ("0.25", "true")
+
+
+# ---- models ----
+
+def test_a_backbone_gives_features(backbone):
+    assert "wide_resnet50_2" in imiad.architectures()
+    assert backbone.name == "resnet18" and "random" in backbone.weights and backbone.digest == ""
+    assert (backbone.device, backbone.precision) == ("cpu", "float32")
+    images = np.random.default_rng(0).standard_normal((2, 3, 64, 96))  # float64 is converted
+    features = backbone.features("layer2", images)
+    assert features.shape == (2, *backbone.shape("layer2", 64, 96)) == (2, 128, 8, 12)
+    alone = backbone.features("layer2", images[1:])
+    np.testing.assert_allclose(features[1:], alone, rtol=1e-4, atol=1e-5)
+    with pytest.raises(imiad.Error, match="layer9"):
+        backbone.features("layer9", images)
+    with pytest.raises(TypeError, match="count x 3"):
+        backbone.features("layer2", images[0])
+
+
+def test_a_bank_searches_exactly(tmp_path):
+    rows = np.random.default_rng(1).standard_normal((200, 16)).astype(np.float32)
+    bank = imiad.Bank(16)
+    bank.add(rows[:50])
+    bank.add(rows[50:])
+    assert (bank.rows == rows).all() and len(bank) == 200 and bank.dimension == 16
+    distances, indices = bank.search(rows[:5] + 0.01, 3)
+    true = ((rows[None] - (rows[:5] + 0.01)[:, None]) ** 2).sum(2)
+    assert (indices == np.argsort(true, 1, kind="stable")[:, :3]).all()
+    np.testing.assert_allclose(distances, np.sort(true, 1)[:, :3], rtol=1e-5)
+    picks = bank.select(0.1, seed=4)
+    assert len(set(picks)) == 20
+    bank.keep(picks)
+    bank.save(tmp_path / "bank")
+    assert (imiad.Bank.load(tmp_path / "bank").rows == rows[picks]).all()
+    with pytest.raises(imiad.Error):
+        bank.search(rows[:1], 1000)
+    with pytest.raises(TypeError, match="count x 16"):
+        bank.add(rows[:, :4])
+
+
+def test_fit_score_save_load(fitted, dataset, split, tmp_path):
+    image = dataset.read_image(split.test[0])
+    result = fitted.score(image)
+    assert result.map.shape == (64, 64) and result.map.dtype == np.float32
+    fitted.save(tmp_path / "nut.imiad")
+    again = imiad.Detector.load(tmp_path / "nut.imiad").score(image)
+    assert again.score == result.score and (again.map == result.map).all()
+    assert fitted.bank.shape[1] == 1024 and fitted.timings.images > 0
+    assert fitted.name == "patchcore" and fitted.option("crop") == "64"
+    with imiad.Bank(3) as bank:
+        bank.add(np.zeros((1, 3)))
+
+
+def test_images_come_in_many_forms(fitted, dataset, split, tmp_path):
+    image = dataset.read_image(split.test[0])
+    imiad.write_png(image, tmp_path / "image.png")
+    score = fitted.score(image).score
+    wide = np.zeros((64, 80, 3), np.uint8)
+    wide[:, :64] = image
+    for form in (tmp_path / "image.png", str(tmp_path / "image.png"), wide[:, :64], np.asfortranarray(image),
+                 image[::-1].copy()[::-1], np.dstack([image, image[:, :, :1]])):
+        assert fitted.score(form).score == score
+    assert fitted.score(image[:, :, ::-1], bgr=True).score == score
+    assert (fitted.preprocess(image) == image).all()
+    with pytest.raises(TypeError, match="uint8"):
+        fitted.score(image / 255)
+    with pytest.raises(TypeError, match="uint8"):
+        fitted.score(image[0, 0])
+
+
+def test_fitting_from_images_is_fitting_from_their_split(fitted, backbone, dataset, split):
+    images = [dataset.read_image(i) for i in split.train]
+    with imiad.detectors.patchcore(backbone, **SMALL) as detector:
+        detector.fit(images)
+        assert (detector.bank == fitted.bank).all()
+
+
+def test_an_unfitted_detector_says_so(backbone, dataset):
+    with pytest.raises(imiad.Error) as caught:
+        imiad.detectors.padim(backbone).score(dataset.read_image(0))
+    assert caught.value.status == imiad.Status.WRONG_STATE
+
+
+def test_detectors_score_in_threads(fitted, dataset, split, tmp_path):
+    fitted.save(tmp_path / "d")
+    images = [dataset.read_image(i) for i in split.test]
+    expected = [fitted.score(image).score for image in images]
+    found = {}
+
+    def work(name):
+        with imiad.Detector.load(tmp_path / "d") as own:
+            found[name] = [own.score(image).score for image in images]
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(found.values()) == [expected] * 3
+
+
+# ---- callbacks ----
+
+def test_progress_tells_the_stages(backbone, split):
+    seen = []
+    imiad.detectors.patchcore(backbone, **SMALL).fit(split, lambda *at: seen.append(at))
+    assert {stage for stage, _, _ in seen} == {"features", "coreset"}
+    assert all(done <= total for _, done, total in seen)
+
+
+def test_an_exception_in_a_callback_reaches_the_caller(backbone, split):
+    def stop(stage, done, total):
+        raise RuntimeError("enough")
+    detector = imiad.detectors.patchcore(backbone, **SMALL)
+    with pytest.raises(RuntimeError, match="enough"):
+        detector.fit(split, stop)
+    detector.fit(split)  # usable all the same
+
+
+def test_an_interrupt_stops_a_fit(backbone, split):
+    def interrupt(stage, done, total):
+        os.kill(os.getpid(), signal.SIGINT)
+    detector = imiad.detectors.patchcore(backbone, **SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        detector.fit(split, interrupt)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_messages_go_to_logging(tmp_path, dataset, caplog):
+    dataset.export(tmp_path / "tree")
+    (tmp_path / "tree" / "fabric" / "train" / "good" / "notes.txt").write_text("no image")
+    with caplog.at_level(logging.DEBUG, "imiad"):
+        imiad.set_log(logging.getLogger("imiad").log)
+        imiad.datasets.mvtec_ad(tmp_path / "tree")
+        imiad.set_log(None)
+    assert "notes.txt" in caplog.text
+
+
+# ---- protocols, pictures, results ----
+
+def test_evaluation_shows_every_image_and_measures(fitted, dataset, split):
+    seen = []
+
+    def look(one):
+        seen.append((one, one.map, one.mask))
+    metrics = imiad.evaluate(fitted, split, scored=look)
+    assert [one.sample.index for one, _, _ in seen] == split.test
+    labels = [one.sample.label for one, _, _ in seen]
+    assert metrics.image_auroc() == imiad.metrics.auroc(labels, [one.score for one, _, _ in seen])
+    maps, masks = np.stack([m for _, m, _ in seen]), np.stack([m for _, _, m in seen])
+    assert metrics.aupro() == imiad.metrics.aupro(masks, maps)
+    one = seen[0][0]
+    assert one.map is seen[0][1]
+    with pytest.raises(ValueError, match="image is gone"):
+        one.image
+    assert metrics.counts.images == 7 and metrics.summary()["pixel_ap"] == metrics.pixel_ap()
+    again = imiad.evaluate(fitted, split, metrics=imiad.Metrics(connectivity=4), size=32)
+    assert again.counts.normal_pixels + again.counts.defective_pixels == 7 * 32 * 32
+    with pytest.raises(ZeroDivisionError):
+        imiad.evaluate(fitted, split, scored=lambda one: 1 / 0)
+
+
+def test_evaluation_needs_no_open_dataset(fitted, dataset):
+    with imiad.Dataset("synthetic", **TINY) as own:
+        split = own.split("hex_nut")
+    seen = []
+    imiad.evaluate(fitted, split, scored=seen.append)
+    assert [one.sample for one in seen] == [dataset[i] for i in split.test]
+
+
+def test_heat_maps_and_resizing(fitted, dataset, split, tmp_path):
+    image = dataset.read_image(split.test[-1])
+    result = fitted.score(image)
+    picture = imiad.draw_heatmap(image, result.map, title="nut", mask=dataset.read_mask(split.test[-1]))
+    assert picture.ndim == 3 and picture.shape[2] == 3 and picture.shape[1] > 2 * 64
+    imiad.write_png(picture, tmp_path / "deep" / "picture.png")
+    assert (imiad.read_image(tmp_path / "deep" / "picture.png") == picture).all()
+    assert imiad.resize(image, 32, 16).shape == (16, 32, 3)
+    with pytest.raises(imiad.Error, match="nowhere.png"):
+        imiad.read_image(tmp_path / "nowhere.png")
+
+
+def test_results_are_kept_and_summed_up(fitted, split, tmp_path):
+    with imiad.Results(tmp_path / "results.sqlite") as results:
+        for seed, auroc in enumerate([0.5, 0.75]):
+            assert not results.has(split, fitted, seed=seed)
+            results.put(split, fitted, {"image_auroc": auroc, "aupro": None}, seed=seed,
+                        facts={"operator": "me"})
+            assert results.has(split, fitted, seed=seed)
+        cell = results.cells(detector="patchcore")[1]
+        assert cell.values["image_auroc"] == 0.75 and np.isnan(cell.values["aupro"])
+        assert cell.seed == 1 and cell.options["crop"] == "64" and cell.facts == {"operator": "me"}
+        mean = next(s for s in results.summaries() if s.name == "image_auroc" and s.category == "hex_nut")
+        assert (mean.mean, mean.runs) == (0.625, 2) and abs(mean.deviation - 0.125 * 2 ** 0.5) < 1e-15
+        assert results.cells(detector="padim") == []
+        results.write_csv(tmp_path / "r.csv")
+        results.write_json(tmp_path / "r.json")
+        results.write_summary(tmp_path / "s.csv")
+        results.write_points(tmp_path / "p.csv", ["image_auroc"])
+        assert "0.75" in (tmp_path / "r.csv").read_text() and "0.625" in (tmp_path / "p.csv").read_text()
+        with pytest.raises(TypeError, match="colour"):
+            results.cells(colour="red")
+    with pytest.raises(imiad.Error):
+        imiad.Results(tmp_path / "nowhere.sqlite", read_only=True)
+
+
+def test_published_figures():
+    figure = imiad.find_published("unsupervised", "mvtec_ad", "patchcore", "image_auroc")
+    assert figure.figure == 0.992 and figure.mark == ""  # the paper's table IV
+    assert figure in imiad.published()
+    assert imiad.find_published("unsupervised", "mvtec_ad", "patchcore", "nothing") is None
+
+
+def test_continual_numbers_by_hand():
+    nan = float("nan")
+    matrix = [[0.9, nan, nan], [0.8, 0.9, nan], [0.6, 0.7, 0.95]]
+    assert imiad.continual.average(matrix) == pytest.approx((0.6 + 0.7 + 0.95) / 3, abs=1e-15)
+    assert imiad.continual.forgetting(matrix, 0) == pytest.approx(0.3, abs=1e-15)
+    assert imiad.continual.forgetting_measure(matrix) == pytest.approx(0.25, abs=1e-15)
+    assert imiad.continual.forgetting_measure(matrix, published=True) == pytest.approx(0.5 / 3, abs=1e-15)
+    with pytest.raises(TypeError, match="tasks x tasks"):
+        imiad.continual.average([1, 2])
+
+
+def test_threads_can_be_set_and_read(run_python):
+    status, output = run_python("import imiad; imiad.set_threads(2); print(imiad.threads())")
+    assert (status, output) == (0, "2\n")

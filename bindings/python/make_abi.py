@@ -11,12 +11,13 @@ import sys
 
 SCALARS = {
     "char": "c_char", "int": "c_int", "float": "c_float", "double": "c_double", "size_t": "c_size_t",
+    "ptrdiff_t": "c_ssize_t",
     "int32_t": "c_int32", "uint32_t": "c_uint32", "int64_t": "c_int64", "uint64_t": "c_uint64",
     "uint8_t": "c_uint8",
 }
 PREAMBLE = '''"""Generated from the public headers by make_abi.py: do not edit."""
 from ctypes import (CFUNCTYPE, POINTER, Structure, c_char_p, c_double, c_float, c_int, c_int32, c_int64,
-                    c_size_t, c_uint8, c_uint32, c_uint64, c_void_p)
+                    c_size_t, c_ssize_t, c_uint8, c_uint32, c_uint64, c_void_p)
 '''
 
 

@@ -184,6 +184,60 @@ def test_images_come_in_many_forms(fitted, dataset, split, tmp_path):
         fitted.score(image[0, 0])
 
 
+def test_a_batch_is_its_images_one_by_one(fitted, dataset, split):
+    images = [dataset.read_image(i) for i in split.test[:3]]
+    alone = [fitted.score(image) for image in images]
+    batch = fitted.score_batch(images)
+    np.testing.assert_allclose(batch.scores, [one.score for one in alone], rtol=1e-5)
+    for map, one in zip(batch.maps, alone):
+        np.testing.assert_allclose(map, one.map, rtol=1e-4, atol=1e-4)
+    assert fitted.score_batch(images, maps=False).maps == [] and len(fitted.score_batch([]).scores) == 0
+    wide = imiad.resize(images[0], 150, 100)
+    whole, = fitted.score_batch([wide], map_frame="image").maps
+    assert whole.shape == (100, 150)
+    region = np.zeros((64, 64), bool)
+    region[16:32, 16:48] = True
+    looked = fitted.score_batch(images[:2], regions=[region, None])
+    assert looked.scores[0] == looked.maps[0][region].max() <= batch.maps[0].max() * 1.0001
+    tiled = fitted.score_batch([wide], tiles=True)
+    assert tiled.maps[0].shape == (100, 150)
+    with pytest.raises(TypeError, match="1 regions for 2 images"):
+        fitted.score_batch(images[:2], regions=[region])
+
+
+def test_tiles_are_views_that_cover_an_image():
+    image = np.arange(100 * 150 * 3, dtype=np.uint8).reshape(100, 150, 3)
+    squares = imiad.tiles(image, 64)
+    assert len(squares) == 6 and all(square.shape == (64, 64, 3) for square in squares)
+    assert (squares[0] == image[:64, :64]).all() and (squares[-1] == image[-64:, -64:]).all()
+    squares[0][0, 0] = 77
+    assert (image[0, 0] == 77).all()
+
+
+def test_floats_become_bytes():
+    """0, 1/2, 1 of the range: 0, 127.5 rounded, 255; strides of every kind."""
+    frame = np.array([[0, 2048, 4096]], np.uint16)
+    assert imiad.from_floats(frame, 0, 4096).tolist() == [[0, 128, 255]]
+    planes = np.random.default_rng(0).random((3, 5, 7)).astype(np.float32)
+    image = imiad.from_floats(planes.transpose(1, 2, 0)[::-1])
+    assert (image == np.floor(planes.transpose(1, 2, 0)[::-1] * np.float32(255) + 0.5)).all()
+
+
+def test_clones_score_in_threads(fitted, dataset, split):
+    images = [dataset.read_image(i) for i in split.test]
+    expected, found = [fitted.score(image).score for image in images], {}
+
+    def work(name, clone):
+        found[name] = [clone.score(image).score for image in images]
+    clones = [fitted.clone() for _ in range(3)]
+    threads = [threading.Thread(target=work, args=pair) for pair in enumerate(clones)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(found.values()) == [expected] * 3
+
+
 def test_fitting_from_images_is_fitting_from_their_split(fitted, backbone, dataset, split):
     images = [dataset.read_image(i) for i in split.train]
     with imiad.detectors.patchcore(backbone, **SMALL) as detector:
@@ -195,23 +249,6 @@ def test_an_unfitted_detector_says_so(backbone, dataset):
     with pytest.raises(imiad.Error) as caught:
         imiad.detectors.padim(backbone).score(dataset.read_image(0))
     assert caught.value.status == imiad.Status.WRONG_STATE
-
-
-def test_detectors_score_in_threads(fitted, dataset, split, tmp_path):
-    fitted.save(tmp_path / "d")
-    images = [dataset.read_image(i) for i in split.test]
-    expected = [fitted.score(image).score for image in images]
-    found = {}
-
-    def work(name):
-        with imiad.Detector.load(tmp_path / "d") as own:
-            found[name] = [own.score(image).score for image in images]
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert list(found.values()) == [expected] * 3
 
 
 # ---- callbacks ----

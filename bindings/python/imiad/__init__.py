@@ -19,8 +19,8 @@ from . import _abi
 from ._library import Error, Progress, Status, lib as _lib, text as _text
 from ._data import CategoryInfo, Dataset, Defect, OfficialCounts, Sample, Split
 from ._evaluation import Scored, evaluate
-from ._images import draw_heatmap, read_image, resize, write_png
-from ._models import Backbone, Bank, Detector, Result, Timings, architectures, device_memory
+from ._images import draw_heatmap, from_floats, read_image, resize, tiles, write_png
+from ._models import Backbone, Bank, Batch, Detector, Result, Timings, architectures, device_memory
 from ._options import Option
 from ._results import Cell, Published, Results, Summary, find_published, published
 from .metrics import Metrics, Spro
@@ -60,9 +60,9 @@ def set_log(function: Optional[Callable[[int, str], Any]]) -> None:
     _log_function = kept
 
 
-__all__ = ["Backbone", "Bank", "CategoryInfo", "Cell", "Dataset", "Defect", "Detector", "Error", "Metrics",
-           "OfficialCounts", "Option", "Progress", "Published", "Result", "Results", "Sample", "Scored",
-           "Split", "Spro", "Status", "Summary", "Timings", "architectures", "continual", "datasets",
-           "detectors", "device_memory", "draw_heatmap", "evaluate", "find_published", "metrics",
-           "published", "read_image", "resize", "set_log", "set_threads", "settings", "threads",
-           "torch_version", "write_png"]
+__all__ = ["Backbone", "Bank", "Batch", "CategoryInfo", "Cell", "Dataset", "Defect", "Detector", "Error",
+           "Metrics", "OfficialCounts", "Option", "Progress", "Published", "Result", "Results", "Sample",
+           "Scored", "Split", "Spro", "Status", "Summary", "Timings", "architectures", "continual",
+           "datasets", "detectors", "device_memory", "draw_heatmap", "evaluate", "find_published",
+           "from_floats", "metrics", "published", "read_image", "resize", "set_log", "set_threads",
+           "settings", "threads", "tiles", "torch_version", "write_png"]

@@ -66,8 +66,8 @@ def evaluate(detector: Detector, split: Split, *, metrics: Optional[Metrics] = N
 
     def show(_: Any, at: Any) -> int:
         info = at.contents.info
-        one = Scored(at.contents, sample(info, at.contents.sample, 
-                     text(lib.imiad_dataset_category(dataset, info.category))))
+        category = text(lib.imiad_dataset_category(dataset, info.category))
+        one = Scored(at.contents, sample(info, at.contents.sample, category))
         try:
             scored(one)  # type: ignore[misc]
         finally:

@@ -120,6 +120,42 @@ def resize(image: ImageLike, width: int, height: int) -> np.ndarray:
     return taken(out)
 
 
+def from_floats(pixels: Any, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+    """An image of bytes from floats, height x width or x 3: low becomes 0, high 255, between rounded.
+
+    16-bit cameras: from_floats(frame, 0, 4095). Choose low and high once for a station.
+    """
+    values = np.asarray(pixels)
+    if values.ndim not in (2, 3):
+        raise TypeError(f"pixels are height x width (x 3), not {values.shape}")
+    values = values.astype(np.float32, copy=False)
+    if any(stride % 4 for stride in values.strides):
+        values = np.ascontiguousarray(values)
+    steps = [stride // 4 for stride in values.strides]
+    options = made(_abi.imiad_float_pixels)
+    options.height, options.width = values.shape[:2]
+    options.channels = values.shape[2] if values.ndim == 3 else 1
+    options.values = values.ctypes.data
+    options.row_stride, options.pixel_stride = steps[:2]
+    options.channel_stride = steps[2] if values.ndim == 3 else 0
+    options.low, options.high = low, high
+    out = ctypes.POINTER(_abi.imiad_image)()
+    lib.imiad_image_from_floats(out, options)
+    return taken(out)
+
+
+def tiles(image: ImageLike, side: int, overlap: float = 0.25) -> list[np.ndarray]:
+    """Views of the squares that cover an image: as few as overlap by at least overlap * side."""
+    whole = given(image)
+    found, view = [], made(_abi.imiad_image)
+    for i in range(lib.imiad_image_tile_count(whole.width, whole.height, side, overlap)):
+        lib.imiad_image_tile(view, whole, side, overlap, i)
+        y, x = divmod(view.pixels - whole.pixels, whole.stride)
+        x //= _CHANNELS[whole.format]
+        found.append(whole.keep[y:y + side, x:x + side])
+    return found
+
+
 def draw_heatmap(image: ImageLike, map: Any, *, low: float = 0.0, high: float = 0.0,
                  opacity: float = 0.6, title: Optional[str] = None, mask: Any = None) -> np.ndarray:
     """The image, the image under its heat map, and a colour bar: height x width x 3 bytes.

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _abi
 from ._data import Path, Split
-from ._images import ImageLike, given, taken
+from ._images import ImageLike, given, given_mask, taken
 from ._library import Guard, Handle, Progress, lib, made, name_of, record, text
 from ._options import names, packed
 
@@ -171,6 +171,13 @@ class Result(NamedTuple):
     map: Optional[np.ndarray]  # height x width float32 at the detector's input; None without maps
 
 
+class Batch(NamedTuple):
+    """What several images came to."""
+
+    scores: np.ndarray  # float32, one for each image
+    maps: list[np.ndarray]  # height x width float32; empty where none were asked for
+
+
 class Timings(NamedTuple):
     """Seconds spent in a detector since it was made, by stage, and images scored."""
 
@@ -227,9 +234,7 @@ class Detector(Handle):
                 lib.imiad_detector_fit(self, normals, show, None)
             else:
                 images = [given(image) for image in normals]
-                array = (ctypes.POINTER(_abi.imiad_image) * max(1, len(images)))(
-                    *(ctypes.pointer(image) for image in images))
-                lib.imiad_detector_fit_images(self, array, len(images), show, None)
+                lib.imiad_detector_fit_images(self, _pointers(images), len(images), show, None)
         return self
 
     def fit_more(self, split: Split, progress: Optional[Progress] = None) -> "Detector":
@@ -243,6 +248,51 @@ class Detector(Handle):
         out = made(_abi.imiad_result)
         lib.imiad_detector_score(out, self, given(image, bgr))
         return Result(out.score, map_of(out))
+
+    def score_batch(self, images: Sequence[ImageLike], *, maps: bool = True, map_frame: str = "input",
+                    regions: Optional[Sequence[Any]] = None, tiles: bool = False, tile_side: int = 0,
+                    tile_overlap: float = 0.25) -> "Batch":
+        """Scores images of any sizes, as many through the network at once as the option batch says.
+
+        maps: False saves their time and memory
+        map_frame: "input", after resize and crop, or "image", over the whole image at its own size
+        regions: for each image a mask of its size, or None: where to look
+        tiles: score squares of tile_side pixels (0: the side of the detector's input) that overlap by
+            tile_overlap of it, for images much larger than the input
+        """
+        held = [given(image) for image in images]
+        array = _pointers(held)
+        options = made(_abi.imiad_score_options)
+        options.map_frame = {"input": _abi.IMIAD_MAP_INPUT, "image": _abi.IMIAD_MAP_IMAGE}[map_frame]
+        options.tiles, options.tile_side, options.tile_overlap = tiles, tile_side, tile_overlap
+        if regions is not None:
+            if len(regions) != len(held):
+                raise TypeError(f"{len(regions)} regions for {len(held)} images")
+            masks = [None if region is None else given_mask(region) for region in regions]
+            looked = _pointers(masks)
+            options.regions = ctypes.cast(looked, type(options.regions))
+        shapes = [self._map_shape(image, options) for image in held] if maps else []
+        floats = np.empty(sum(height * width for height, width in shapes), np.float32)
+        scores = np.empty(len(held), np.float32)
+        lib.imiad_detector_score_batch(scores.ctypes.data, floats.ctypes.data if maps else None,
+                                       floats.size, self, array, len(held), options)
+        ends = np.cumsum([height * width for height, width in shapes])[:-1]
+        return Batch(scores, [part.reshape(shape)
+                              for part, shape in zip(np.split(floats, ends), shapes)])
+
+    def _map_shape(self, image: Any, options: Any) -> tuple[int, int]:
+        width, height = ctypes.c_int32(), ctypes.c_int32()
+        lib.imiad_detector_map_size(ctypes.byref(width), ctypes.byref(height), self, image.width,
+                                    image.height, options)
+        return height.value, width.value
+
+    def clone(self) -> "Detector":
+        """Another handle of a fitted detector, for another thread; it shares what was learned."""
+        out = ctypes.c_void_p()
+        lib.imiad_detector_clone(out, self)
+        detector = type(self).__new__(type(self))
+        Handle.__init__(detector, out)
+        return detector
 
     def preprocess(self, image: ImageLike, *, bgr: bool = False) -> np.ndarray:
         """The image as the detector sees it: resized and cropped, RGB, before normalisation."""
@@ -270,6 +320,12 @@ class Detector(Handle):
     def save(self, path: Path) -> None:
         """Writes one file with all that scoring needs: preprocessing, options, weights, bank."""
         lib.imiad_detector_save(self, name_of(path))
+
+
+def _pointers(images: Sequence[Any]) -> Any:
+    """The array of pointers to images that they must outlive; None becomes NULL."""
+    kind = ctypes.POINTER(_abi.imiad_image)
+    return (kind * max(1, len(images)))(*(kind() if one is None else ctypes.pointer(one) for one in images))
 
 
 def map_of(out: Any) -> Optional[np.ndarray]:

@@ -25,7 +25,8 @@ Rows of the table: a kind, what it belongs to, and
   image_norm,METHOD,image,value     of an image's factors
   threshold,METHOD,,value           the quantile; removed,METHOD,,count: factors above it
   procedural,lof,row,value          factors of 40 x 16 uniform rows of 128, the last 10 images copies
-  pick,RATIO,order,row              the coreset in the order of its choice
+  left_out,lof,image,bits           rows above the threshold, as hexadecimal digits, first row first
+  pick,RATIO,order,row,factor       the coreset in the order of its choice
   score,RATIO,path,value            image scores
   map,RATIO,path,y,x,value          maps, every MAP_STEP-th pixel of every MAP_STEP-th row
   map_top,RATIO,path,,,value        a map's maximum
@@ -251,8 +252,15 @@ def fit(model, train):
     model.featuresampler._compute_greedy_coreset_indices = caught
     with Draws():
         model.fit(train.loader())
+    factors = model.patch_weight.numpy()
     for order, row in enumerate(picks):
-        print(f"pick,{RATIO},{order},{row}")
+        print(f"pick,{RATIO},{order},{row},{factors[row]:.9g}")
+
+
+def print_left_out(factors, images):
+    above = factors > torch.quantile(factors, 1 - SHARE)
+    for image, bits in enumerate(numpy.packbits(above.numpy().reshape(images, -1), 1)):
+        print(f"left_out,lof,{image},{bits.tobytes().hex()}")
 
 
 def main():
@@ -278,6 +286,7 @@ def main():
     model = make(official, given.weights, METHODS[0])
     fit(model, images)
     print_factors(METHODS[0], model.patch_weight, len(train))
+    print_left_out(model.patch_weight, len(train))
     print_results(test, *model.predict(queries.loader()))
 
 

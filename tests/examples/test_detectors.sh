@@ -1,0 +1,56 @@
+#!/bin/sh
+# Every detector in every setting, on drawn images and a network with random weights: what the two
+# could tell apart is not asked, only that no cell stays empty. Prints the table as Markdown.
+. "$IMIAD_SOURCE/tests/script.sh"
+programs=$1
+tiny="--set-dataset size=64 --set-dataset train=6 --set-dataset test_good=4
+      --set-dataset test_defective=4 --set resize=64 --set crop=64"
+settings="unsupervised supervised fewshot noisy continual transfer"
+detectors=$("$programs/unsupervised" --list-detectors | cut -d' ' -f1)
+
+# What makes the run short or its setting small: options of the program, or of the detector.
+setting_options() {
+    case $1 in
+    supervised) echo "--category fabric --anomalies 1" ;;
+    fewshot) echo "--category fabric --shots 1" ;; # one image: the hardest
+    noisy) echo "--category fabric --ratio 0.2" ;;
+    continual) echo "--category fabric --category hex_nut" ;;
+    transfer) echo "--source fabric --category hex_nut --shots 2" ;;
+    *) echo "--category fabric" ;;
+    esac
+}
+detector_options() {
+    "$programs/unsupervised" --describe "$1" | grep -q '^ *epochs ' && echo "--set epochs=2"
+}
+
+cat >"$scratch/table.py" <<'PY'
+import json, math, sys
+scratch, detectors, settings = sys.argv[1], sys.argv[2].split(), sys.argv[3].split()
+
+
+def auroc(detector, setting):
+    d = json.load(open(f"{scratch}/{detector}.{setting}.json"))
+    if setting == "continual":
+        return d["sequences"][0]["average"]["image_auroc"]
+    if setting == "transfer":
+        return d["categories"][-1]["image_auroc"]
+    return d["averages"][0]["image_auroc"]
+
+
+print("| |", " | ".join(settings), "|\n|" + "---|" * (len(settings) + 1))
+for detector in detectors:
+    row = [auroc(detector, setting) for setting in settings]
+    assert all(0 <= value <= 1 for value in row), row
+    print("|", detector, "|", " | ".join(f"{value:.3f}" for value in row), "|")
+PY
+
+for detector in $detectors; do
+    for setting in $settings; do
+        works "$detector runs $setting" "$programs/$setting" --detector "$detector" $tiny \
+            $(setting_options "$setting") $(detector_options "$detector") \
+            --json "$scratch/$detector.$setting.json"
+    done
+done
+works "no cell is empty" python3 "$scratch/table.py" "$scratch" "$detectors" "$settings"
+cat "$scratch/output"
+finish every-detector

@@ -1,0 +1,204 @@
+/* imiad.hpp: ownership, exceptions, spans, options. Built as C++17 and as C++20, which has
+ * std::span. */
+#include <imiad/imiad.hpp>
+
+#include <clocale>
+#include <cstdio>
+#include <fstream>
+#include <numeric>
+#include <thread>
+
+static int passed, failed;
+
+static void holds(bool condition, const char *statement)
+{
+    condition ? ++passed : ++failed;
+    if (!condition)
+        std::printf("FAILED: %s\n", statement);
+}
+
+/* The status of what the work throws; IMIAD_OK where it throws nothing. */
+template <class F> static imiad_status thrown(F &&work)
+{
+    try {
+        work();
+    } catch (const imiad::error &problem) {
+        return problem.status();
+    }
+    return IMIAD_OK;
+}
+
+static const imiad::options tiny = {
+    {"size", 64}, {"train", 4}, {"test_good", 3}, {"test_defective", 4}};
+static const imiad::options small = {{"resize", 64}, {"crop", 64}, {"coreset_ratio", 0.5}};
+
+static void data(const std::string &folder)
+{
+    imiad::dataset drawn("synthetic", "", tiny);
+    holds(drawn.categories().size() == 4 && drawn.size() == 44,
+          "a dataset has categories and samples");
+    imiad::split split(drawn, "hex_nut");
+    holds(split.train().size() == 4 && split.test().size() == 7, "a split lists its samples");
+    holds(drawn.sample(split.test().back()).label == 1, "samples say what they are");
+    imiad::image image = drawn.read_image(split.test().back());
+    imiad::image mask = drawn.read_mask(split.test().back());
+    const auto row = mask.view().row(32);
+    holds(image.width() == 64 && row.size() == 64, "images have rows");
+    holds(std::accumulate(row.begin(), row.end(), 0) % 255 == 0, "a mask is 0 or 255");
+    holds(imiad::resize(image, 32, 16).height() == 16, "images are resized");
+
+    split.write(folder + "/selection");
+    holds(imiad::split::read(drawn, folder + "/selection").test() == split.test(),
+          "a selection file repeats a split");
+    imiad::write_png(image, folder + "/image.png");
+    imiad::image again = imiad::image::read(folder + "/image.png");
+    holds(again.view().row(5)[17] == image.view().row(5)[17], "a PNG file keeps the pixels");
+
+    const float grey[] = {0, 0.5f, 1, 1};
+    imiad_float_pixels pixels = IMIAD_FLOAT_PIXELS_INIT;
+    pixels.width = pixels.height = 2;
+    pixels.channels = 1;
+    pixels.values = grey;
+    pixels.row_stride = 2;
+    pixels.pixel_stride = 1;
+    holds(imiad::image::from_floats(pixels).view().row(0)[1] == 128, "floats become bytes");
+    imiad::split own = [] {
+        imiad::dataset gone("synthetic", "", tiny);
+        return imiad::split(gone, "fabric");
+    }();
+    holds(own.test().size() == 7, "a split keeps its dataset alive");
+}
+
+static void options()
+{
+    holds(imiad::option("a", 0.1).value == "0.10000000000000001", "a double is written in full");
+    holds(imiad::option("a", 7).value == "7" && imiad::option("a", true).value == "true" &&
+              imiad::option("a", "b").value == "b",
+          "options of every type");
+    holds(thrown([] {
+              imiad::dataset("synthetic", "", {{"size", 1}});
+          }) == IMIAD_OUT_OF_RANGE,
+          "an option out of range throws");
+    holds(thrown([] { imiad::dataset("synthetics"); }) == IMIAD_UNKNOWN_OPTION,
+          "an unknown name throws");
+    try {
+        imiad::image::read("/nowhere/image.png");
+        holds(false, "a missing file throws");
+    } catch (const imiad::error &problem) {
+        holds(std::string(problem.what()).find("/nowhere/image.png") != std::string::npos &&
+                  std::string(problem.status_name()) == "IMIAD_NOT_FOUND",
+              "the message names the file");
+    }
+}
+
+static void detectors(const std::string &folder)
+{
+    imiad::dataset drawn("synthetic", "", tiny);
+    imiad::split split(drawn, "hex_nut");
+    imiad::backbone backbone("resnet18");
+    imiad::detector detector("patchcore", backbone, small);
+    holds(detector.option("coreset_ratio") == "0.5" && !detector.option("nothing"),
+          "a detector tells its options");
+    imiad::image image = drawn.read_image(split.test()[0]);
+    holds(thrown([&] { detector.score(image); }) == IMIAD_WRONG_STATE,
+          "scoring before fitting throws");
+    bool came_through = false;
+    try {
+        detector.fit(split, [](const char *, std::int64_t, std::int64_t) { throw 7; });
+    } catch (int seven) {
+        came_through = seven == 7;
+    }
+    holds(came_through, "what a callback throws reaches the caller");
+    std::int64_t reports = 0;
+    detector.fit(split, [&](const char *, std::int64_t done, std::int64_t total) {
+        reports += done <= total;
+    });
+    holds(reports > 0, "progress is reported");
+
+    const imiad::result alone = detector.score(image);
+    holds(alone.width == 64 && alone.map.size() == 64 * 64, "a result has a map");
+    detector.save(folder + "/nut.imiad");
+    imiad::detector loaded = imiad::detector::load(folder + "/nut.imiad");
+    holds(loaded.score(image).map == alone.map, "a loaded detector scores the same");
+    float others = 0;
+    imiad::detector clone = detector.clone();
+    std::thread([&] { others = clone.score(image).score; }).join();
+    holds(others == alone.score, "a clone scores the same in another thread");
+    imiad::detector moved = std::move(loaded);
+    holds(!loaded.get() && moved.score(image).score == alone.score, "handles move");
+
+    imiad::image second = drawn.read_image(split.test()[1]);
+    const auto batch = detector.score({image, second});
+    holds(batch.scores.size() == 2 && batch.map(1).size() == 64 * 64 &&
+              batch.map(1).data() == batch.maps.data() + 64 * 64,
+          "a batch has a score and a map for each image");
+    imiad::detector from_images("patchcore", backbone, small);
+    from_images.fit({image, second});
+    holds(from_images.score(image).score < alone.score, "a detector learns images in memory");
+
+    imiad::metrics metrics;
+    std::size_t seen = 0;
+    imiad::evaluate(metrics, detector, split, [&](const imiad_scored &one) {
+        seen += one.width == 64 && one.map && one.mask;
+    });
+    holds(seen == 7 && metrics.counts().images == 7, "an evaluation shows every image");
+    holds(metrics.aupro() > 0 && metrics.pixel_auroc() > 0 && metrics.image_f1max().f1 > 0,
+          "and measures");
+    const auto picture = imiad::draw_heatmap(image, alone.map, 64, 64);
+    holds(picture.width() > 128, "a heat map is a picture");
+    holds(thrown([&] { imiad::draw_heatmap(image, alone.map, 64, 63); }) == IMIAD_MISMATCH,
+          "a map of another size throws");
+
+    imiad::results results(folder + "/results.sqlite");
+    const imiad_cell cell = results.describe(split, detector, 3);
+    holds(!results.has(cell), "an empty store has no cell");
+    results.put(cell, {{"image_auroc", 0.5}, {"aupro", 0.25}});
+    holds(results.has(cell), "a cell is found again");
+    results.write_csv(folder + "/results.csv");
+    std::ifstream csv(folder + "/results.csv");
+    holds(std::string(std::istreambuf_iterator<char>(csv), {}).find("0.25") != std::string::npos,
+          "results are written");
+}
+
+static void numbers()
+{
+    imiad::metrics metrics;
+    for (int i = 0; i < 4; ++i)
+        metrics.add_image(i >= 2, i);
+    holds(metrics.image_auroc() == 1 && metrics.image_ap() == 1, "perfect scores are perfect");
+    holds(metrics.image_f1max().threshold == 2, "the lowest threshold of the largest F1");
+    const std::uint8_t truth[] = {255, 0, 0, 0};
+    const std::vector<float> map = {0.5f, 0.1f, 0.2f, 0.3f};
+    const imiad::image_view mask(IMIAD_PIXEL_GRAY8, 2, 2, 2, truth);
+    metrics.add_map(map, 2, 2, &mask);
+    holds(metrics.aupro() == 1 && metrics.pixel_f1max().f1 == 1, "maps are measured");
+    holds(thrown([] { imiad::metrics().pixel_auroc(); }) == IMIAD_UNDEFINED,
+          "what does not exist throws");
+
+    imiad::bank bank(2);
+    const std::vector<float> rows = {0, 0, 3, 4, 10, 0};
+    bank.add(rows);
+    std::vector<float> distances(2);
+    std::vector<std::int64_t> indices(2);
+    const float query[] = {0, 1};
+    bank.search(distances, indices, {query, 2}, 2);
+    holds(distances == std::vector<float>{1, 18} && indices == std::vector<std::int64_t>{0, 1},
+          "a bank finds the nearest rows");
+    holds(bank.rows() == 3 && bank.data()[3] == 4, "a bank shows its rows");
+    holds(thrown([&] {
+              bank.search(distances, {}, {query, 2}, 1);
+          }) == IMIAD_MISMATCH,
+          "outputs of another size throw");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2)
+        return 2;
+    data(argv[1]);
+    options();
+    detectors(argv[1]);
+    numbers();
+    std::printf("cpp: %d passed, %d failed, 0 skipped\n", passed, failed);
+    return failed != 0;
+}

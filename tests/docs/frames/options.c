@@ -1,0 +1,5 @@
+#include "base/options.h"
+const option_spec options[] = {
+@BLOCK@
+    {0},
+};

@@ -1,0 +1,2 @@
+#include "detectors/detector.h"
+@BLOCK@

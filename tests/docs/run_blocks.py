@@ -16,7 +16,7 @@ own, so that one can use what an earlier one left. In that folder
     build/examples/    the programs, at the size of the data: a small network, small images
     data/              what /data stands for in the pages: procedural images in MVTec AD's layout
     *.pth              random weights
-    parts/             images in memory's place: a folder of good and one of bad parts
+    parts/, part.png   somebody's own images: train/good, test/good, test/KIND
 and pkg-config, CMake and the dynamic linker find an installation of the library.
 """
 import contextlib
@@ -137,10 +137,8 @@ class Runner:
             shutil.rmtree(f"{tree}/{name}")
         os.rename(tree + "/hex_nut", tree + "/bottle")
         os.rename(tree + "/fabric", tree + "/transistor")
-        os.makedirs(stage + "/parts")
-        shutil.copytree(tree + "/bottle/train/good", stage + "/parts/good")
-        shutil.copytree(tree + "/bottle/test", stage + "/parts/bad")
-        shutil.rmtree(stage + "/parts/bad/good")
+        for subset in ["train", "test"]:
+            shutil.copytree(f"{tree}/bottle/{subset}", f"{stage}/parts/{subset}")
         shutil.copy(tree + "/bottle/test/good/000.png", stage + "/part.png")
         self.command([sys.executable, "-c", WEIGHTS], stage)
         for name in ["resnet18-f37072fd", "wide_resnet50_2-95faca4d"]:
@@ -151,7 +149,9 @@ class Runner:
                       if "libimiad.pc" in files)
         folder = os.path.dirname(config)
         prefix = re.search(r"^prefix=(.*)$", open(config, encoding="utf-8").read(), re.MULTILINE)[1]
-        os.environ.update(PKG_CONFIG_PATH=folder, PKG_CONFIG_SYSROOT_DIR=stage + "/root",
+        os.makedirs(stage + "/bin")
+        os.symlink(sys.executable, stage + "/bin/python3")
+        os.environ.update(PATH=f"{stage}/bin:{os.environ['PATH']}", PKG_CONFIG_PATH=folder, PKG_CONFIG_SYSROOT_DIR=stage + "/root",
                           CMAKE_PREFIX_PATH=stage + "/root" + prefix,
                           LD_LIBRARY_PATH=os.path.dirname(folder), IMIAD_LIBRARY=self.library,
                           PYTHONPATH=self.build + "/bindings/python", MPLBACKEND="Agg")

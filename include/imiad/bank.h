@@ -8,24 +8,70 @@
 extern "C" {
 #endif
 
-/* A fixed number of float32 columns, a growing number of rows. Searching does not change it: any
- * number of threads may search one bank; adding and thinning need it alone. */
+/* A fixed number of columns, a growing number of rows, each of them with the number of the image it
+ * came from where the caller gives one. Searching does not change a bank: any number of threads may
+ * search one; whatever changes it needs it alone. */
 typedef struct imiad_bank imiad_bank;
 
-/* An empty bank of `dimension` columns. budget_bytes bounds what the bank, the choice of a coreset
- * and what speeds up searching may take together; 0 means no bound. */
+/* How rows are stored. The narrow kinds halve the memory: a row is rounded when it is added, to the
+ * nearest, ties to the even number, and what is stored is then what the bank means: selections and
+ * searches are those of the stored numbers, in float32 arithmetic, and as exact as with float32. */
+typedef enum imiad_storage {
+    IMIAD_STORAGE_FLOAT32 = 1,
+    IMIAD_STORAGE_BFLOAT16 = 2, /* 8 significant bits, the range of float32 */
+    IMIAD_STORAGE_FLOAT16 = 3   /* 11 significant bits, up to 65504 */
+} imiad_storage;
+
+/* A row of no image in particular. */
+#define IMIAD_NO_SOURCE INT64_MIN
+
+/* An empty bank of `dimension` columns of float32. budget_bytes bounds what the bank, the choice of
+ * a coreset and what speeds up searching may take together; 0 means no bound. */
 IMIAD_API imiad_status imiad_bank_create(imiad_bank **out, int64_t dimension,
                                          uint64_t budget_bytes);
+/* The same with a storage. */
+IMIAD_API imiad_status imiad_bank_create_stored(imiad_bank **out, int64_t dimension,
+                                                imiad_storage storage, uint64_t budget_bytes);
 IMIAD_API void imiad_bank_free(imiad_bank *bank);
 
 IMIAD_API int64_t imiad_bank_rows(const imiad_bank *bank);
 IMIAD_API int64_t imiad_bank_dimension(const imiad_bank *bank);
-/* Row-major rows x dimension floats, borrowed until the bank changes. */
+IMIAD_API imiad_storage imiad_bank_storage(const imiad_bank *bank);
+/* Row-major rows x dimension floats, borrowed until the bank changes. NULL where rows are not
+ * stored as float32: imiad_bank_read reads any bank. */
 IMIAD_API const float *imiad_bank_data(const imiad_bank *bank);
+/* `count` rows from row `first` on, as float32, count x dimension. Errors: IMIAD_OUT_OF_RANGE. */
+IMIAD_API imiad_status imiad_bank_read(float *out, const imiad_bank *bank, int64_t first,
+                                       int64_t count);
+/* The source of each row, borrowed until the bank changes; NULL where no row has one. */
+IMIAD_API const int64_t *imiad_bank_sources(const imiad_bank *bank);
 
-/* Appends rows (row-major, copied). Errors: IMIAD_OVER_BUDGET naming both numbers,
- * IMIAD_NOT_FINITE. */
+/* SHA-256, in lower-case hexadecimal, of what the bank means, wherever and whenever it was made:
+ * the bytes "imiad bank\n"; then as little-endian int64 the number of imiad_storage, the dimension,
+ * the number of rows, and 1 where a row has a source, else 0; then the rows as they are stored, and
+ * in the case of 1 the sources. */
+IMIAD_API imiad_status imiad_bank_digest(char out[65], const imiad_bank *bank);
+
+/* Appends rows (row-major, copied), from no source or from one for each row. Sources take 8 bytes a
+ * row once one is known. Errors: IMIAD_OVER_BUDGET naming both numbers, IMIAD_NOT_FINITE,
+ * IMIAD_OUT_OF_RANGE where a number is too large for the storage: then nothing was added. */
 IMIAD_API imiad_status imiad_bank_add(imiad_bank *bank, const float *rows, int64_t count);
+IMIAD_API imiad_status imiad_bank_add_from(imiad_bank *bank, const float *rows, int64_t count,
+                                           const int64_t *sources);
+/* Appends the rows of another bank of the same dimension, which may be itself, with their sources.
+ * They are rounded to the storage of the bank that takes them. Errors: those of adding, and
+ * IMIAD_MISMATCH. */
+IMIAD_API imiad_status imiad_bank_merge(imiad_bank *bank, const imiad_bank *other);
+/* Removes the rows of a source, IMIAD_NO_SOURCE among them; the others keep their order. removed:
+ * how many went, 0 where there was none; may be NULL. */
+IMIAD_API imiad_status imiad_bank_forget(imiad_bank *bank, int64_t source, int64_t *removed);
+/* Another budget, 0 for none. IMIAD_OVER_BUDGET where the rows alone take more. */
+IMIAD_API imiad_status imiad_bank_set_budget(imiad_bank *bank, uint64_t budget_bytes);
+
+typedef enum imiad_coreset_method {
+    IMIAD_CORESET_GREEDY = 0, /* k-center */
+    IMIAD_CORESET_RANDOM = 1  /* every set of rows is as likely; picks are in rising order */
+} imiad_coreset_method;
 
 typedef struct imiad_coreset_options {
     uint32_t struct_size;
@@ -37,17 +83,19 @@ typedef struct imiad_coreset_options {
     const float
         *projection_matrix;    /* projection x dimension floats instead of drawn ones, or NULL */
     const int64_t *start_rows; /* `starts` row indices instead of drawn ones, or NULL */
+    imiad_coreset_method method;
+    int64_t rows; /* to keep, instead of the ratio; 0: the ratio says it */
 } imiad_coreset_options;
 #define IMIAD_CORESET_OPTIONS_INIT                                                                 \
     {                                                                                              \
-        sizeof(imiad_coreset_options), 0.1, 0, 128, 10, 0, 0, 0                                    \
+        sizeof(imiad_coreset_options), 0.1, 0, 128, 10, 0, 0, 0, IMIAD_CORESET_GREEDY, 0           \
     }
 
 /* Greedy k-center selection as in PatchCore's official code: picks, in order, into `out`, which
- * holds imiad_coreset_size(rows, ratio) indices. The bank is not changed. The same bank, options
- * and seed give the same picks on every CPU and with any number of threads. Errors:
- * IMIAD_OUT_OF_RANGE, also where the ratio keeps no row; IMIAD_OVER_BUDGET; IMIAD_CANCELLED, with
- * `out` untouched. */
+ * holds imiad_coreset_size(rows, ratio) indices, or options->rows. The bank is not changed. The
+ * same bank, options and seed give the same picks on every CPU and with any number of threads.
+ * Errors: IMIAD_OUT_OF_RANGE, also where the ratio keeps no row; IMIAD_OVER_BUDGET;
+ * IMIAD_CANCELLED, with `out` untouched. */
 IMIAD_API int64_t imiad_coreset_size(int64_t rows, double ratio);
 IMIAD_API imiad_status imiad_bank_select(int64_t *out, const imiad_bank *bank,
                                          const imiad_coreset_options *options,
@@ -55,6 +103,46 @@ IMIAD_API imiad_status imiad_bank_select(int64_t *out, const imiad_bank *bank,
 /* Keeps only the given rows, in the given order. Old and new rows stand side by side for a moment:
  * the budget must have room for both. */
 IMIAD_API imiad_status imiad_bank_keep(imiad_bank *bank, const int64_t *rows, int64_t count);
+
+/* What a bank is to become. */
+typedef struct imiad_recompression {
+    uint32_t struct_size;
+    imiad_storage storage;         /* 0: as it is */
+    uint64_t bytes;                /* rows and sources may take at most, 0: no bound */
+    int64_t rows;                  /* at most, 0: no bound */
+    imiad_coreset_options coreset; /* how rows are chosen; its ratio and rows are not looked at */
+} imiad_recompression;
+#define IMIAD_RECOMPRESSION_INIT                                                                   \
+    {                                                                                              \
+        sizeof(imiad_recompression), (imiad_storage)0, 0, 0, IMIAD_CORESET_OPTIONS_INIT            \
+    }
+
+/* Thins a bank to as many rows as both bounds allow, chosen as imiad_bank_select chooses, in the
+ * order of its picks, and then rounds them to the storage; a bank that fits keeps all its rows in
+ * their order. Old and new rows stand side by side for a moment. Errors: those of selecting,
+ * IMIAD_OUT_OF_RANGE where no row fits or a number is too large for the storage, IMIAD_OVER_BUDGET;
+ * the bank is then as it was. */
+IMIAD_API imiad_status imiad_bank_recompress(imiad_bank *bank, const imiad_recompression *to,
+                                             imiad_progress_function progress, void *user);
+
+/* What a bank will take, in bytes. The refusals of the functions above compare these numbers. */
+typedef struct imiad_bank_needs {
+    uint32_t struct_size;
+    uint64_t bank;      /* all rows and their sources */
+    uint64_t selection; /* beside them, while a coreset is chosen */
+    uint64_t coreset;   /* what is kept, for a moment beside all rows */
+    uint64_t index;     /* beside the coreset, while it is searched; 0 where none would be made */
+    uint64_t peak;      /* of bank + selection, bank + coreset, coreset + index: the budget that
+                         * all this needs to run at full speed */
+} imiad_bank_needs;
+#define IMIAD_BANK_NEEDS_INIT                                                                      \
+    {                                                                                              \
+        sizeof(imiad_bank_needs), 0, 0, 0, 0, 0                                                    \
+    }
+/* Before any row is there. sources: whether rows have one. coreset: NULL where all are kept. */
+IMIAD_API imiad_status imiad_bank_estimate(imiad_bank_needs *out, int64_t rows, int64_t dimension,
+                                           imiad_storage storage, int32_t sources,
+                                           const imiad_coreset_options *coreset);
 
 /* The k nearest rows of each of `count` queries (row-major): squared Euclidean distances ascending,
  * ties by lower row; both outputs are count x k, indices may be NULL. Exact: distances are sums of
@@ -64,10 +152,25 @@ IMIAD_API imiad_status imiad_bank_keep(imiad_bank *bank, const int64_t *rows, in
  * Errors: IMIAD_OUT_OF_RANGE where k is below 1 or above the number of rows. */
 IMIAD_API imiad_status imiad_bank_search(float *distances, int64_t *indices, const imiad_bank *bank,
                                          const float *queries, int64_t count, int32_t k);
+/* The same, reporting the stage "search" in queries. After IMIAD_CANCELLED the outputs hold the
+ * results of the queries that were done, and nothing of use for the others. */
+IMIAD_API imiad_status imiad_bank_search_reporting(float *distances, int64_t *indices,
+                                                   const imiad_bank *bank, const float *queries,
+                                                   int64_t count, int32_t k,
+                                                   imiad_progress_function progress, void *user);
 
-/* One file, safetensors with a checksum. Loading executes nothing and refuses damaged files. */
+/* One file, safetensors with a checksum: docs/formats.md. Loading executes nothing and refuses
+ * damaged files. A loaded bank has no budget. */
 IMIAD_API imiad_status imiad_bank_save(const imiad_bank *bank, const char *path);
 IMIAD_API imiad_status imiad_bank_load(imiad_bank **out, const char *path);
+/* A bank whose rows stay in the mapped file: processes that map one file share its memory, and only
+ * what is read is brought in. verify 1 reads the file once, as loading does: it checks the checksum
+ * and that all numbers are finite. verify 0 looks at the header alone, in a time that does not
+ * depend on the size; damage to the rows then goes unseen and gives wrong distances, never more. A
+ * change to the bank copies its rows into memory first and lets the file go; keeping, forgetting
+ * and recompressing copy what stays. Do not overwrite the file in place while the bank lives;
+ * replacing it, as imiad_bank_save does, is fine. */
+IMIAD_API imiad_status imiad_bank_map(imiad_bank **out, const char *path, int32_t verify);
 
 #ifdef __cplusplus
 }

@@ -6,17 +6,19 @@
 #include <string.h>
 
 #include "base/error.h"
-
-enum { MOST_COLUMNS = 1 << 20 };
+#include "nn/weights.h"
 
 imiad_status imiad_bank_create(imiad_bank **out, int64_t dimension, uint64_t budget_bytes)
 {
+    return imiad_bank_create_stored(out, dimension, IMIAD_STORAGE_FLOAT32, budget_bytes);
+}
+
+imiad_status imiad_bank_create_stored(imiad_bank **out, int64_t dimension, imiad_storage storage,
+                                      uint64_t budget_bytes)
+{
     if (!out)
         return fail(IMIAD_INVALID_ARGUMENT, "creating a bank: out is NULL");
-    if (dimension < 1 || dimension > MOST_COLUMNS)
-        return fail(IMIAD_OUT_OF_RANGE,
-                    "creating a bank: dimension is %" PRId64 ": it must be in 1..%d", dimension,
-                    MOST_COLUMNS);
+    TRY(bank_check_shape("creating a bank", dimension, storage));
     imiad_bank *bank = calloc(1, sizeof *bank);
     index_slot *slot = calloc(1, sizeof *slot);
     if (!bank || !slot) {
@@ -27,29 +29,46 @@ imiad_status imiad_bank_create(imiad_bank **out, int64_t dimension, uint64_t bud
     pthread_mutex_init(&slot->lock, NULL);
     bank->index = slot;
     bank->dimension = dimension;
+    bank->storage = storage;
     bank->budget = budget_bytes;
     *out = bank;
     return IMIAD_OK;
 }
 
 /* Rows change: what was made from them is out of date. */
-static void drop_index(imiad_bank *bank)
+void bank_drop_index(imiad_bank *bank)
 {
     index_free(bank->index->index);
     bank->index->index = NULL;
     bank->index->tried = false;
 }
 
+void bank_release_rows(imiad_bank *bank)
+{
+    if (bank->file) {
+        weights_free(bank->file);
+    } else {
+        pages_free(bank->data, bank->data_mapped);
+        pages_free(bank->sources, bank->sources_mapped);
+    }
+    bank->file = NULL;
+    bank->data = NULL;
+    bank->sources = NULL;
+    bank->data_mapped = bank->sources_mapped = 0;
+}
+
 void imiad_bank_free(imiad_bank *bank)
 {
     if (!bank)
         return;
-    pages_free(bank->data, bank->mapped);
-    drop_index(bank);
+    bank_release_rows(bank);
+    bank_drop_index(bank);
     pthread_mutex_destroy(&bank->index->lock);
     free(bank->index);
     free(bank);
 }
+
+/* ---- looking ---- */
 
 int64_t imiad_bank_rows(const imiad_bank *bank)
 {
@@ -61,9 +80,34 @@ int64_t imiad_bank_dimension(const imiad_bank *bank)
     return bank ? bank->dimension : 0;
 }
 
+imiad_storage imiad_bank_storage(const imiad_bank *bank)
+{
+    return bank ? bank->storage : (imiad_storage)0;
+}
+
 const float *imiad_bank_data(const imiad_bank *bank)
 {
-    return bank ? bank->data : NULL;
+    return bank && bank->storage == IMIAD_STORAGE_FLOAT32 ? bank->data : NULL;
+}
+
+const int64_t *imiad_bank_sources(const imiad_bank *bank)
+{
+    return bank ? bank->sources : NULL;
+}
+
+imiad_status imiad_bank_read(float *out, const imiad_bank *bank, int64_t first, int64_t count)
+{
+    if (!bank || (!out && count != 0))
+        return fail(IMIAD_INVALID_ARGUMENT, "reading a bank: %s is NULL", bank ? "out" : "bank");
+    if (first < 0 || count < 0 || first > bank->rows || count > bank->rows - first)
+        return fail(IMIAD_OUT_OF_RANGE,
+                    "reading a bank of %" PRId64 " rows: %" PRId64 " rows from row %" PRId64,
+                    bank->rows, count, first);
+    const point_set points = bank_points(bank);
+    if (count > 0)
+        kernels_best()->widen[points.storage](out, point_row(&points, (size_t)first),
+                                              (size_t)count * points.columns);
+    return IMIAD_OK;
 }
 
 /* Exponent bits that are all set: on integers, so that the loop runs on whole vectors. */
@@ -93,6 +137,29 @@ bool find_not_finite(const float *values, int64_t rows, int64_t columns, int64_t
     return false;
 }
 
+bool find_not_finite_point(const point_set *points, int64_t *row, int64_t *column)
+{
+    if (points->storage == IMIAD_STORAGE_FLOAT32)
+        return find_not_finite(points->rows, (int64_t)points->count, (int64_t)points->columns, row,
+                               column);
+    const uint16_t *numbers = points->rows;
+    uint16_t exponent = points->storage == IMIAD_STORAGE_FLOAT16 ? 0x7c00 : 0x7f80;
+    for (size_t i = 0; i < points->count; ++i, numbers += points->columns) {
+        uint32_t found = 0;
+        for (size_t j = 0; j < points->columns; ++j)
+            found |= (numbers[j] & exponent) == exponent;
+        if (!found)
+            continue;
+        *row = (int64_t)i;
+        for (*column = 0; (numbers[*column] & exponent) != exponent;)
+            ++*column;
+        return true;
+    }
+    return false;
+}
+
+/* ---- room ---- */
+
 imiad_status bank_within_budget(const imiad_bank *bank, const char *doing, uint64_t needed)
 {
     if (bank->budget == 0 || needed <= bank->budget)
@@ -102,78 +169,16 @@ imiad_status bank_within_budget(const imiad_bank *bank, const char *doing, uint6
                 bank->budget);
 }
 
-/* Room for so many rows. Capacity grows by an eighth at least; pages that no row has reached yet
- * take no memory. */
-static imiad_status reserve(imiad_bank *bank, int64_t rows)
+imiad_status imiad_bank_set_budget(imiad_bank *bank, uint64_t budget_bytes)
 {
-    size_t row_bytes = (size_t)bank->dimension * sizeof(float);
-    if ((uint64_t)rows > (SIZE_MAX / 4) / row_bytes)
-        return fail_memory("the rows of a bank", SIZE_MAX);
-    size_t needed = (size_t)rows * row_bytes;
-    if (needed <= bank->mapped)
-        return IMIAD_OK;
-    size_t room = bank->mapped + bank->mapped / 8;
-    room = (room > needed ? room : needed);
-    room = (room + PAGE_CHUNK - 1) / PAGE_CHUNK * PAGE_CHUNK;
-    void *grown = bank->data ? pages_grow(bank->data, bank->mapped, room) : pages_take(room);
-    if (!grown)
-        return fail_memory("the rows of a bank", room);
-    bank->data = grown;
-    bank->mapped = room;
-    return IMIAD_OK;
-}
-
-imiad_status imiad_bank_add(imiad_bank *bank, const float *rows, int64_t count)
-{
-    if (!bank || (!rows && count != 0))
-        return fail(IMIAD_INVALID_ARGUMENT, "adding to a bank: %s is NULL", bank ? "rows" : "bank");
-    if (count < 0 || count > INT64_MAX / 8 / bank->dimension - bank->rows)
-        return fail(IMIAD_OUT_OF_RANGE, "adding to a bank: count is %" PRId64, count);
-    if (count == 0)
-        return IMIAD_OK;
-    uint64_t needed = (uint64_t)(bank->rows + count) * (uint64_t)bank->dimension * sizeof(float);
-    if (bank->budget != 0 && needed > bank->budget)
+    if (!bank)
+        return fail(IMIAD_INVALID_ARGUMENT, "setting a bank's budget: bank is NULL");
+    if (budget_bytes != 0 && bank_bytes(bank) > budget_bytes)
         return fail(IMIAD_OVER_BUDGET,
-                    "a bank of %" PRId64 " rows of %" PRId64 " columns needs %" PRIu64
-                    " bytes: its budget is %" PRIu64 " bytes",
-                    bank->rows + count, bank->dimension, needed, bank->budget);
-    int64_t row, column;
-    if (find_not_finite(rows, count, bank->dimension, &row, &column))
-        return fail(IMIAD_NOT_FINITE, "adding to a bank: row %" PRId64 ", column %" PRId64 " is %f",
-                    row, column, (double)rows[row * bank->dimension + column]);
-    /* a bank's own rows may be added again: they move with it */
-    const float *own = bank->data;
-    bool inside = own && rows >= own && rows < own + bank->rows * bank->dimension;
-    ptrdiff_t offset = inside ? rows - own : 0;
-    TRY(reserve(bank, bank->rows + count));
-    memcpy(bank->data + bank->rows * bank->dimension, inside ? bank->data + offset : rows,
-           (size_t)(count * bank->dimension) * sizeof *rows);
-    bank->rows += count;
-    drop_index(bank);
-    return IMIAD_OK;
-}
-
-imiad_status imiad_bank_keep(imiad_bank *bank, const int64_t *rows, int64_t count)
-{
-    if (!bank || (!rows && count != 0))
-        return fail(IMIAD_INVALID_ARGUMENT, "keeping rows of a bank: %s is NULL",
-                    bank ? "rows" : "bank");
-    if (count < 0)
-        return fail(IMIAD_OUT_OF_RANGE, "keeping rows of a bank: count is %" PRId64, count);
-    for (int64_t i = 0; i < count; ++i)
-        if (rows[i] < 0 || rows[i] >= bank->rows)
-            return fail(IMIAD_OUT_OF_RANGE, "keeping rows of a bank: row %" PRId64 " of %" PRId64,
-                        rows[i], bank->rows);
-    size_t row_bytes = (size_t)bank->dimension * sizeof(float);
-    TRY(bank_within_budget(bank, "keeping rows beside the bank they come from",
-                           (uint64_t)(bank->rows + count) * row_bytes));
-    imiad_bank kept = {
-        .dimension = bank->dimension, .budget = bank->budget, .rows = count, .index = bank->index};
-    TRY(reserve(&kept, count));
-    for (int64_t i = 0; i < count; ++i)
-        memcpy(kept.data + i * bank->dimension, bank->data + rows[i] * bank->dimension, row_bytes);
-    drop_index(bank);
-    pages_free(bank->data, bank->mapped);
-    *bank = kept;
+                    "setting a bank's budget to %" PRIu64 " bytes: its %" PRId64
+                    " rows take %" PRIu64,
+                    budget_bytes, bank->rows, bank_bytes(bank));
+    bank->budget = budget_bytes;
+    bank_drop_index(bank);
     return IMIAD_OK;
 }

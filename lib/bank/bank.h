@@ -11,6 +11,8 @@
 #include "imiad/bank.h"
 
 struct bank_index;
+struct weights;
+struct weights_writer;
 
 /* Made by the first search that it pays for. */
 typedef struct index_slot {
@@ -20,19 +22,69 @@ typedef struct index_slot {
 } index_slot;
 
 struct imiad_bank {
-    float *data; /* rows x dimension; a mapping of its own, grown in place */
+    void *data;       /* rows x dimension; a mapping of its own, grown in place */
+    int64_t *sources; /* one a row, likewise; NULL where no row has one */
     int64_t rows, dimension;
-    size_t mapped; /* bytes */
+    imiad_storage storage;
+    size_t data_mapped, sources_mapped; /* bytes */
+    struct weights *file; /* not NULL: rows and sources lie in it, not to be written */
     uint64_t budget;
     index_slot *index;
 };
+
+static inline point_set bank_points(const imiad_bank *bank)
+{
+    return (point_set){bank->data, (size_t)bank->rows, (size_t)bank->dimension, bank->storage};
+}
+
+/* ---- rows ---- */
+
+/* Rows of a bank, or of a caller: what is appended. */
+typedef struct row_source {
+    point_set points;
+    const int64_t *sources; /* NULL: none */
+    const char *doing;      /* begins messages */
+} row_source;
+imiad_status bank_append(imiad_bank *bank, const row_source *from);
+/* Room for so many rows, or sources, in all; sources begin as none. */
+imiad_status bank_reserve_rows(imiad_bank *bank, size_t rows);
+imiad_status bank_reserve_sources(imiad_bank *bank, size_t rows);
+/* Rows that lie in a file come into memory of the bank's own, which can be written. */
+imiad_status bank_own(imiad_bank *bank);
+void bank_release_rows(imiad_bank *bank);      /* the memory; rows stays */
+void bank_drop_index(imiad_bank *bank);        /* rows change: it is out of date */
+bool bank_has_sources(const imiad_bank *bank); /* that are not IMIAD_NO_SOURCE */
+void bank_digest(char out[65], const imiad_bank *bank);
+
+/* Banks inside files, a detector's among them: the arrays "bank" and, where rows have sources,
+ * "bank.sources". Memory is borrowed until the writer's commit. The bank that comes back lies in
+ * the file, which it frees with itself or with bank_own; on failure the file is the caller's still.
+ */
+imiad_status bank_write(struct weights_writer *writer, const imiad_bank *bank);
+imiad_status bank_in_file(imiad_bank **out, struct weights *file, const char *path);
+imiad_status bank_check_finite(const imiad_bank *bank, const char *path);
+
+/* ---- sizes ---- */
+
+imiad_status bank_check_shape(const char *doing, int64_t dimension, imiad_storage storage);
+uint64_t bank_rows_bytes(int64_t rows, int64_t dimension, imiad_storage storage, bool sources);
+static inline uint64_t bank_bytes(const imiad_bank *bank)
+{
+    return bank_rows_bytes(bank->rows, bank->dimension, bank->storage, bank->sources != NULL);
+}
 
 /* `doing` begins the message and names what needs the bytes. */
 imiad_status bank_within_budget(const imiad_bank *bank, const char *doing, uint64_t needed);
 
 /* Bytes that selection takes beside the bank. */
-uint64_t bank_selection_bytes(int64_t rows, int64_t dimension,
+uint64_t bank_selection_bytes(int64_t rows, int64_t dimension, imiad_storage storage,
                               const imiad_coreset_options *options);
+/* How many rows the options keep of so many: 0 where none or an impossible number. */
+int64_t bank_selection_size(int64_t rows, const imiad_coreset_options *options);
+/* The options of any age of the header; IMIAD_INVALID_ARGUMENT where struct_size is none. */
+imiad_status coreset_options_read(imiad_coreset_options *out, const imiad_coreset_options *given,
+                                  const char *doing);
+imiad_status coreset_options_check(const imiad_coreset_options *o, int64_t rows);
 
 enum { PAGE_CHUNK = 1 << 20 }; /* bytes by which mappings grow */
 
@@ -64,13 +116,9 @@ void pages_free(void *pages, size_t bytes);
 /* The first row and column that is not a finite number; false where all are. */
 bool find_not_finite(const float *values, int64_t rows, int64_t columns, int64_t *row,
                      int64_t *column);
+bool find_not_finite_point(const point_set *points, int64_t *row, int64_t *column);
 
 /* ---- greedy k-center ---- */
-
-typedef struct point_set {
-    const float *rows; /* count x columns */
-    size_t count, columns;
-} point_set;
 
 /* Repeats `wanted` times: pick the row with the largest distance, the first of several; then lower
  * every row's distance to its distance from the pick. distances holds the initial ones and is used
@@ -81,9 +129,13 @@ imiad_status greedy_plain(int64_t *picks, size_t wanted, point_set points, float
 
 imiad_status greedy_select(int64_t *picks, size_t wanted, point_set points, float *distances,
                            const kernels *k, const progress *p);
-uint64_t greedy_bytes(size_t count, size_t wanted); /* that greedy_select takes */
+uint64_t greedy_bytes(size_t count, size_t columns, size_t wanted); /* that greedy_select takes */
 
 /* ---- nearest neighbours ---- */
+
+/* The arguments of every search. */
+imiad_status search_check(const void *distances, const imiad_bank *bank, const float *queries,
+                          int64_t count, int32_t k);
 
 /* Every distance, every row: what the fast search must equal. */
 void search_plain(float *distances, int64_t *indices, const imiad_bank *bank, const float *queries,

@@ -1,66 +1,140 @@
-/* A bank in a file: one safetensors array, with the checksum that weights_writer adds. */
+/* A bank in a file: safetensors, with the checksum that weights_writer adds. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "bank/bank.h"
 #include "base/error.h"
-#include "base/files.h"
 #include "nn/weights.h"
 
-static const char array_name[] = "bank", kind_key[] = "imiad.kind", kind[] = "bank 1",
-                  digest_key[] = "imiad.sha256"; /* of the array's bytes */
+static const char rows_name[] = "bank", sources_name[] = "bank.sources", kind_key[] = "imiad.kind",
+                  kind[] = "bank 1", digest_key[] = "imiad.content";
+
+/* ---- writing ---- */
+
+imiad_status bank_write(weights_writer *writer, const imiad_bank *bank)
+{
+    const int64_t shape[] = {bank->rows, bank->dimension};
+    TRY(weights_writer_add(writer, rows_name, storage_kinds[bank->storage].type, 2, shape,
+                           bank->data));
+    if (!bank_has_sources(bank))
+        return IMIAD_OK;
+    return weights_writer_add(writer, sources_name, I64, 1, shape, bank->sources);
+}
+
+static imiad_status write_file(weights_writer *writer, const imiad_bank *bank, const char *path)
+{
+    char digest[65];
+    bank_digest(digest, bank);
+    TRY(weights_writer_metadata(writer, kind_key, kind));
+    TRY(weights_writer_metadata(writer, digest_key, digest));
+    TRY(bank_write(writer, bank));
+    return weights_writer_commit(writer, path);
+}
 
 imiad_status imiad_bank_save(const imiad_bank *bank, const char *path)
 {
     if (!bank || !path)
         return fail(IMIAD_INVALID_ARGUMENT, "saving a bank: %s is NULL", bank ? "path" : "bank");
-    const int64_t shape[] = {bank->rows, bank->dimension};
-    char digest[65];
-    bytes_digest(digest, bank->data ? bank->data : (const float *)(const void *)"",
-                 (size_t)(bank->rows * bank->dimension) * sizeof(float));
     weights_writer *writer = NULL;
     TRY(weights_writer_create(&writer));
-    imiad_status status = weights_writer_metadata(writer, kind_key, kind);
-    if (status == IMIAD_OK)
-        status = weights_writer_metadata(writer, digest_key, digest);
-    if (status == IMIAD_OK)
-        status = weights_writer_add(writer, array_name, F32, 2, shape, bank->data);
-    if (status == IMIAD_OK)
-        status = weights_writer_commit(writer, path);
+    imiad_status status = write_file(writer, bank, path);
     weights_writer_free(writer);
     return status;
 }
 
-static imiad_status read_bank(imiad_bank **out, const weights *file, const char *path)
+/* ---- reading ---- */
+
+imiad_status bank_in_file(imiad_bank **out, weights *file, const char *path)
+{
+    const weight *rows = weights_find(file, rows_name), *sources = weights_find(file, sources_name);
+    imiad_storage storage = rows ? storage_of_type(rows->type) : (imiad_storage)0;
+    imiad_bank *bank = NULL;
+    if (!storage || rows->rank != 2)
+        return fail(IMIAD_FORMAT,
+                    "%s: a memory bank holds a matrix of float32, bfloat16 or float16 called %s",
+                    path, rows_name);
+    if (sources &&
+        (sources->type != I64 || sources->rank != 1 || sources->shape[0] != rows->shape[0]))
+        return fail(IMIAD_FORMAT, "%s: %s is no list of %" PRId64 " int64, one for each row", path,
+                    sources_name, rows->shape[0]);
+    imiad_status status = imiad_bank_create_stored(&bank, rows->shape[1], storage, 0);
+    if (status != IMIAD_OK)
+        return fail_within(IMIAD_FORMAT, "loading %s", path);
+    bank->rows = rows->shape[0];
+    bank->data = (void *)rows->data;
+    bank->sources = sources ? (int64_t *)sources->data : NULL;
+    bank->file = file;
+    *out = bank;
+    return IMIAD_OK;
+}
+
+static imiad_status check_kind(const weights *file, const char *path)
 {
     const char *found = weights_metadata(file, kind_key);
-    if (!found || strcmp(found, kind) != 0)
-        return fail(IMIAD_FORMAT, "%s is no memory bank: its %s is \"%s\", not \"%s\"", path,
-                    kind_key, found ? found : "", kind);
-    TRY(weights_verify(file));
-    const weight *array = weights_find(file, array_name);
-    if (!array || array->type != F32 || array->rank != 2)
-        return fail(IMIAD_FORMAT, "%s: a memory bank holds a matrix of float32 called %s", path,
-                    array_name);
+    if (found && strcmp(found, kind) == 0)
+        return IMIAD_OK;
+    return fail(IMIAD_FORMAT, "%s is no memory bank: its %s is \"%s\", not \"%s\"", path, kind_key,
+                found ? found : "", kind);
+}
+
+imiad_status bank_check_finite(const imiad_bank *bank, const char *path)
+{
+    const point_set points = bank_points(bank);
+    int64_t row, column;
+    if (!find_not_finite_point(&points, &row, &column))
+        return IMIAD_OK;
+    return fail(
+        IMIAD_NOT_FINITE, "loading %s: row %" PRId64 ", column %" PRId64 " is %f", path, row,
+        column,
+        (double)widen_number(point_row(&points, (size_t)row), (size_t)column, points.storage));
+}
+
+static imiad_status verify_all(const imiad_bank *bank, const char *path)
+{
+    TRY(weights_verify(bank->file));
+    return bank_check_finite(bank, path);
+}
+
+static imiad_status open_bank(imiad_bank **out, const char *path, bool verify)
+{
+    weights *file = NULL;
+    TRY(verify ? weights_open(&file, path) : weights_open_unverified(&file, path));
     imiad_bank *bank = NULL;
-    imiad_status status = imiad_bank_create(&bank, array->shape[1], 0);
+    imiad_status status = check_kind(file, path);
     if (status == IMIAD_OK)
-        status = imiad_bank_add(bank, array->data, array->shape[0]);
+        status = bank_in_file(&bank, file, path);
+    if (status != IMIAD_OK) {
+        weights_free(file);
+        return status;
+    }
+    if (verify)
+        status = verify_all(bank, path);
     if (status != IMIAD_OK) {
         imiad_bank_free(bank);
-        return fail_within(status, "loading %s", path);
+        return status;
     }
     *out = bank;
     return IMIAD_OK;
+}
+
+imiad_status imiad_bank_map(imiad_bank **out, const char *path, int32_t verify)
+{
+    if (!out || !path)
+        return fail(IMIAD_INVALID_ARGUMENT, "mapping a bank: %s is NULL", out ? "path" : "out");
+    return open_bank(out, path, verify != 0);
 }
 
 imiad_status imiad_bank_load(imiad_bank **out, const char *path)
 {
     if (!out || !path)
         return fail(IMIAD_INVALID_ARGUMENT, "loading a bank: %s is NULL", out ? "path" : "out");
-    weights *file = NULL;
-    TRY(weights_open(&file, path));
-    imiad_status status = read_bank(out, file, path);
-    weights_free(file);
-    return status;
+    imiad_bank *bank = NULL;
+    TRY(open_bank(&bank, path, true));
+    imiad_status status = bank_own(bank);
+    if (status != IMIAD_OK) {
+        imiad_bank_free(bank);
+        return status;
+    }
+    *out = bank;
+    return IMIAD_OK;
 }

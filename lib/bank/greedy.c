@@ -41,9 +41,9 @@ typedef struct greedy {
 
 static float distance(const greedy *g, size_t a, size_t b)
 {
-    size_t columns = g->points.columns;
-    return sqrtf(g->kernels->squared_distance(g->points.rows + a * columns,
-                                              g->points.rows + b * columns, columns));
+    const point_set *p = &g->points;
+    return sqrtf(
+        g->kernels->distance_between[p->storage](point_row(p, a), point_row(p, b), p->columns));
 }
 
 /* Until it has seen every pick, or has fallen below the threshold. */
@@ -211,10 +211,9 @@ typedef struct sketch_job {
 static void sketch_piece(void *context, size_t begin, size_t end)
 {
     sketch_job *job = context;
-    const point_set *points = &job->g->points;
     job->reach[begin / SKETCH_PIECE] =
-        sketch_rows(job->g->sketches + begin * SKETCH, job->sketcher,
-                    points->rows + begin * points->columns, end - begin, job->g->kernels);
+        sketch_rows(job->g->sketches + begin * SKETCH, job->sketcher, job->g->points, begin,
+                    end - begin, job->g->kernels);
 }
 
 static imiad_status make_sketches(greedy *g, float *reach)
@@ -259,10 +258,10 @@ static size_t lay_out(greedy *g, char *block)
     return at;
 }
 
-uint64_t greedy_bytes(size_t count, size_t wanted)
+uint64_t greedy_bytes(size_t count, size_t columns, size_t wanted)
 {
     greedy g = {.points = {.count = count}, .wanted = wanted};
-    return lay_out(&g, NULL);
+    return lay_out(&g, NULL) + sketcher_bytes(count, columns);
 }
 
 imiad_status greedy_select(int64_t *picks, size_t wanted, point_set points, float *distances,

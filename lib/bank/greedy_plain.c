@@ -17,7 +17,7 @@ typedef struct best {
 
 typedef struct pass {
     point_set points;
-    const float *pick; /* NULL in the first pass, which only looks */
+    const void *pick; /* NULL in the first pass, which only looks */
     float *distances;
     best *found; /* per piece */
     const kernels *kernels;
@@ -26,15 +26,14 @@ typedef struct pass {
 static void lower_and_look(void *context, size_t begin, size_t end)
 {
     pass *p = context;
-    size_t columns = p->points.columns;
-    float fresh[PIECE];
-    if (p->pick)
-        p->kernels->squared_distances(fresh, p->pick, p->points.rows + begin * columns, end - begin,
-                                      columns);
     best b = {-1, begin};
     for (size_t i = begin; i < end; ++i) {
-        if (p->pick && sqrtf(fresh[i - begin]) < p->distances[i])
-            p->distances[i] = sqrtf(fresh[i - begin]);
+        float fresh = INFINITY;
+        if (p->pick)
+            fresh = sqrtf(p->kernels->distance_between[p->points.storage](
+                p->pick, point_row(&p->points, i), p->points.columns));
+        if (fresh < p->distances[i])
+            p->distances[i] = fresh;
         if (p->distances[i] > b.distance)
             b = (best){p->distances[i], i};
     }
@@ -63,7 +62,7 @@ imiad_status greedy_plain(int64_t *picks, size_t wanted, point_set points, float
         parallel_for(points.count, PIECE, lower_and_look, &state);
         size_t row = first_maximum(found, pieces);
         picks[i] = (int64_t)row;
-        state.pick = points.rows + row * points.columns;
+        state.pick = point_row(&points, row);
         if (i % PICKS_PER_REPORT == 0)
             status = progress_report(p, "coreset", (int64_t)i, (int64_t)wanted);
     }

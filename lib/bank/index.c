@@ -29,6 +29,8 @@ static size_t lay_out(bank_index *index, char *block, size_t rows, size_t column
 uint64_t index_bytes(int64_t rows, int64_t dimension)
 {
     bank_index index;
+    if (rows < FEWEST_ROWS || dimension < FEWEST_COLUMNS || dimension > CODE_MOST_COLUMNS)
+        return 0;
     return lay_out(&index, NULL, (size_t)rows, (size_t)dimension);
 }
 
@@ -64,18 +66,19 @@ static void index_piece(void *context, size_t begin, size_t end)
     index_job *job = context;
     bank_index *index = job->index;
     size_t columns = index->sketcher.columns;
-    float *sketches = malloc((PIECE * SKETCH + columns) * sizeof *sketches);
+    float *sketches = malloc((PIECE * SKETCH + 2 * columns) * sizeof *sketches);
     job->reach[begin / PIECE] = INFINITY;
     if (!sketches)
         return;
-    const float *rows = job->bank->data + begin * columns;
+    const point_set points = bank_points(job->bank);
+    float *row = sketches + PIECE * SKETCH, *centred = row + columns;
     job->reach[begin / PIECE] =
-        sketch_rows(sketches, &index->sketcher, rows, end - begin, job->kernels);
+        sketch_rows(sketches, &index->sketcher, points, begin, end - begin, job->kernels);
     for (size_t i = begin; i < end; ++i) {
         sketch_place(index->groups, i, sketches + (i - begin) * SKETCH);
         uint8_t *code = index->codes + i * index->stride;
-        index->sizes[i] = index_code((int8_t *)code, sketches + PIECE * SKETCH, index,
-                                     rows + (i - begin) * columns, job->kernels);
+        job->kernels->widen[points.storage](row, point_row(&points, i), columns);
+        index->sizes[i] = index_code((int8_t *)code, centred, index, row, job->kernels);
         for (size_t j = 0; j < index->stride; ++j)
             code[j] ^= CODE_OFFSET;
     }
@@ -102,11 +105,9 @@ imiad_status index_create(bank_index **out, const imiad_bank *bank, const kernel
 {
     *out = NULL;
     uint64_t needed = index_bytes(bank->rows, bank->dimension);
-    uint64_t data = (uint64_t)(bank->rows * bank->dimension) * sizeof(float);
-    if (bank->rows < FEWEST_ROWS || bank->dimension < FEWEST_COLUMNS ||
-        bank->dimension > CODE_MOST_COLUMNS)
+    if (needed == 0)
         return IMIAD_OK;
-    if (bank->budget != 0 && data + needed > bank->budget) {
+    if (bank->budget != 0 && bank_bytes(bank) + needed > bank->budget) {
         log_message(IMIAD_LOG_INFO,
                     "searching a bank without an index, which is slower: its budget of %llu bytes "
                     "lacks room for %llu more",
@@ -121,8 +122,7 @@ imiad_status index_create(bank_index **out, const imiad_bank *bank, const kernel
         return fail_memory("the index of a bank", needed);
     }
     index->bytes = lay_out(index, block, (size_t)bank->rows, (size_t)bank->dimension);
-    point_set points = {bank->data, (size_t)bank->rows, (size_t)bank->dimension};
-    imiad_status status = sketcher_create(&index->sketcher, points, k);
+    imiad_status status = sketcher_create(&index->sketcher, bank_points(bank), k);
     if (status == IMIAD_OK)
         status = fill(index, bank, k);
     if (status != IMIAD_OK || !(index->reach < SKETCH_REACH)) {

@@ -31,7 +31,7 @@ typedef struct bank_index {
  * leave the range of squares: the plain search does it then. */
 imiad_status index_create(bank_index **out, const imiad_bank *bank, const kernels *k);
 void index_free(bank_index *index);
-uint64_t index_bytes(int64_t rows, int64_t dimension);
+uint64_t index_bytes(int64_t rows, int64_t dimension); /* 0 where there is no gain */
 
 /* Writes stride bytes; `centred` is scratch of the columns' size. */
 code_size index_code(int8_t *code, float *centred, const bank_index *index, const float *row,

@@ -3,8 +3,7 @@
 #ifndef BANK_KERNELS_H
 #define BANK_KERNELS_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "bank/storage.h"
 
 /* Sums run in 16 interleaved parts, part l over the columns l, l + 16, ...; the parts are then
  * added in halves (0 + 8, ..., 7 + 15; and so on down to one). Nothing is fused. This order defines
@@ -20,6 +19,10 @@ typedef struct kernels {
     const char *name;
     /* |a - b|^2 */
     float (*squared_distance)(const float *a, const float *b, size_t columns);
+    /* the same of a stored row, and of two of them */
+    float (*distance_to[STORAGES])(const float *a, const void *row, size_t columns);
+    float (*distance_between[STORAGES])(const void *row, const void *other, size_t columns);
+    void (*widen[STORAGES])(float *out, const void *row, size_t columns);
     /* out[i] = |point - rows[i]|^2; rows lie one after the other */
     void (*squared_distances)(float *out, const float *point, const float *rows, size_t count,
                               size_t columns);

@@ -22,24 +22,71 @@ TARGET INLINE float NAME(add_lanes)(const NAME(vector) * sum)
     return part[0];
 }
 
-TARGET static float NAME(squared_distance)(const float *a, const float *b, size_t columns)
+typedef uint16_t NAME(halves)
+    __attribute__((vector_size(WIDTH * sizeof(uint16_t)), aligned(2), may_alias));
+typedef uint32_t NAME(words) __attribute__((vector_size(WIDTH * sizeof(uint32_t))));
+
+/* widen_number of WIDTH columns at once */
+TARGET INLINE NAME(vector) NAME(load)(const void *row, size_t column, imiad_storage storage)
+{
+    if (storage == IMIAD_STORAGE_FLOAT32)
+        return LOAD((const float *)row + column);
+    const NAME(halves) *halves = (const void *)((const uint16_t *)row + column);
+    NAME(words) bits = __builtin_convertvector(*halves, NAME(words));
+    if (storage == IMIAD_STORAGE_BFLOAT16)
+        return (NAME(vector))(bits << 16);
+    NAME(vector) size = (NAME(vector))((bits & 0x7fff) << 13) * 0x1p112f;
+    return (NAME(vector))((NAME(words))size | (bits & 0x8000) << 16);
+}
+
+TARGET INLINE float NAME(distance)(const void *a, imiad_storage of_a, const void *b,
+                                   imiad_storage of_b, size_t columns)
 {
     NAME(vector) sum[NAME(PARTS)] = {{0}};
     size_t j = 0;
     for (; j + LANES <= columns; j += LANES)
         for (size_t p = 0; p < NAME(PARTS); ++p) {
-            NAME(vector) d = LOAD(a + j + p * WIDTH) - LOAD(b + j + p * WIDTH);
+            NAME(vector)
+            d = NAME(load)(a, j + p * WIDTH, of_a) - NAME(load)(b, j + p * WIDTH, of_b);
             sum[p] += d * d;
         }
     if (j < columns) {
         float d[LANES] = {0};
         for (size_t l = 0; j + l < columns; ++l)
-            d[l] = a[j + l] - b[j + l];
+            d[l] = widen_number(a, j + l, of_a) - widen_number(b, j + l, of_b);
         for (size_t p = 0; p < NAME(PARTS); ++p)
             sum[p] += LOAD(d + p * WIDTH) * LOAD(d + p * WIDTH);
     }
     return NAME(add_lanes)(sum);
 }
+
+TARGET static float NAME(squared_distance)(const float *a, const float *b, size_t columns)
+{
+    return NAME(distance)(a, IMIAD_STORAGE_FLOAT32, b, IMIAD_STORAGE_FLOAT32, columns);
+}
+
+#define STORED(word, storage)                                                                      \
+    TARGET static float NAME(distance_to_##word)(const float *a, const void *row, size_t columns)  \
+    {                                                                                              \
+        return NAME(distance)(a, IMIAD_STORAGE_FLOAT32, row, storage, columns);                    \
+    }                                                                                              \
+    TARGET static float NAME(distance_between_##word)(const void *row, const void *other,          \
+                                                      size_t columns)                              \
+    {                                                                                              \
+        return NAME(distance)(row, storage, other, storage, columns);                              \
+    }                                                                                              \
+    TARGET static void NAME(widen_##word)(float *out, const void *row, size_t columns)             \
+    {                                                                                              \
+        size_t j = 0;                                                                              \
+        for (; j + WIDTH <= columns; j += WIDTH)                                                   \
+            *(NAME(vector) *)(out + j) = NAME(load)(row, j, storage);                              \
+        for (; j < columns; ++j)                                                                   \
+            out[j] = widen_number(row, j, storage);                                                \
+    }
+STORED(float32, IMIAD_STORAGE_FLOAT32)
+STORED(bfloat16, IMIAD_STORAGE_BFLOAT16)
+STORED(float16, IMIAD_STORAGE_FLOAT16)
+#undef STORED
 
 TARGET static void NAME(squared_distances)(float *out, const float *point, const float *rows,
                                            size_t count, size_t columns)
@@ -173,8 +220,17 @@ TARGET static void NAME(code_sums)(int64_t *sum, int64_t *squares, const int8_t 
     *squares = b;
 }
 
+#define BY_STORAGE(word)                                                                           \
+    {                                                                                              \
+        [IMIAD_STORAGE_FLOAT32] = NAME(word##_float32),                                            \
+        [IMIAD_STORAGE_BFLOAT16] = NAME(word##_bfloat16),                                          \
+        [IMIAD_STORAGE_FLOAT16] = NAME(word##_float16)                                             \
+    }
 static const kernels NAME(kernels) = {NAME_TEXT,
                                       NAME(squared_distance),
+                                      BY_STORAGE(distance_to),
+                                      BY_STORAGE(distance_between),
+                                      BY_STORAGE(widen),
                                       NAME(squared_distances),
                                       NAME(products),
                                       NAME(near),
@@ -195,3 +251,4 @@ static const kernels NAME(kernels) = {NAME_TEXT,
 #undef ADD_SQUARE
 #undef CODE_PRODUCTS
 #undef LOAD
+#undef BY_STORAGE

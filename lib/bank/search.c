@@ -20,6 +20,7 @@ enum {
     FEWEST = 16,       /* queries that are worth building an index */
     SAMPLED = 256,     /* groups of sketches for a first guess */
     MOST_GUESSED = 64, /* neighbours */
+    QUERIES_PER_REPORT = 2048,
 };
 
 typedef struct search_job {
@@ -57,8 +58,9 @@ static void set_bound(query *q, float bound)
 
 static float measure(const search_job *job, const query *q, size_t row)
 {
-    size_t columns = (size_t)job->bank->dimension;
-    return job->kernels->squared_distance(q->point, job->bank->data + row * columns, columns);
+    const point_set points = bank_points(job->bank);
+    return job->kernels->distance_to[points.storage](q->point, point_row(&points, row),
+                                                     points.columns);
 }
 
 /* An upper bound of the k-th distance, from the rows whose sketches are nearest among some of the
@@ -141,7 +143,8 @@ static void search_piece(void *context, size_t begin, size_t end)
         query *q = queries + held;
         *q = (query){.point = job->queries + i * columns,
                      .nearest = {job->distances + i * job->k, job->rows + i * job->k, 0, job->k}};
-        float reach = sketch_rows(q->sketch, &index->sketcher, q->point, 1, job->kernels);
+        point_set alone = {q->point, 1, columns, IMIAD_STORAGE_FLOAT32};
+        float reach = sketch_rows(q->sketch, &index->sketcher, alone, 0, 1, job->kernels);
         if (!(reach < SKETCH_REACH)) {
             search_plain(q->nearest.distances, q->nearest.rows, job->bank, q->point, 1, job->k,
                          job->kernels);
@@ -190,19 +193,40 @@ static const bank_index *find_index(const imiad_bank *bank, size_t queries, cons
     return index;
 }
 
-static imiad_status search(float *distances, int64_t *rows, const imiad_bank *bank,
-                           const float *queries, size_t count, size_t k)
+typedef struct request {
+    float *distances;
+    int64_t *rows; /* count x k each */
+    const float *queries;
+    size_t count, k;
+} request;
+
+static imiad_status search_part(const imiad_bank *bank, const bank_index *index, const request *r,
+                                size_t begin, size_t count, const kernels *kernel)
 {
-    const kernels *kernel = kernels_best();
-    const bank_index *index = find_index(bank, count, kernel);
+    float *distances = r->distances + begin * r->k;
+    int64_t *rows = r->rows + begin * r->k;
+    const float *queries = r->queries + begin * (size_t)bank->dimension;
     if (index)
-        return search_indexed(distances, rows, bank, index, queries, count, k, kernel);
-    search_plain(distances, rows, bank, queries, count, k, kernel);
+        return search_indexed(distances, rows, bank, index, queries, count, r->k, kernel);
+    search_plain(distances, rows, bank, queries, count, r->k, kernel);
     return IMIAD_OK;
 }
 
-imiad_status imiad_bank_search(float *distances, int64_t *indices, const imiad_bank *bank,
-                               const float *queries, int64_t count, int32_t k)
+static imiad_status search(const imiad_bank *bank, const request *r, const progress *p)
+{
+    const kernels *kernel = kernels_best();
+    const bank_index *index = find_index(bank, r->count, kernel);
+    size_t step = p->function ? QUERIES_PER_REPORT : r->count;
+    for (size_t at = 0; at < r->count; at += step) {
+        size_t count = r->count - at < step ? r->count - at : step;
+        TRY(search_part(bank, index, r, at, count, kernel));
+        TRY(progress_report(p, "search", (int64_t)(at + count), (int64_t)r->count));
+    }
+    return IMIAD_OK;
+}
+
+imiad_status search_check(const void *distances, const imiad_bank *bank, const float *queries,
+                          int64_t count, int32_t k)
 {
     if (!bank || !distances || !queries)
         return fail(IMIAD_INVALID_ARGUMENT, "searching a bank: %s is NULL",
@@ -219,12 +243,28 @@ imiad_status imiad_bank_search(float *distances, int64_t *indices, const imiad_b
         return fail(IMIAD_NOT_FINITE,
                     "searching a bank: query %" PRId64 ", column %" PRId64 " is %f", row, column,
                     (double)queries[row * bank->dimension + column]);
+    return IMIAD_OK;
+}
+
+imiad_status imiad_bank_search_reporting(float *distances, int64_t *indices, const imiad_bank *bank,
+                                         const float *queries, int64_t count, int32_t k,
+                                         imiad_progress_function function, void *user)
+{
+    TRY(search_check(distances, bank, queries, count, k));
     size_t bytes = (size_t)count * (size_t)k * sizeof(int64_t);
     int64_t *rows = indices ? indices : malloc(bytes ? bytes : 1);
     if (!rows)
         return fail_memory("the neighbours of a search", bytes);
-    imiad_status status = search(distances, rows, bank, queries, (size_t)count, (size_t)k);
+    progress p = {function, user};
+    request r = {distances, rows, queries, (size_t)count, (size_t)k};
+    imiad_status status = search(bank, &r, &p);
     if (!indices)
         free(rows);
     return status;
+}
+
+imiad_status imiad_bank_search(float *distances, int64_t *indices, const imiad_bank *bank,
+                               const float *queries, int64_t count, int32_t k)
+{
+    return imiad_bank_search_reporting(distances, indices, bank, queries, count, k, NULL, NULL);
 }

@@ -17,20 +17,19 @@ typedef struct search_job {
 static void search_piece(void *context, size_t begin, size_t end)
 {
     search_job *job = context;
-    size_t columns = (size_t)job->bank->dimension, rows = (size_t)job->bank->rows;
-    float squared[BLOCK];
+    const point_set rows = bank_points(job->bank);
     nearest found[PIECE];
     for (size_t q = begin; q < end; ++q)
         found[q - begin] =
             (nearest){job->distances + q * job->k, job->rows + q * job->k, 0, job->k};
-    for (size_t i = 0; i < rows; i += BLOCK) {
-        size_t count = rows - i < BLOCK ? rows - i : BLOCK;
-        for (size_t q = begin; q < end; ++q) {
-            job->kernels->squared_distances(squared, job->queries + q * columns,
-                                            job->bank->data + i * columns, count, columns);
-            for (size_t j = 0; j < count; ++j)
-                offer(&found[q - begin], squared[j], (int64_t)(i + j));
-        }
+    for (size_t block = 0; block < rows.count; block += BLOCK) {
+        size_t after = rows.count - block < BLOCK ? rows.count : block + BLOCK;
+        for (size_t q = begin; q < end; ++q)
+            for (size_t i = block; i < after; ++i)
+                offer(&found[q - begin],
+                      job->kernels->distance_to[rows.storage](job->queries + q * rows.columns,
+                                                              point_row(&rows, i), rows.columns),
+                      (int64_t)i);
     }
     for (size_t q = begin; q < end; ++q)
         put_in_order(&found[q - begin]);

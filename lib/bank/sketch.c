@@ -18,9 +18,11 @@ static void find_mean(float *mean, point_set points, size_t stride)
         memset(mean, 0, points.columns * sizeof *mean);
         return;
     }
-    for (size_t i = 0; i < points.count; i += stride, ++count)
+    for (size_t i = 0; i < points.count; i += stride, ++count) {
+        const void *row = point_row(&points, i);
         for (size_t j = 0; j < points.columns; ++j)
-            sum[j] += (double)points.rows[i * points.columns + j];
+            sum[j] += (double)widen_number(row, j, points.storage);
+    }
     for (size_t j = 0; j < points.columns; ++j)
         mean[j] = (float)(sum[j] / (double)count);
     free(sum);
@@ -53,21 +55,38 @@ static void orthonormalise(float *directions, double *work, size_t columns)
     }
 }
 
+static size_t sample_stride(size_t count)
+{
+    return count / SAMPLE + 1;
+}
+
+static size_t sample_bytes(size_t count, size_t columns)
+{
+    size_t rows = (count - 1) / sample_stride(count) + 1;
+    return (rows * (columns + DIRECTIONS) + 2 * DIRECTIONS * columns + 2) * sizeof(float);
+}
+
+uint64_t sketcher_bytes(size_t count, size_t columns)
+{
+    return count ? sample_bytes(count, columns) + SKETCH * columns * sizeof(float) : 0;
+}
+
 /* Subspace iteration on a sample: Q <- orthonormal(X^T (X Q)) turns Q towards the directions of the
  * largest variance. */
 static imiad_status find_directions(sketcher *s, point_set points, const kernels *k)
 {
-    size_t columns = points.columns, stride = points.count / SAMPLE + 1, count = 0;
-    size_t rows = (points.count - 1) / stride + 1;
-    size_t bytes = (rows * (columns + DIRECTIONS) + 2 * DIRECTIONS * columns) * sizeof(double);
+    size_t columns = points.columns, stride = sample_stride(points.count), count = 0;
+    size_t rows = (points.count - 1) / stride + 1, bytes = sample_bytes(points.count, columns);
     float *sample = malloc(bytes);
     if (!sample)
         return fail_memory("the sketches", bytes);
     float *along = sample + rows * columns;
     double *work = (double *)(void *)(sample + (rows * (columns + DIRECTIONS) + 1) / 2 * 2);
-    for (size_t i = 0; i < points.count; i += stride, ++count)
-        for (size_t j = 0; j < columns; ++j)
-            sample[count * columns + j] = points.rows[i * columns + j] - s->mean[j];
+    for (size_t i = 0; i < points.count; i += stride, ++count) {
+        float *row = sample + count * columns;
+        k->widen[points.storage](row, point_row(&points, i), columns);
+        k->subtract(row, row, s->mean, columns);
+    }
     random_stream random = random_open(0, "bank/sketch");
     for (size_t i = 0; i < DIRECTIONS * columns; ++i)
         s->directions[i] = (float)random_between(&random, -1, 1);
@@ -107,7 +126,8 @@ void sketcher_free(sketcher *s)
     *s = (sketcher){0};
 }
 
-float sketch_rows(float *out, const sketcher *s, const float *rows, size_t count, const kernels *k)
+float sketch_rows(float *out, const sketcher *s, point_set points, size_t begin, size_t count,
+                  const kernels *k)
 {
     size_t columns = s->columns;
     float *rest = malloc(columns * sizeof *rest), reach = 0;
@@ -115,7 +135,8 @@ float sketch_rows(float *out, const sketcher *s, const float *rows, size_t count
         return INFINITY;
     for (size_t i = 0; i < count; ++i) {
         float *sketch = out + i * SKETCH, square = 0;
-        k->subtract(rest, rows + i * columns, s->mean, columns);
+        k->widen[points.storage](rest, point_row(&points, begin + i), columns);
+        k->subtract(rest, rest, s->mean, columns);
         k->products(sketch, s->directions, DIRECTIONS, rest, 1, columns);
         for (size_t t = 0; t < DIRECTIONS; ++t) {
             square += sketch[t] * sketch[t];

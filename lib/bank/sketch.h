@@ -18,9 +18,12 @@ typedef struct sketcher {
 imiad_status sketcher_create(sketcher *out, point_set points, const kernels *k);
 void sketcher_free(sketcher *s);
 
-/* out: count x SKETCH. Returns the reach, the largest distance of a row from the mean; infinity
- * where memory ran out. */
-float sketch_rows(float *out, const sketcher *s, const float *rows, size_t count, const kernels *k);
+uint64_t sketcher_bytes(size_t count, size_t columns); /* the most that making one takes */
+
+/* out: count x SKETCH, of the rows from `begin` on. Returns the reach, the largest distance of a
+ * row from the mean; infinity where memory ran out. */
+float sketch_rows(float *out, const sketcher *s, point_set points, size_t begin, size_t count,
+                  const kernels *k);
 
 /* Sketches of a larger reach than this are not to be used: squares would overflow. */
 #define SKETCH_REACH 1e15f

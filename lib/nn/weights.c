@@ -258,7 +258,8 @@ static imiad_status read_all(weights *w)
     return index_names(w);
 }
 
-imiad_status weights_parse(weights **out, const void *bytes, size_t size, const char *name)
+static imiad_status parse(weights **out, const void *bytes, size_t size, const char *name,
+                          bool unverified)
 {
     weights *w = calloc(1, sizeof *w);
     char *owner = strdup(name);
@@ -270,6 +271,7 @@ imiad_status weights_parse(weights **out, const void *bytes, size_t size, const 
     w->bytes = bytes;
     w->size = size;
     w->memory.owner = owner;
+    w->unverified = unverified;
     if (__builtin_mul_overflow(size, MEMORY_FACTOR, &w->memory.allowance) ||
         __builtin_add_overflow(w->memory.allowance, MEMORY_FLOOR, &w->memory.allowance))
         w->memory.allowance = SIZE_MAX;
@@ -282,12 +284,17 @@ imiad_status weights_parse(weights **out, const void *bytes, size_t size, const 
     return IMIAD_OK;
 }
 
-imiad_status weights_open(weights **out, const char *path)
+imiad_status weights_parse(weights **out, const void *bytes, size_t size, const char *name)
+{
+    return parse(out, bytes, size, name, false);
+}
+
+static imiad_status open_file(weights **out, const char *path, bool unverified)
 {
     file_view view = {NULL, 0};
     weights *w = NULL;
     TRY(file_map(&view, path));
-    imiad_status status = weights_parse(&w, view.bytes, view.size, path);
+    imiad_status status = parse(&w, view.bytes, view.size, path, unverified);
     if (status != IMIAD_OK) {
         file_unmap(&view);
         return status;
@@ -295,6 +302,16 @@ imiad_status weights_open(weights **out, const char *path)
     w->view = view;
     *out = w;
     return IMIAD_OK;
+}
+
+imiad_status weights_open(weights **out, const char *path)
+{
+    return open_file(out, path, false);
+}
+
+imiad_status weights_open_unverified(weights **out, const char *path)
+{
+    return open_file(out, path, true);
 }
 
 void weights_free(weights *w)

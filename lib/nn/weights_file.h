@@ -19,6 +19,7 @@ struct weights {
     size_t count, room;
     const weight **by_name; /* sorted */
     json_t *metadata;       /* NULL where there is none */
+    bool unverified;        /* the checksum is not to be looked at */
     bool checksummed;       /* the file carried a checksum of its own, and it is right */
 };
 

@@ -137,7 +137,7 @@ START_TEST(skipping_gives_the_picks_of_the_plain_selection)
                 start[i] = -1;
         int64_t *expected = malloc(wanted * sizeof *expected);
         int64_t *picks = malloc(wanted * sizeof *picks);
-        point_set points = {rows, count, columns};
+        point_set points = {rows, count, columns, IMIAD_STORAGE_FLOAT32};
         memcpy(m, start, count * sizeof *m);
         ck_ok(greedy_plain(expected, wanted, points, m, kernels_at(KERNEL_PLAIN), NULL));
         for (int level = 0; level < KERNEL_LEVELS; ++level) {
@@ -168,7 +168,7 @@ START_TEST(numbers_too_large_for_squares_are_selected_plainly)
         rows[i] *= 1e19f;
     for (int i = 0; i < ROWS; ++i)
         m[i] = again[i] = 1e30f;
-    point_set points = {rows, ROWS, COLUMNS};
+    point_set points = {rows, ROWS, COLUMNS, IMIAD_STORAGE_FLOAT32};
     ck_ok(greedy_plain(expected, 20, points, m, kernels_best(), NULL));
     ck_ok(greedy_select(picks, 20, points, again, kernels_best(), NULL));
     ck_assert_mem_eq(picks, expected, sizeof picks);

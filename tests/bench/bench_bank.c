@@ -119,7 +119,7 @@ static void bench_coreset(const char *what, const float *rows, size_t count)
     float *distances = malloc(count * sizeof *distances);
     for (size_t i = 0; i < count; ++i)
         distances[i] = INFINITY;
-    point_set points = {rows, count, (size_t)options.projection};
+    point_set points = {rows, count, (size_t)options.projection, IMIAD_STORAGE_FLOAT32};
     begin = cpu_seconds();
     check(greedy_plain(picks, PLAIN_PICKS, points, distances, kernels_best(), NULL));
     double plain = (cpu_seconds() - begin) * (double)wanted / PLAIN_PICKS;

@@ -1,0 +1,99 @@
+#include "bank/storage.h"
+
+#include <inttypes.h>
+
+#include "base/error.h"
+
+const storage_kind storage_kinds[STORAGES] = {
+    [IMIAD_STORAGE_FLOAT32] = {"float32", 4, F32},
+    [IMIAD_STORAGE_BFLOAT16] = {"bfloat16", 2, BF16},
+    [IMIAD_STORAGE_FLOAT16] = {"float16", 2, F16},
+};
+
+imiad_status storage_check(imiad_storage storage, const char *doing)
+{
+    if ((int)storage > 0 && (int)storage < STORAGES)
+        return IMIAD_OK;
+    return fail(IMIAD_OUT_OF_RANGE,
+                "%s: storage is %d: it must be one of IMIAD_STORAGE_FLOAT32, _BFLOAT16, _FLOAT16",
+                doing, (int)storage);
+}
+
+imiad_storage storage_of_type(dtype type)
+{
+    int s = STORAGES - 1;
+    while (s > 0 && storage_kinds[s].type != type)
+        --s;
+    return (imiad_storage)s;
+}
+
+imiad_storage storage_named(const char *name)
+{
+    int s = STORAGES - 1;
+    while (s > 0 && strcmp(storage_kinds[s].name, name) != 0)
+        --s;
+    return (imiad_storage)s;
+}
+
+/* ---- narrowing, without branches so that the loops run on whole vectors ---- */
+
+static inline uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static inline uint16_t to_bfloat16(float value)
+{
+    uint32_t bits = bits_of(value);
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+}
+
+static inline uint16_t to_float16(float value)
+{
+    uint32_t bits = bits_of(value), size = bits & 0x7fffffffu;
+    /* next to 0.5 floats are 2^-24 apart, as float16's subnormal numbers are: the sum rounds */
+    uint32_t subnormal = bits_of(float_of_bits(size) + 0.5f) - bits_of(0.5f);
+    uint32_t normal = (size + 0xfffu + (size >> 13 & 1) - (112u << 23)) >> 13;
+    uint32_t most = 0x7c00; /* infinity */
+    normal = size >= bits_of(0x1p16f) ? most : normal;
+    return (uint16_t)(bits >> 16 & 0x8000u) |
+           (uint16_t)(size < bits_of(0x1p-14f) ? subnormal : normal);
+}
+
+/* Whether all stay below the first number that stands for infinity. */
+static bool narrow_bfloat16(uint16_t *out, const float *values, size_t count)
+{
+    uint32_t overflow = 0;
+    for (size_t i = 0; i < count; ++i) {
+        out[i] = to_bfloat16(values[i]);
+        overflow |= (out[i] & 0x7fffu) >= 0x7f80u;
+    }
+    return !overflow;
+}
+
+static bool narrow_float16(uint16_t *out, const float *values, size_t count)
+{
+    uint32_t overflow = 0;
+    for (size_t i = 0; i < count; ++i) {
+        out[i] = to_float16(values[i]);
+        overflow |= (out[i] & 0x7fffu) >= 0x7c00u;
+    }
+    return !overflow;
+}
+
+bool storage_narrow(void *out, imiad_storage storage, const float *values, size_t count, size_t *at)
+{
+    if (storage == IMIAD_STORAGE_FLOAT32) {
+        memcpy(out, values, count * sizeof *values);
+        return true;
+    }
+    bool half = storage == IMIAD_STORAGE_FLOAT16;
+    if (half ? narrow_float16(out, values, count) : narrow_bfloat16(out, values, count))
+        return true;
+    const uint16_t *narrow = out, infinity = half ? 0x7c00 : 0x7f80;
+    for (*at = 0; (narrow[*at] & 0x7fffu) < infinity;)
+        ++*at;
+    return false;
+}

@@ -1,7 +1,8 @@
 /* How the numbers of a bank's rows are stored, and rows that may be stored in any of these ways.
  *
  * Every bfloat16 and float16 is a float32: widening is exact. Narrowing rounds to the nearest, ties
- * to the even one. All arithmetic is that of the widened numbers. */
+ * to the even one. All arithmetic is that of the widened numbers. A bank holds finite numbers only;
+ * in a damaged file float16's infinities and NaNs widen to numbers above 65504. */
 #ifndef BANK_STORAGE_H
 #define BANK_STORAGE_H
 

@@ -67,6 +67,93 @@ START_TEST(neighbours_are_those_of_brute_force)
 }
 END_TEST
 
+/* A thousand small sets whose numbers are exact in every arithmetic, full of ties: distances and
+ * rows must be those of brute force to the bit, in each storage, with and without an index. */
+START_TEST(a_thousand_sets_with_ties_give_brute_forces_rows)
+{
+    random_stream s = random_open((uint64_t)_i, "ties");
+    for (int set = 0; set < 250; ++set) {
+        size_t rows = 1 + (size_t)random_below(&s, 150), columns = 1 + (size_t)random_below(&s, 50);
+        size_t queries = 1 + (size_t)random_below(&s, 20), k = 1 + (size_t)random_below(&s, rows);
+        enum row_kind kind = set % 8 == 7 ? CONSTANT : GRID;
+        float *data = random_rows(kind, rows, columns, (uint64_t)(1000 * _i + set));
+        float *asked = random_rows(kind, queries, columns, (uint64_t)(1000 * _i + set + 500));
+        for (size_t i = 1; i < rows; ++i) /* repeated rows */
+            if (random_below(&s, 3) == 0)
+                memcpy(data + i * columns, data + random_below(&s, i) * columns,
+                       columns * sizeof *data);
+        imiad_bank *bank = NULL;
+        ck_ok(imiad_bank_create_stored(&bank, (int64_t)columns, (imiad_storage)(1 + set % 3), 0));
+        ck_ok(imiad_bank_add(bank, data, (int64_t)rows));
+        float *distances = malloc(queries * k * sizeof *distances);
+        int64_t *indices = malloc(queries * k * sizeof *indices);
+        neighbour *all = malloc(rows * sizeof *all);
+        ck_ok(imiad_bank_search(distances, indices, bank, asked, (int64_t)queries, (int32_t)k));
+        for (size_t q = 0; q < queries; ++q) {
+            for (size_t i = 0; i < rows; ++i) {
+                double square = 0;
+                for (size_t c = 0; c < columns; ++c) {
+                    double d = (double)asked[q * columns + c] - (double)data[i * columns + c];
+                    square += d * d;
+                }
+                all[i] = (neighbour){square, (int64_t)i};
+            }
+            qsort(all, rows, sizeof *all, compare);
+            for (size_t j = 0; j < k; ++j) {
+                ck_assert_double_eq((double)distances[q * k + j], all[j].distance);
+                ck_assert_int_eq(indices[q * k + j], all[j].row);
+            }
+        }
+        free(all);
+        free(indices);
+        free(distances);
+        imiad_bank_free(bank);
+        free(asked);
+        free(data);
+    }
+}
+END_TEST
+
+typedef struct listener {
+    int calls, stop_at;
+    int64_t done;
+} listener;
+
+static int listen(void *user, const imiad_progress *state)
+{
+    listener *l = user;
+    ck_assert_str_eq(state->stage, "search");
+    ck_assert_int_eq(state->total, 5000);
+    ck_assert_int_gt(state->done, l->done);
+    l->done = state->done;
+    return ++l->calls == l->stop_at;
+}
+
+START_TEST(a_search_reports_and_can_be_stopped)
+{
+    enum { ROWS = 200, COLUMNS = 40, QUERIES = 5000 };
+    float *rows = random_rows(SPREAD, ROWS, COLUMNS, 1);
+    float *queries = random_rows(SPREAD, QUERIES, COLUMNS, 2);
+    float *whole = malloc(QUERIES * sizeof *whole), *part = malloc(QUERIES * sizeof *part);
+    imiad_bank *bank = bank_of(rows, ROWS, COLUMNS);
+    ck_ok(imiad_bank_search(whole, NULL, bank, queries, QUERIES, 1));
+    listener all = {0}, some = {.stop_at = 2};
+    ck_ok(imiad_bank_search_reporting(part, NULL, bank, queries, QUERIES, 1, listen, &all));
+    ck_assert_mem_eq(part, whole, QUERIES * sizeof *part);
+    ck_assert_int_eq(all.done, QUERIES);
+    memset(part, 0, QUERIES * sizeof *part);
+    ck_fails(imiad_bank_search_reporting(part, NULL, bank, queries, QUERIES, 1, listen, &some),
+             IMIAD_CANCELLED, "");
+    ck_assert_int_lt(some.done, QUERIES);
+    ck_assert_mem_eq(part, whole, (size_t)some.done * sizeof *part);
+    imiad_bank_free(bank);
+    free(part);
+    free(whole);
+    free(queries);
+    free(rows);
+}
+END_TEST
+
 /* Sizes around the ends of groups, blocks and pieces; queries near and far from the rows; every
  * kernel; one and three threads. */
 START_TEST(passing_over_rows_gives_the_neighbours_of_the_plain_search)
@@ -320,6 +407,8 @@ START_TEST(products_of_codes_are_exact)
 END_TEST
 
 SUITE("search", LOOP_TEST(neighbours_are_those_of_brute_force, ROW_KINDS),
+      LOOP_TEST(a_thousand_sets_with_ties_give_brute_forces_rows, 4),
+      TEST(a_search_reports_and_can_be_stopped),
       LOOP_TEST(passing_over_rows_gives_the_neighbours_of_the_plain_search, 3),
       LOOP_TEST(codes_never_prove_too_much, ROW_KINDS), TEST(several_threads_may_search_one_bank),
       TEST(a_bank_that_changes_is_searched_as_it_is_now),

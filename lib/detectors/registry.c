@@ -5,11 +5,12 @@
 #include "base/error.h"
 #include "detectors/schema.h"
 
-extern const detector_ops padim_ops, patchcore_ops, simplenet_ops, softpatch_ops, spade_ops,
-    stpm_ops;
+extern const detector_ops cfa_ops, padim_ops, patchcore_ops, simplenet_ops, softpatch_ops,
+    spade_ops, stpm_ops;
 
 const detector_ops *const detector_registry[] = {
-    &padim_ops, &patchcore_ops, &simplenet_ops, &softpatch_ops, &spade_ops, &stpm_ops, NULL,
+    &cfa_ops,       &padim_ops, &patchcore_ops, &simplenet_ops,
+    &softpatch_ops, &spade_ops, &stpm_ops,      NULL,
 };
 
 static const option_spec common_options[] = {

@@ -15,6 +15,7 @@ static const option_spec options[] = {
      "whose defaults: this library's, the authors' code, the IM-IAD code"},
     {"layers", OPT_TEXT, "layer1,layer2,layer3", "",
      "backbone layers; the first one's positions are scored"},
+    {"slope", OPT_REAL, "0.01", "0..1", "of the LeakyReLU in place of a layer's last ReLU"},
     {"gamma_c", OPT_INT, "1", "1..65536", "positions to a centre of the memory bank, by k-means"},
     {"gamma_d", OPT_INT, "1", "1..65536", "channels of the layers to one of the descriptor"},
     {"attract", OPT_INT, "3", "1..64", "K: nearest centres that attract, and that score"},
@@ -53,13 +54,16 @@ typedef struct cfa {
 
 /* ---- the patch descriptor ---- */
 
-/* Every feature's mean over its 3x3 neighbourhood: zeros beyond the border are counted. */
+/* Every feature's mean over its 3x3 neighbourhood: zeros beyond the border are counted. The
+ * authors' network has each block's last ReLU moved into the next block, and a LeakyReLU on what it
+ * gives. */
 static void pool(imiad_detector *self, const batch *b, tensor **out)
 {
     const cfa *m = self->state;
-    detector_features(self, b, m->layers.names, m->layers.count, out);
+    double slope = options_real(self->options, "slope");
+    detector_sums(self, b, m->layers.names, m->layers.count, out);
     for (int i = 0; i < m->layers.count; ++i)
-        out[i] = t_avg_pool2d(out[i], 3, 1, 1, true);
+        out[i] = t_avg_pool2d(t_leaky_relu(out[i], slope), 3, 1, 1, true);
 }
 
 static tensor *ramp(int64_t count, device d)

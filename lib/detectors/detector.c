@@ -162,14 +162,28 @@ int64_t detector_batch_size(const imiad_detector *self)
     return options_int(self->options, "batch");
 }
 
-void detector_features(imiad_detector *self, const batch *b, const char *const *layers, int count,
-                       tensor **out)
+static void run_backbone(void (*run)(const imiad_backbone *, tensor *, const char *const *, int,
+                                     tensor **),
+                         imiad_detector *self, const batch *b, const char *const *layers, int count,
+                         tensor **out)
 {
     device_synchronize(self->backbone->device);
     double start = clock_seconds();
-    backbone_features(self->backbone, b->images, layers, count, out);
+    run(self->backbone, b->images, layers, count, out);
     device_synchronize(self->backbone->device);
     self->timings.backbone_seconds += clock_seconds() - start;
+}
+
+void detector_features(imiad_detector *self, const batch *b, const char *const *layers, int count,
+                       tensor **out)
+{
+    run_backbone(backbone_features, self, b, layers, count, out);
+}
+
+void detector_sums(imiad_detector *self, const batch *b, const char *const *layers, int count,
+                   tensor **out)
+{
+    run_backbone(backbone_sums, self, b, layers, count, out);
 }
 
 /* ---- batches ---- */

@@ -107,6 +107,9 @@ device detector_device(const imiad_detector *self); /* the backbone's; CPU witho
 /* Features of the named layers of a batch, timed as backbone work. */
 void detector_features(imiad_detector *self, const batch *b, const char *const *layers, int count,
                        tensor **out);
+/* The same before the ReLU that ends each layer. */
+void detector_sums(imiad_detector *self, const batch *b, const char *const *layers, int count,
+                   tensor **out);
 
 /* One image's outcome inside a batch. */
 typedef struct outcome {

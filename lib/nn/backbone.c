@@ -91,8 +91,9 @@ const node *node_deepest(const node_chain *chain, const char *const *layers, int
     return last;
 }
 
-void backbone_features(const imiad_backbone *b, tensor *images, const char *const *layers,
-                       int count, tensor **out)
+/* The named layers' outputs, or what their last ReLU is given. */
+static void run(const imiad_backbone *b, tensor *images, const char *const *layers, int count,
+                bool activated, tensor **out)
 {
     for (int i = 0; i < count; ++i) {
         out[i] = NULL;
@@ -111,11 +112,30 @@ void backbone_features(const imiad_backbone *b, tensor *images, const char *cons
         scope_return(&s, NULL);
         t_free(owned);
         x = owned = y;
+        bool shared = false; /* with a result that has to stay as it is */
+        if (n->activated && activated)
+            t_relu_(x);
         for (int i = 0; i < count; ++i)
-            if (node_find(&b->chain, layers[i]) == n)
+            if (node_find(&b->chain, layers[i]) == n) {
                 out[i] = t_to(x, F32);
+                shared = true;
+            }
+        if (n->activated && !activated)
+            x = shared ? t_relu(x) : t_relu_(x);
     }
     t_free(owned);
+}
+
+void backbone_features(const imiad_backbone *b, tensor *images, const char *const *layers,
+                       int count, tensor **out)
+{
+    run(b, images, layers, count, true, out);
+}
+
+void backbone_sums(const imiad_backbone *b, tensor *images, const char *const *layers, int count,
+                   tensor **out)
+{
+    run(b, images, layers, count, false, out);
 }
 
 /* ---- making ---- */

@@ -16,6 +16,7 @@ typedef struct node {
     char name[32];  /* torchvision's: "maxpool", "layer2.0" */
     char stage[32]; /* "layer2" at the last block of a stage, else "" */
     tensor *(*forward)(const struct node *self, tensor *x, bool training);
+    bool activated;   /* a ReLU ends the node, after `forward` */
     int stride;       /* of the whole node */
     int64_t channels; /* of its output */
     convolution convolutions[NODE_CONVOLUTIONS];
@@ -69,6 +70,9 @@ imiad_status backbone_layer_shape(int64_t out[3], const imiad_backbone *backbone
  * float32, on the backbone's device. Runs no further than the deepest of them. */
 void backbone_features(const imiad_backbone *backbone, tensor *images, const char *const *layers,
                        int count, tensor **out);
+/* The same before the ReLU that ends each layer. */
+void backbone_sums(const imiad_backbone *backbone, tensor *images, const char *const *layers,
+                   int count, tensor **out);
 
 /* The weights up to the deepest of the layers, batch norm folded, as "prefix" + torchvision's name.
  * Their memory belongs to the innermost scope: commit the writer before it ends. */

@@ -56,6 +56,7 @@ void network_features(const network *n, tensor *images, const char *const *layer
     tensor *x = t_channels_last(images);
     for (const node *at = n->chain.nodes; at <= last; ++at) {
         x = at->forward(at, x, training);
+        x = at->activated ? t_relu_(x) : x;
         for (int i = 0; i < count; ++i)
             if (node_find(&n->chain, layers[i]) == at)
                 out[i] = x;

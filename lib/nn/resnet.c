@@ -23,7 +23,7 @@ const architecture resnet_architectures[] = {
 
 static tensor *forward_stem(const node *self, tensor *x, bool training)
 {
-    return t_relu_(convolution_forward(&self->convolutions[0], x, training));
+    return convolution_forward(&self->convolutions[0], x, training);
 }
 
 static tensor *forward_pool(const node *self, tensor *x, bool training)
@@ -43,9 +43,9 @@ static tensor *forward_block(const node *self, tensor *x, bool training)
             x = t_relu_(x);
     }
     if (training) /* recorded, unlike the sum in place */
-        return t_relu_(t_add(x, shortcut));
+        return t_add(x, shortcut);
     t_add_(x, shortcut, 1);
-    return t_relu_(x);
+    return x;
 }
 
 static void add_convolution(node *n, const char *name, const char *norm, int64_t inputs,
@@ -74,6 +74,7 @@ static void make_block(node *n, const resnet *r, int stage, int block, int64_t i
     if (block == r->blocks[stage] - 1)
         snprintf(n->stage, sizeof n->stage, "layer%d", stage + 1);
     n->forward = forward_block;
+    n->activated = true;
     n->stride = stride;
     if (r->bottleneck) {
         add_convolution(n, "conv1", "bn1", inputs, inner, 1, 1);
@@ -102,6 +103,7 @@ imiad_status resnet_build(node_chain *out, const architecture *self)
     nodes[0].branch_count = 1;
     snprintf(nodes[0].name, sizeof nodes[0].name, "relu");
     nodes[0].forward = forward_stem;
+    nodes[0].activated = true;
     nodes[0].stride = 2;
     nodes[1] = (node){.name = "maxpool", .forward = forward_pool, .stride = 2, .channels = 64};
 

@@ -40,6 +40,8 @@ static void print_help(const front *f, const char *about)
         "  --results FILE        keep finished cells in this SQLite store and skip those it has\n"
         "  --maps DIR            draw a heat map of every test image\n"
         "  --save DIR            keep each category's fitted detector, to score with later\n"
+        "  --plugin FILE         a shared object with detectors or datasets, repeatable; put it "
+        "first\n"
         "  --list-datasets, --list-detectors\n"
         "  --describe NAME       the options of a dataset, detector or setting\n"
         "  --help, --version\n");
@@ -122,6 +124,7 @@ enum {
     JSON,
     MAPS,
     SAVE,
+    PLUGIN,
     LIST_DATASETS,
     LIST_DETECTORS,
     DESCRIBE,
@@ -151,6 +154,7 @@ static const struct option long_options[] = {
     {"json", required_argument, NULL, JSON},
     {"maps", required_argument, NULL, MAPS},
     {"save", required_argument, NULL, SAVE},
+    {"plugin", required_argument, NULL, PLUGIN},
     {"list-datasets", no_argument, NULL, LIST_DATASETS},
     {"list-detectors", no_argument, NULL, LIST_DETECTORS},
     {"describe", required_argument, NULL, DESCRIBE},
@@ -286,6 +290,8 @@ static int take_option(front *f, int option, char *value, const char *about)
             return -1;
         f->threads = (int)number;
         return 1;
+    case PLUGIN:
+        return imiad_plugin_load(value) == IMIAD_OK ? 1 : -front_fail(f, "plug-in");
     case LIST_DATASETS:
         list(imiad_dataset_type_count(), imiad_dataset_type_name, imiad_dataset_type_title);
         return 0;

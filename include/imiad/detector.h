@@ -36,6 +36,9 @@ IMIAD_API const char *imiad_detector_name(const imiad_detector *detector);
  */
 IMIAD_API const char *imiad_detector_option(const imiad_detector *detector, const char *name);
 
+/* The backbone that it shares; NULL where it uses none. Borrowed. */
+IMIAD_API const imiad_backbone *imiad_detector_backbone(const imiad_detector *detector);
+
 /* Learns from the split's training images. A second fit begins anew.
  * Errors: those of reading the images, IMIAD_OVER_BUDGET, IMIAD_CANCELLED. */
 IMIAD_API imiad_status imiad_detector_fit(imiad_detector *detector, const imiad_split *split,

@@ -9,6 +9,7 @@
 #include "imiad/backbone.h"
 #include "imiad/bank.h"
 #include "imiad/detector.h"
+#include "imiad/plugin.h"
 #include "imiad/metrics.h"
 #include "imiad/protocol.h"
 #include "imiad/continual.h"

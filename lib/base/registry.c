@@ -1,5 +1,6 @@
 #include "base/registry.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,4 +51,13 @@ const void *registry_at(registry *r, size_t index)
     const void *item = at ? at->item : NULL;
     pthread_mutex_unlock(&r->lock);
     return item;
+}
+
+bool registry_is_name(const char *name)
+{
+    size_t length = name ? strlen(name) : 0;
+    for (size_t i = 0; i < length; ++i)
+        if (!isalnum((unsigned char)name[i]) && name[i] != '_')
+            return false;
+    return length > 0 && length < 48;
 }

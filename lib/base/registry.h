@@ -3,6 +3,7 @@
 #define BASE_REGISTRY_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "imiad/common.h"
 
@@ -20,5 +21,8 @@ typedef struct registry {
 imiad_status registry_add(registry *r, const char *name, const void *item);
 size_t registry_count(registry *r);
 const void *registry_at(registry *r, size_t index); /* NULL past the last */
+
+/* 1 to 47 letters, digits and underscores. */
+bool registry_is_name(const char *name);
 
 #endif

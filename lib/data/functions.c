@@ -1,10 +1,10 @@
 #include "data/functions.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/registry.h"
 #include "data/reader.h"
 #include "image/pixels.h"
 
@@ -237,18 +237,9 @@ static void release(const dataset_ops *ops)
     functions_abandon((dataset_ops *)ops);
 }
 
-static bool is_name(const char *name)
-{
-    size_t length = strlen(name);
-    for (size_t i = 0; i < length; ++i)
-        if (!isalnum((unsigned char)name[i]) && name[i] != '_')
-            return false;
-    return length > 0 && length < 48;
-}
-
 static imiad_status check_functions(const imiad_dataset_functions *f)
 {
-    if (!f->name || !is_name(f->name))
+    if (!registry_is_name(f->name))
         return fail(IMIAD_INVALID_ARGUMENT,
                     "dataset functions: \"%s\" is no name of letters, digits and underscores",
                     f->name ? f->name : "");
@@ -297,7 +288,7 @@ imiad_status imiad_dataset_open_functions(imiad_dataset **out,
                                           const char *root, const imiad_option *options,
                                           size_t option_count)
 {
-    dataset_ops *ops;
+    dataset_ops *ops = NULL;
     if (!out)
         return fail(IMIAD_INVALID_ARGUMENT, "imiad_dataset_open_functions: out is NULL");
     imiad_status status = functions_adapt(&ops, functions);

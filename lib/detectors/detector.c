@@ -139,6 +139,11 @@ const char *imiad_detector_option(const imiad_detector *self, const char *name)
     return options_find(self->options, name);
 }
 
+const imiad_backbone *imiad_detector_backbone(const imiad_detector *self)
+{
+    return self ? self->backbone : NULL;
+}
+
 imiad_status imiad_detector_bank(const imiad_bank **out, const imiad_detector *self)
 {
     if (!out || !self)
@@ -192,7 +197,7 @@ void detector_make_batch(batch *out, const imiad_detector *self, const imiad_ima
                          size_t count)
 {
     int64_t height = images[0]->height, width = images[0]->width;
-    *out = (batch){NULL, (int64_t)count, height, width};
+    *out = (batch){NULL, (int64_t)count, height, width, images};
     for (size_t i = 1; i < count; ++i)
         if (images[i]->height != height || images[i]->width != width) {
             t_fail(IMIAD_MISMATCH,

@@ -19,6 +19,7 @@
 typedef struct batch {
     tensor *images; /* count x 3 x height x width, float32, normalised, on the detector's device */
     int64_t count, height, width;
+    const imiad_image *const *pixels; /* the same, RGB8; until the next batch */
 } batch;
 
 /* What an algorithm makes of a batch; float32 tensors of the current scope, at least one of the
@@ -82,7 +83,7 @@ typedef struct detector_ops {
     const char *const *(*layers)(const imiad_detector *self, int *count);
 } detector_ops;
 
-extern const detector_ops *const detector_registry[]; /* ends in NULL */
+extern const detector_ops *const detector_registry[]; /* the library's own; ends in NULL */
 
 struct imiad_detector {
     const detector_ops *ops;

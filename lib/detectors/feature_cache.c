@@ -67,7 +67,7 @@ static void compute_group(const feature_cache *cache, const batch *b, int64_t be
     for (int64_t i = 0; i < cache->group; ++i)
         rows[i] = begin + i < end ? begin + i : begin;
     batch group = {t_index_select(b->images, 0, indices(rows, cache->group, t_device(b->images))),
-                   cache->group, b->height, b->width};
+                   cache->group, b->height, b->width, NULL};
     cache->compute(cache->detector, &group, out);
     for (int i = 0; i < cache->count && end - begin < cache->group; ++i)
         out[i] = t_slice(out[i], 0, 0, end - begin);
@@ -176,7 +176,7 @@ void feature_cache_get(feature_cache *cache, const size_t *images, const batch *
     }
     if (misses > 0) {
         tensor *index = indices(missing, misses, t_device(b->images));
-        batch rest = {t_index_select(b->images, 0, index), misses, b->height, b->width};
+        batch rest = {t_index_select(b->images, 0, index), misses, b->height, b->width, NULL};
         compute(cache, &rest, computed);
     }
     for (int64_t i = 0, k = 0, m = keeps; i < b->count; ++i)

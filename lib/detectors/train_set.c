@@ -10,6 +10,7 @@ struct train_set {
     imiad_detector *detector;
     loader *images;
     image_source source;
+    const imiad_image *batch[256]; /* the one handed out */
 };
 
 /* Detectors that train have options of their own for steps and for keeping images. */
@@ -63,12 +64,11 @@ bool train_set_next(train_set *set, batch *out)
     }
     if (count == 0)
         return false;
-    const imiad_image *images[256];
     for (size_t i = 0; i < count; ++i) {
-        images[i] = items[i].image;
+        set->batch[i] = items[i].image;
         detector_add_loading(set->detector, items[i].decode_seconds, items[i].resize_seconds);
     }
-    detector_make_batch(out, set->detector, images, count);
+    detector_make_batch(out, set->detector, set->batch, count);
     return !t_failed();
 }
 

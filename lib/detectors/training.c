@@ -97,7 +97,7 @@ static imiad_status keep_features(training_run *run)
         return IMIAD_OK;
     do {
         scope s = scope_begin();
-        batch b = {NULL, 0, 0, 0};
+        batch b = {NULL, 0, 0, 0, NULL};
         if (train_set_next(run->images, &b))
             feature_cache_add(run->features, &b);
         TRY(scope_end(&s));
@@ -157,7 +157,7 @@ static bool reads_pixels(const training_run *run)
 static train_step make_step(training_run *run, const portion *read, int64_t begin, int64_t end,
                             tensor **frozen)
 {
-    batch b = {NULL, end - begin, read->pixels.height, read->pixels.width};
+    batch b = {NULL, end - begin, read->pixels.height, read->pixels.width, NULL};
     if (read->pixels.images)
         b.images = begin == read->begin && end == read->end
                        ? read->pixels.images
@@ -183,7 +183,7 @@ static imiad_status each_portion(training_run *run,
     if (reading)
         TRY(train_set_rewind(run->images, run->order));
     for (int64_t begin = 0; begin < run->count; begin += run->batch) {
-        portion read = {begin, smaller(begin + run->batch, run->count), {NULL, 0, 0, 0}};
+        portion read = {begin, smaller(begin + run->batch, run->count), {NULL, 0, 0, 0, NULL}};
         scope s = scope_begin();
         if (reading)
             train_set_next(run->images, &read.pixels);

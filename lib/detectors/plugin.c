@@ -1,0 +1,368 @@
+#include "detectors/plugin.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/registry.h"
+
+enum { MOST_LAYERS = 16 };
+
+typedef struct adapter {
+    detector_ops ops; /* first: a pointer to it is one to the adapter */
+    imiad_detector_functions functions;
+} adapter;
+
+/* The state of the base's detector. */
+typedef struct plugin {
+    void *state; /* the plug-in's own */
+    const char *const *layers;
+    int layer_count;
+} plugin;
+
+static const imiad_detector_functions *functions_of(const imiad_detector *self)
+{
+    return &((const adapter *)self->ops)->functions;
+}
+
+/* ---- making ---- */
+
+static imiad_status check_layers(plugin *m, const imiad_detector *self)
+{
+    const imiad_detector_functions *f = functions_of(self);
+    if (!f->layers)
+        return IMIAD_OK;
+    size_t count = 0;
+    m->layers = f->layers(m->state, &count);
+    if (!m->layers || count < 1 || count > MOST_LAYERS)
+        return fail(IMIAD_INVALID_ARGUMENT, "detector %s names %zu layers; there must be 1 to %d",
+                    f->name, count, MOST_LAYERS);
+    m->layer_count = (int)count;
+    for (size_t i = 0; i < count; ++i) {
+        imiad_status status = backbone_require(self->backbone, m->layers[i]);
+        if (status != IMIAD_OK)
+            return fail_within(status, "detector %s", f->name);
+    }
+    return IMIAD_OK;
+}
+
+static imiad_status create(imiad_detector *self)
+{
+    plugin *m = self->state;
+    const imiad_detector_functions *f = functions_of(self);
+    TRY(f->create(f->user, &m->state, self));
+    return check_layers(m, self);
+}
+
+static void destroy(imiad_detector *self)
+{
+    plugin *m = self->state;
+    if (m->state)
+        functions_of(self)->destroy(m->state);
+}
+
+static const char *const *used_layers(const imiad_detector *self, int *count)
+{
+    const plugin *m = self->state;
+    *count = m->layer_count;
+    return m->layers;
+}
+
+/* ---- batches ---- */
+
+typedef struct view {
+    imiad_batch batch;
+    imiad_layer_features layers[MOST_LAYERS];
+} view;
+
+/* Shows a batch as plain buffers, which the innermost scope owns; failures stick. */
+static void show(view *v, imiad_detector *self, const batch *b)
+{
+    const plugin *m = self->state;
+    tensor *features[MOST_LAYERS];
+    v->batch = (imiad_batch){.struct_size = sizeof v->batch,
+                             .count = (size_t)b->count,
+                             .width = (int32_t)b->width,
+                             .height = (int32_t)b->height,
+                             .images = b->pixels,
+                             .layer_count = (size_t)m->layer_count,
+                             .layers = v->layers};
+    if (m->layer_count == 0)
+        return;
+    detector_features(self, b, m->layers, m->layer_count, features);
+    for (int i = 0; i < m->layer_count; ++i) {
+        tensor *host = t_contiguous(t_to_device(features[i], CPU));
+        v->layers[i] = (imiad_layer_features){.struct_size = sizeof v->layers[i],
+                                              .layer = m->layers[i],
+                                              .channels = t_size(host, 1),
+                                              .height = t_size(host, 2),
+                                              .width = t_size(host, 3),
+                                              .values = t_data(host)};
+    }
+}
+
+struct imiad_batches {
+    imiad_detector *detector;
+    train_set *set;
+    const progress *progress;
+    int64_t done;
+    bool open; /* the scope that owns the batch handed out */
+    scope scope;
+    view view;
+};
+
+size_t imiad_batches_count(const imiad_batches *batches)
+{
+    return batches ? train_set_count(batches->set) : 0;
+}
+
+static imiad_status close_batch(imiad_batches *batches)
+{
+    bool open = batches->open;
+    batches->open = false;
+    return open ? scope_end(&batches->scope) : IMIAD_OK;
+}
+
+imiad_status imiad_batches_next(const imiad_batch **out, imiad_batches *batches)
+{
+    batch b;
+    if (!out || !batches)
+        return fail(IMIAD_INVALID_ARGUMENT, "the next batch: NULL");
+    TRY(close_batch(batches));
+    TRY(progress_report(batches->progress, "images", batches->done,
+                        (int64_t)train_set_count(batches->set)));
+    batches->scope = scope_begin();
+    batches->open = true;
+    bool more = train_set_next(batches->set, &b);
+    if (more)
+        show(&batches->view, batches->detector, &b);
+    if (!more || t_failed()) {
+        TRY(close_batch(batches));
+        *out = NULL;
+        return IMIAD_OK;
+    }
+    batches->done += b.count;
+    *out = &batches->view.batch;
+    return IMIAD_OK;
+}
+
+imiad_status imiad_batches_rewind(imiad_batches *batches, const size_t *order)
+{
+    if (!batches)
+        return fail(IMIAD_INVALID_ARGUMENT, "another pass: NULL");
+    TRY(close_batch(batches));
+    batches->done = 0;
+    return train_set_rewind(batches->set, order);
+}
+
+imiad_status imiad_batches_progress(const imiad_batches *batches, const char *stage, int64_t done,
+                                    int64_t total)
+{
+    if (!batches || !stage)
+        return fail(IMIAD_INVALID_ARGUMENT, "progress: NULL");
+    return progress_report(batches->progress, stage, done, total);
+}
+
+static imiad_status run_fit(imiad_detector *self, train_set *normals, const progress *p,
+                            imiad_status (*function)(void *state, imiad_batches *normals))
+{
+    const plugin *m = self->state;
+    imiad_batches batches = {.detector = self, .set = normals, .progress = p};
+    imiad_status status = function(m->state, &batches);
+    imiad_status failure = close_batch(&batches);
+    return status != IMIAD_OK ? status : failure;
+}
+
+static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
+{
+    return run_fit(self, normals, p, functions_of(self)->fit);
+}
+
+static imiad_status fit_more(imiad_detector *self, train_set *normals, const progress *p)
+{
+    return run_fit(self, normals, p, functions_of(self)->fit_more);
+}
+
+/* ---- scores ---- */
+
+struct imiad_batch_scores {
+    int64_t count;
+    scores *out;
+};
+
+float *imiad_batch_scores_maps(imiad_batch_scores *found, int64_t height, int64_t width)
+{
+    if (!found || found->out->maps || height < 1 || width < 1) {
+        fail(IMIAD_INVALID_ARGUMENT, "maps of %lld x %lld: no size, or asked for twice",
+             (long long)width, (long long)height);
+        return NULL;
+    }
+    found->out->maps = t_zeros(3, (int64_t[]){found->count, height, width}, F32, CPU);
+    return t_data(found->out->maps);
+}
+
+float *imiad_batch_scores_images(imiad_batch_scores *found)
+{
+    if (!found || found->out->image) {
+        fail(IMIAD_INVALID_ARGUMENT, "image scores: NULL, or asked for twice");
+        return NULL;
+    }
+    found->out->image = t_zeros(1, (int64_t[]){found->count}, F32, CPU);
+    return t_data(found->out->image);
+}
+
+static void score(imiad_detector *self, const batch *b, scores *out)
+{
+    const plugin *m = self->state;
+    view v;
+    imiad_batch_scores found = {.count = b->count, .out = out};
+    show(&v, self, b);
+    if (!t_failed())
+        t_try(functions_of(self)->score(m->state, &v.batch, &found));
+}
+
+/* ---- files ---- */
+
+struct imiad_blocks {
+    weights_writer *writer; /* while saving */
+    const weights *file;    /* while loading */
+};
+
+static imiad_status block_name(char out[96], const char *name)
+{
+    int length = snprintf(out, 96, "state.%s", name ? name : "");
+    return name && *name && length < 96
+               ? IMIAD_OK
+               : fail(IMIAD_INVALID_ARGUMENT, "a block needs a name of at most 89 bytes");
+}
+
+imiad_status imiad_blocks_put(imiad_blocks *blocks, const char *name, const void *bytes,
+                              size_t size)
+{
+    char whole[96];
+    if (!blocks || !blocks->writer || !bytes || size == 0)
+        return fail(IMIAD_INVALID_ARGUMENT, "putting a block: NULL, no bytes, or not while saving");
+    TRY(block_name(whole, name));
+    /* a tensor of the scope that saves: it lives until the file is written */
+    tensor *copy = t_from(bytes, 1, (int64_t[]){(int64_t)size}, U8, CPU);
+    TRY(t_status());
+    return weights_writer_add_tensor(blocks->writer, whole, copy);
+}
+
+imiad_status imiad_blocks_get(const void **out, size_t *size, const imiad_blocks *blocks,
+                              const char *name)
+{
+    char whole[96];
+    if (!out || !size || !blocks || !blocks->file)
+        return fail(IMIAD_INVALID_ARGUMENT, "getting a block: NULL, or not while loading");
+    TRY(block_name(whole, name));
+    const weight *found = weights_find(blocks->file, whole);
+    if (!found || found->type != U8 || found->rank != 1)
+        return fail(IMIAD_FORMAT, "there is no block \"%s\"", name);
+    *out = found->data;
+    *size = found->bytes;
+    return IMIAD_OK;
+}
+
+static imiad_status save(const imiad_detector *self, weights_writer *writer)
+{
+    imiad_blocks blocks = {.writer = writer};
+    return functions_of(self)->save(((const plugin *)self->state)->state, &blocks);
+}
+
+static imiad_status load(imiad_detector *self, const weights *file)
+{
+    imiad_blocks blocks = {.file = file};
+    return functions_of(self)->load(((plugin *)self->state)->state, &blocks);
+}
+
+/* ---- the table ---- */
+
+static imiad_status check_functions(const imiad_detector_functions *f)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } needed[] = {{"create", f->create}, {"fit", f->fit},   {"score", f->score},
+                  {"save", f->save},     {"load", f->load}, {"destroy", f->destroy}};
+    if (!registry_is_name(f->name))
+        return fail(IMIAD_INVALID_ARGUMENT,
+                    "detector functions: \"%s\" is no name of letters, digits and underscores",
+                    f->name ? f->name : "");
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; ++i)
+        if (!needed[i].given)
+            return fail(IMIAD_INVALID_ARGUMENT, "detector %s: there is no function %s", f->name,
+                        needed[i].name);
+    return IMIAD_OK;
+}
+
+void plugin_abandon(detector_ops *ops)
+{
+    options_schema_free((option_spec *)ops->options);
+    free((char *)ops->name);
+    free((char *)ops->title);
+    free(ops);
+}
+
+imiad_status plugin_adapt(detector_ops **out, const imiad_detector_functions *functions)
+{
+    imiad_detector_functions f = IMIAD_DETECTOR_FUNCTIONS_INIT;
+    if (!functions)
+        return fail(IMIAD_INVALID_ARGUMENT, "detector functions: NULL");
+    TRY(struct_read(&f, sizeof f, functions, sizeof f, "detector functions"));
+    TRY(check_functions(&f));
+    adapter *a = calloc(1, sizeof *a);
+    if (!a)
+        return fail_memory("a detector", sizeof *a);
+    a->ops = (detector_ops){.name = strdup(f.name),
+                            .title = strdup(f.title ? f.title : f.name),
+                            .state_size = sizeof(plugin),
+                            .needs_backbone = f.layers != NULL,
+                            .create = create,
+                            .fit = fit,
+                            .fit_more = f.fit_more ? fit_more : NULL,
+                            .score = score,
+                            .save = save,
+                            .load = load,
+                            .destroy = destroy,
+                            .layers = f.layers ? used_layers : NULL};
+    a->functions = f;
+    a->functions.name = a->ops.name;
+    option_spec *options = NULL;
+    imiad_status status = a->ops.name && a->ops.title
+                              ? options_schema(&options, f.name, f.options, f.option_count)
+                              : fail_memory("a detector", sizeof *a);
+    a->ops.options = options;
+    if (status != IMIAD_OK) {
+        plugin_abandon(&a->ops);
+        return status;
+    }
+    *out = &a->ops;
+    return IMIAD_OK;
+}
+
+/* ---- shared objects ---- */
+
+imiad_status imiad_plugin_load(const char *path)
+{
+    imiad_plugin_function start;
+    if (!path)
+        return fail(IMIAD_INVALID_ARGUMENT, "plug-in: path is NULL");
+    if (!file_exists(path))
+        return fail(IMIAD_NOT_FOUND, "plug-in: there is no file %s", path);
+    char *whole = strchr(path, '/') ? strdup(path) : path_join(".", path);
+    void *object = whole ? dlopen(whole, RTLD_NOW | RTLD_LOCAL) : NULL;
+    free(whole);
+    if (!object)
+        return fail(IMIAD_FORMAT, "plug-in: %s cannot be loaded: %s", path, dlerror());
+    *(void **)&start = dlsym(object, IMIAD_PLUGIN_ENTRY);
+    if (!start) {
+        dlclose(object);
+        return fail(IMIAD_FORMAT, "plug-in: %s has no function " IMIAD_PLUGIN_ENTRY, path);
+    }
+    imiad_status status = start();
+    return status == IMIAD_OK ? status : fail_within(status, "plug-in %s", path);
+}

@@ -10,6 +10,8 @@
 #include "imiad/bank.h"
 #include "imiad/detector.h"
 #include "imiad/plugin.h"
+#include "imiad/calibration.h"
+#include "imiad/regions.h"
 #include "imiad/metrics.h"
 #include "imiad/protocol.h"
 #include "imiad/continual.h"

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "detectors/anomaly_map.h"
+#include "detectors/calibration.h"
 #include "detectors/schema.h"
 #include "image/preprocess.h"
 
@@ -104,8 +105,14 @@ imiad_status imiad_detector_clone(imiad_detector **out, imiad_detector *detector
     self->state = detector->state;
     self->fitted = true;
     self->timings.struct_size = sizeof self->timings;
-    *out = self;
-    return IMIAD_OK;
+    imiad_status status = IMIAD_OK;
+    if (detector->calibration)
+        status = imiad_detector_set_calibration(self, &detector->calibration->values);
+    if (status == IMIAD_OK)
+        *out = self;
+    else
+        imiad_detector_free(self);
+    return status;
 }
 
 void imiad_detector_free(imiad_detector *self)
@@ -114,6 +121,7 @@ void imiad_detector_free(imiad_detector *self)
         return;
     if (self->origin) {
         imiad_detector_free(self->origin);
+        free(self->calibration);
         free(self->map);
         free(self);
         return;
@@ -125,6 +133,7 @@ void imiad_detector_free(imiad_detector *self)
     options_free(self->options);
     imiad_backbone_free(self->backbone);
     free(self->state);
+    free(self->calibration);
     free(self->map);
     free(self);
 }
@@ -226,6 +235,8 @@ static imiad_status fit(imiad_detector *self, const image_source *source, bool m
                     self->ops->name, self->origin ? "this is one" : "free them before another fit");
     TRY(train_set_open(&set, self, source));
     more &= self->fitted && self->ops->fit_more;
+    free(self->calibration); /* of what is being replaced */
+    self->calibration = NULL;
     self->fitted = more; /* only fit_more leaves what there was when it fails */
     imiad_status status = (more ? self->ops->fit_more : self->ops->fit)(self, set, p);
     train_set_close(set);

@@ -92,6 +92,7 @@ struct imiad_detector {
     preprocessing preprocessing;
     void *state;
     bool fitted;
+    struct stored_calibration *calibration; /* each handle's own; NULL: none */
     imiad_timings timings;
     float *map;             /* of the last image scored alone */
     imiad_detector *origin; /* of a clone: whose state, options and backbone these are */

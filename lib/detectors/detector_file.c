@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "detectors/detector.h"
+#include "detectors/calibration.h"
 
 #define FORMAT_NAME "imiad-detector-1"
 #define PREFIX      "backbone."
@@ -37,6 +37,8 @@ static imiad_status write_all(const imiad_detector *self, weights_writer *writer
     TRY(weights_writer_metadata(writer, "detector", self->ops->name));
     TRY(weights_writer_metadata(writer, "library", imiad_version()));
     TRY(write_json(writer, "options", describe_options(self->options)));
+    if (self->calibration)
+        TRY(write_json(writer, "calibration", calibration_to_json(&self->calibration->values)));
     if (self->backbone) {
         const imiad_backbone *b = self->backbone;
         TRY(write_json(writer, "backbone",
@@ -142,12 +144,15 @@ static imiad_status read_all(imiad_detector **out, const weights *file, const ch
     imiad_backbone_free(backbone); /* the detector holds it */
     TRY(status);
     status = detector->ops->load(detector, file);
+    detector->fitted = status == IMIAD_OK;
+    const char *calibration = weights_metadata(file, "calibration");
+    if (status == IMIAD_OK && calibration)
+        status = calibration_from_json(detector, calibration);
     if (status != IMIAD_OK) {
         fail_within(status, "%s", path);
         imiad_detector_free(detector);
         return status;
     }
-    detector->fitted = true;
     *out = detector;
     return IMIAD_OK;
 }

@@ -13,7 +13,8 @@ A block in c, cpp, python, sh or cmake is a whole program unless a comment befor
 
 Several go into one comment with semicolons between. The blocks of a page run in order in a folder of their
 own, so that one can use what an earlier one left. In that folder
-    build/examples/    the programs, at the size of the data: a small network, small images
+    build/             the build folder; its programs at the size of the data: small network, small images
+    bindings/          that of the sources
     data/              what /data stands for in the pages: procedural images in MVTec AD's layout
     *.pth              random weights
     parts/, part.png   somebody's own images: train/good, test/good, test/KIND
@@ -130,6 +131,9 @@ class Runner:
             with open(f"{stage}/build/examples/{name}", "w", encoding="utf-8") as file:
                 file.write(text.format(program=shlex.quote(program)))
             os.chmod(f"{stage}/build/examples/{name}", 0o755)
+        os.symlink(self.source + "/bindings", stage + "/bindings")
+        for name in ["lib", "bindings"]:
+            os.symlink(f"{self.build}/{name}", f"{stage}/build/{name}")
         tree = stage + "/data/mvtec_ad"
         self.command([f"{self.build}/examples/export_dataset", tree, "size=64", "train=4", "test_good=3",
                       "test_defective=4"], stage)

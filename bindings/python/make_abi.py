@@ -72,7 +72,10 @@ class Headers:
         return kinds
 
     def function_kind(self, result, arguments):
-        kinds = [result_kind(self, result)] + self.arguments(arguments)
+        result = result_kind(self, result)
+        if result.startswith("POINTER"):
+            result = "c_void_p"  # ctypes takes no other pointer from a function of Python's
+        kinds = [result] + self.arguments(arguments)
         return f"CFUNCTYPE({', '.join(kinds)})"
 
     def fields(self, body):

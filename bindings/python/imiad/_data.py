@@ -13,8 +13,9 @@ from ._library import Error, Handle, Status, lib, made, name_of, record, text
 from ._options import packed
 
 Path = Union[str, "os.PathLike[str]"]
-_SUBSETS = {_abi.IMIAD_SUBSET_TRAIN: "train", _abi.IMIAD_SUBSET_VALIDATION: "validation",
-            _abi.IMIAD_SUBSET_TEST: "test"}
+SUBSETS = {"train": _abi.IMIAD_SUBSET_TRAIN, "validation": _abi.IMIAD_SUBSET_VALIDATION,
+           "test": _abi.IMIAD_SUBSET_TEST}
+_SUBSET_NAMES = {number: name for name, number in SUBSETS.items()}
 _PROVENANCES = {value: key[len("IMIAD_PROVENANCE_"):].lower()
                 for key, value in _abi.ENUMS["imiad_provenance"].items()}
 
@@ -84,6 +85,12 @@ class Dataset(Handle):
         out = ctypes.c_void_p()
         lib.imiad_dataset_open(out, name_of(name), name_of(root), *packed(options))
         super().__init__(out)
+
+    @classmethod
+    def _of(cls, pointer: ctypes.c_void_p) -> "Dataset":
+        dataset = cls.__new__(cls)
+        Handle.__init__(dataset, pointer)
+        return dataset
 
     @property
     def name(self) -> str:
@@ -218,7 +225,7 @@ class Dataset(Handle):
 
 def sample(out: Any, index: int, category: str) -> Sample:
     return record(Sample, out, index=index, category=category, has_mask=bool(out.has_mask),
-                  subset=_SUBSETS[out.subset])
+                  subset=_SUBSET_NAMES[out.subset])
 
 
 class Split(Handle):

@@ -139,15 +139,21 @@ def _load() -> ctypes.CDLL:
         except AttributeError:
             raise ImportError(f"{path} lacks {name}: it is older than this package") from None
         function.restype, function.argtypes = result, arguments
-        if name in _abi.CHECKED:
+        if name in _abi.CHECKED and name != "imiad_fail":
             function.errcheck = _check
     _refuse_other_version(library)
     sys.meta_path.insert(0, _TorchWatch())
     return library
 
 
+_raised = threading.local()  # what a function that the library called raised in this thread
+
+
 def _check(status: int, function: Any, arguments: Any) -> int:
+    problem, _raised.problem = getattr(_raised, "problem", None), None
     if status != 0:
+        if problem is not None:
+            raise problem
         raise Error(status, lib.imiad_last_error().decode("utf-8", "replace"))
     return status
 
@@ -212,6 +218,22 @@ class Handle:
 
     def __del__(self) -> None:
         self.close()
+
+
+def failing(work: Callable[..., Any]) -> Callable[..., int]:
+    """A function for the library to call: an exception becomes a failure there, and itself again where
+    the call of the library ends, if that is in the same thread."""
+    def call(*arguments: Any) -> int:
+        try:
+            work(*arguments)
+            return 0
+        except BaseException as problem:  # carried over to the caller, whatever it is
+            _raised.problem = problem
+            known = isinstance(problem, Error)
+            status = problem.status if known else Status.INVALID_ARGUMENT
+            words = problem.message if known else f"{type(problem).__name__}: {problem}"
+            return lib.imiad_fail(int(status), words.encode("utf-8", "replace"))
+    return call
 
 
 Progress = Callable[[str, int, int], Any]

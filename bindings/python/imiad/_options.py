@@ -1,9 +1,10 @@
 """Options by keyword, checked by the library against the schema that each thing carries."""
 from __future__ import annotations
 
+import ctypes
 import inspect
 from enum import Enum
-from typing import Any, Callable, Iterator, Mapping, NamedTuple
+from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
 from . import _abi
 from ._library import Error, Status, lib, made, name_of, text
@@ -21,6 +22,7 @@ class Option(NamedTuple):
 
 _TYPES = {value: key[len("IMIAD_OPTION_"):].lower()
           for key, value in _abi.ENUMS["imiad_option_type"].items()}
+_NUMBERS = {name: number for number, name in _TYPES.items()}
 _PYTHON = {"int": int, "real": float, "bool": "true".__eq__, "choice": str, "text": str}
 
 
@@ -55,6 +57,22 @@ def packed(options: Mapping[str, Any]) -> tuple[Any, int]:
     array = (_abi.imiad_option * max(1, len(options)))()
     for place, (name, value) in zip(array, options.items()):
         place.name, place.value = name_of(name), name_of(written(value))
+    return array, len(options)
+
+
+def python_value(type: str, value: str) -> Any:
+    """What the text of an option stands for."""
+    return _PYTHON[type](value)
+
+
+def packed_schema(options: Sequence[Option]) -> tuple[Any, int]:
+    """The array of imiad_option_info that registering takes, and its length."""
+    array = (_abi.imiad_option_info * max(1, len(options)))()
+    for place, line in zip(array, options):
+        place.struct_size = ctypes.sizeof(_abi.imiad_option_info)
+        place.type, place.name = _NUMBERS[line.type], name_of(line.name)
+        place.default_value = name_of(written(line.default))
+        place.range, place.help = name_of(line.range), name_of(line.help)
     return array, len(options)
 
 
@@ -99,7 +117,7 @@ class Registry:
 
         parameters = []
         for line in lines:
-            default = _PYTHON[line.type](line.default)
+            default = python_value(line.type, line.default)
             parameters.append(inspect.Parameter(line.name, inspect.Parameter.KEYWORD_ONLY,
                                                 default=default, annotation=type(default)))
         create.__name__ = create.__qualname__ = name

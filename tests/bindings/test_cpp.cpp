@@ -136,6 +136,13 @@ static void detectors(const std::string &folder)
     from_images.fit({image, second});
     holds(from_images.score(image).score < alone.score, "a detector learns images in memory");
 
+    imiad::detector calibrated("patchcore", backbone, small);
+    calibrated.fit_calibrated(split);
+    const float threshold = static_cast<float>(calibrated.calibration().threshold);
+    holds(calibrated.verdict(threshold * 1.01f) && !calibrated.verdict(threshold * 0.99f),
+          "a verdict follows the threshold");
+    holds(calibrated.calibrated_score(threshold * 1000) == 1, "a calibrated score is at most 1");
+
     imiad::metrics metrics;
     std::size_t seen = 0;
     imiad::evaluate(metrics, detector, split, [&](const imiad_scored &one) {
@@ -174,6 +181,10 @@ static void numbers()
     holds(metrics.aupro() == 1 && metrics.pixel_f1max().f1 == 1, "maps are measured");
     holds(thrown([] { imiad::metrics().pixel_auroc(); }) == IMIAD_UNDEFINED,
           "what does not exist throws");
+
+    const imiad::regions regions(map, 2, 2, 0.25);
+    holds(regions.size() == 1 && regions.region(0).peak == 0.5f && regions.region(0).area == 2,
+          "regions are found above a threshold");
 
     imiad::bank bank(2);
     const std::vector<float> rows = {0, 0, 3, 4, 10, 0};

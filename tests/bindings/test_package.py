@@ -251,6 +251,41 @@ def test_an_unfitted_detector_says_so(backbone, dataset):
     assert caught.value.status == imiad.Status.WRONG_STATE
 
 
+def test_thresholds_come_from_images_that_were_not_fitted(backbone, dataset, split, tmp_path):
+    detector = imiad.detectors.patchcore(backbone, **SMALL).fit_calibrated(split, share=0.5)
+    found = detector.calibration
+    assert found.rule == "quantile" and found.normal_count == 2 and found.quantile == 0.99
+    assert found.high_threshold <= found.threshold <= found.low_threshold
+    assert detector.verdict(found.threshold * 1.01) and not detector.verdict(found.threshold * 0.99)
+    assert detector.calibrated_score(np.float32(found.threshold)) == pytest.approx(0.5, abs=1e-3)
+    detector.save(tmp_path / "d")
+    assert imiad.Detector.load(tmp_path / "d").calibration == found
+    scores, labels = [1, 2, 3, 8, 9], [0, 0, 0, 1, 1]
+    detector.calibrate(scores, labels, source="five scores", rule="f1_max")
+    assert detector.calibration.threshold == 5.5 and detector.calibration.source == "five scores"
+    detector.calibration = found._replace(threshold=7.0, source="by hand", low_threshold=7.5,
+                                              high_threshold=6.5)
+    assert detector.verdict(7.25) and not detector.verdict(7.25, "low")
+    with pytest.raises(TypeError, match="each score"):
+        detector.calibrate(scores, [0])
+    with pytest.raises(imiad.Error) as caught:
+        imiad.detectors.patchcore(backbone, **SMALL).fit(split).calibration
+    assert caught.value.status == imiad.Status.WRONG_STATE
+
+
+def test_regions_by_hand():
+    """Two pixels beside each other, and one that touches them at a corner."""
+    map = np.zeros((4, 5), np.float32)
+    map[1, 1:3], map[2, 3] = (2, 4), 3
+    region, = imiad.find_regions(map, 1)
+    assert (region.left, region.top, region.width, region.height, region.area) == (1, 1, 3, 2, 3)
+    assert (region.peak, region.peak_x, region.peak_y, region.mean) == (4, 2, 1, 3)
+    first, second = imiad.find_regions(map, 1, connectivity=4)
+    assert first.contour.tolist() == [[1, 1], [3, 1], [3, 2], [1, 2]] and second.area == 1
+    assert len(imiad.find_regions(map, 1, connectivity=4, min_area=2)) == 1
+    assert imiad.find_regions(map, 4) == []
+
+
 # ---- callbacks ----
 
 def test_progress_tells_the_stages(backbone, split):

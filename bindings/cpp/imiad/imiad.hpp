@@ -621,6 +621,34 @@ class detector : public detail::handle<imiad_detector, imiad_detector_free>
             imiad_detector_fit_images(get(), pointers.data(), pointers.size(), call.call, &call));
     }
 
+    /* Fits, and chooses thresholds from images that were not fitted. */
+    void fit_calibrated(const split &data, const imiad_calibration_options *how = nullptr,
+                        const progress &show = {})
+    {
+        detail::carrier exceptions;
+        detail::progress_call call = {show, exceptions};
+        exceptions.finish(imiad_detector_fit_calibrated(get(), data.get(), how, call.call, &call));
+    }
+    /* Its source is borrowed from the detector. */
+    imiad_calibration calibration() const
+    {
+        imiad_calibration out = IMIAD_CALIBRATION_INIT;
+        check(imiad_detector_calibration(&out, get()));
+        return out;
+    }
+    bool verdict(float score, imiad_sensitivity sensitivity = IMIAD_SENSITIVITY_NORMAL) const
+    {
+        std::int32_t out;
+        check(imiad_detector_verdict(&out, get(), score, sensitivity));
+        return out != 0;
+    }
+    double calibrated_score(float score) const
+    {
+        double out;
+        check(imiad_detector_calibrated_score(&out, get(), score));
+        return out;
+    }
+
     result score(const image_view &picture)
     {
         imiad_result out = IMIAD_RESULT_INIT;
@@ -671,6 +699,33 @@ class detector : public detail::handle<imiad_detector, imiad_detector_free>
         std::vector<const imiad_image *> out;
         for (const image_view &view : views)
             out.push_back(view.get());
+        return out;
+    }
+};
+
+/* ---- regions ---- */
+
+/* The regions of a map above a threshold; what region() gives borrows its contour. */
+class regions : public detail::handle<imiad_regions, imiad_regions_free>
+{
+  public:
+    regions(span<const float> map, int width, int height, double threshold,
+            const imiad_regions_options *how = nullptr)
+    {
+        if (map.size() != static_cast<std::size_t>(width) * static_cast<std::size_t>(height))
+            throw error(IMIAD_MISMATCH, "regions: the map does not have width x height values");
+        imiad_regions *out = nullptr;
+        check(imiad_regions_find(&out, map.data(), width, height, threshold, how));
+        own(out);
+    }
+    std::size_t size() const noexcept
+    {
+        return imiad_regions_count(get());
+    }
+    imiad_region region(std::size_t index) const
+    {
+        imiad_region out = IMIAD_REGION_INIT;
+        check(imiad_regions_get(&out, get(), index));
         return out;
     }
 };

@@ -20,11 +20,12 @@ from ._library import Error, Progress, Status, lib as _lib, text as _text
 from ._data import CategoryInfo, Dataset, Defect, OfficialCounts, Sample, Split
 from ._evaluation import Scored, evaluate
 from ._images import draw_heatmap, from_floats, read_image, resize, tiles, write_png
-from ._models import Backbone, Bank, Batch, Detector, Result, Timings, architectures, device_memory
+from ._models import Backbone, Bank, Batch, Calibration, Detector, Result, Timings, architectures, device_memory
 from ._options import Option
 from ._plugins import (Batches, Blocks, DatasetPlugin, DetectorPlugin, Listed, MemorySample, TrainingBatch,
                        dataset_from_images, load_plugin, open_dataset, register_dataset,
                        register_detector)
+from ._regions import Region, find_regions
 from ._results import Cell, Published, Results, Summary, find_published, published
 from .metrics import Metrics, Spro
 from . import continual, datasets, detectors, metrics, settings
@@ -63,11 +64,12 @@ def set_log(function: Optional[Callable[[int, str], Any]]) -> None:
     _log_function = kept
 
 
-__all__ = ["Backbone", "Bank", "Batch", "Batches", "Blocks", "CategoryInfo", "Cell", "Dataset",
-           "DatasetPlugin", "Defect", "Detector", "DetectorPlugin", "Error", "Listed", "MemorySample",
-           "Metrics", "OfficialCounts", "Option", "Progress", "Published", "Result", "Results", "Sample",
-           "Scored", "Split", "Spro", "Status", "Summary", "Timings", "TrainingBatch", "architectures",
-           "continual", "dataset_from_images", "datasets", "detectors", "device_memory", "draw_heatmap",
-           "evaluate", "find_published", "from_floats", "load_plugin", "metrics", "open_dataset",
-           "published", "read_image", "register_dataset", "register_detector", "resize", "set_log",
-           "set_threads", "settings", "threads", "tiles", "torch_version", "write_png"]
+__all__ = ["Backbone", "Bank", "Batch", "Batches", "Blocks", "Calibration", "CategoryInfo", "Cell",
+           "Dataset", "DatasetPlugin", "Defect", "Detector", "DetectorPlugin", "Error", "Listed",
+           "MemorySample", "Metrics", "OfficialCounts", "Option", "Progress", "Published", "Region",
+           "Result", "Results", "Sample", "Scored", "Split", "Spro", "Status", "Summary", "Timings",
+           "TrainingBatch", "architectures", "continual", "dataset_from_images", "datasets", "detectors",
+           "device_memory", "draw_heatmap", "evaluate", "find_published", "find_regions", "from_floats",
+           "load_plugin", "metrics", "open_dataset", "published", "read_image", "register_dataset",
+           "register_detector", "resize", "set_log", "set_threads", "settings", "threads", "tiles",
+           "torch_version", "write_png"]

@@ -31,6 +31,8 @@ class Error(Exception):
     message: what was tried, on which file or option, what was wrong
     """
 
+    __module__ = "imiad"
+
     def __init__(self, status: int, message: str):
         known = status in Status._value2member_map_
         self.status = Status(status) if known else status

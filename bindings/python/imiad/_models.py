@@ -190,6 +190,28 @@ class Timings(NamedTuple):
     images: int
 
 
+_RULES = {key[len("IMIAD_THRESHOLD_"):].lower(): value
+          for key, value in _abi.ENUMS["imiad_threshold_rule"].items()}
+_SENSITIVITIES = {key[len("IMIAD_SENSITIVITY_"):].lower(): value
+                  for key, value in _abi.ENUMS["imiad_sensitivity"].items()}
+
+
+class Calibration(NamedTuple):
+    """An image is anomalous where its score is above the threshold, a pixel where its map's value is above
+    map_threshold."""
+
+    rule: str  # "quantile" or "f1_max"
+    threshold: float  # at normal sensitivity
+    low_threshold: float  # at low sensitivity: few false alarms
+    high_threshold: float  # at high sensitivity: few missed defects
+    map_threshold: float
+    centre: float  # the median score of the normal images
+    quantile: float
+    normal_count: int
+    defective_count: int
+    source: str  # the images that it was chosen from, in words
+
+
 class Detector(Handle):
     """One algorithm with its options: fit, score, save, load.
 
@@ -242,6 +264,63 @@ class Detector(Handle):
         with Guard() as guard:
             lib.imiad_detector_fit_more(self, split, guard.progress(progress), None)
         return self
+
+    def fit_calibrated(self, split: Split, progress: Optional[Progress] = None,
+                       **options: Any) -> "Detector":
+        """Fits on a split and chooses thresholds from images that were not fitted; never from test images.
+
+        rule: "quantile" (0.99 of the normal scores) or "f1_max" (needs defective images)
+        quantile, low_quantile, high_quantile: of the three sensitivities
+        share, seed: of the normal training images to hold out where there are no validation images
+        """
+        with Guard() as guard:
+            lib.imiad_detector_fit_calibrated(self, split, _calibration_options(**options),
+                                              guard.progress(progress), None)
+        return self
+
+    def calibrate(self, scores: Any, labels: Any = None, *, map_maxima: Any = None, source: str = "",
+                  **options: Any) -> None:
+        """Chooses thresholds from scores of images that were not fitted; options as in fit_calibrated.
+
+        labels: 0 normal, 1 defective; None: all normal
+        map_maxima: the largest value of each image's map
+        """
+        scores = np.ascontiguousarray(scores, np.float32)
+        others = [None if one is None else np.ascontiguousarray(one, kind)
+                  for one, kind in ((labels, np.int32), (map_maxima, np.float32))]
+        if any(one is not None and one.size != scores.size for one in others):
+            raise TypeError("labels and map_maxima need a value for each score")
+        truth, maxima = (None if one is None else one.ctypes.data for one in others)
+        lib.imiad_detector_calibrate(self, scores.ctypes.data, truth, maxima, scores.size,
+                                     name_of(source), _calibration_options(**options))
+
+    @property
+    def calibration(self) -> Calibration:
+        """The thresholds; Error WRONG_STATE where there are none. Setting brings those found elsewhere."""
+        out = made(_abi.imiad_calibration)
+        lib.imiad_detector_calibration(out, self)
+        rule = next(name for name, number in _RULES.items() if number == out.rule)
+        return record(Calibration, out, rule=rule)
+
+    @calibration.setter
+    def calibration(self, given_one: Calibration) -> None:
+        out = made(_abi.imiad_calibration)
+        for name, value in given_one._asdict().items():
+            setattr(out, name, _RULES[value] if name == "rule" else
+                    name_of(value) if name == "source" else value)
+        lib.imiad_detector_set_calibration(self, out)
+
+    def verdict(self, score: float, sensitivity: str = "normal") -> bool:
+        """Whether a score is above the threshold; sensitivity: "low", "normal" or "high"."""
+        out = ctypes.c_int32()
+        lib.imiad_detector_verdict(ctypes.byref(out), self, score, _SENSITIVITIES[sensitivity])
+        return bool(out.value)
+
+    def calibrated_score(self, score: float) -> float:
+        """Between 0 and 1, the same scale for every detector: 0.5 at the threshold."""
+        out = ctypes.c_double()
+        lib.imiad_detector_calibrated_score(ctypes.byref(out), self, score)
+        return out.value
 
     def score(self, image: ImageLike, *, bgr: bool = False) -> Result:
         """Scores one image of any size; bgr: an array's channels are in OpenCV's order."""
@@ -320,6 +399,15 @@ class Detector(Handle):
     def save(self, path: Path) -> None:
         """Writes one file with all that scoring needs: preprocessing, options, weights, bank."""
         lib.imiad_detector_save(self, name_of(path))
+
+
+def _calibration_options(*, rule: str = "quantile", quantile: float = 0.99, low_quantile: float = 1.0,
+                         high_quantile: float = 0.95, share: float = 0.2, seed: int = 0) -> Any:
+    options = made(_abi.imiad_calibration_options)
+    options.rule, options.quantile = _RULES[rule], quantile
+    options.low_quantile, options.high_quantile = low_quantile, high_quantile
+    options.share, options.seed = share, seed
+    return options
 
 
 def _pointers(images: Sequence[Any]) -> Any:

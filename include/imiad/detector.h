@@ -146,6 +146,15 @@ typedef struct imiad_timings {
     }
 IMIAD_API imiad_status imiad_detector_timings(imiad_timings *out, const imiad_detector *detector);
 
+/* Takes out of a fitted memory bank what one training image left there: images are numbered from 0
+ * in the order of the fit's training images, and on through imiad_detector_fit_more. The other rows
+ * stay as they are: no coreset is chosen anew. removed: how many rows went, 0 where the coreset had
+ * kept none or the image was forgotten before; may be NULL. Errors: IMIAD_UNSUPPORTED (a detector
+ * without such a bank), IMIAD_WRONG_STATE (unfitted, or shared with clones), IMIAD_OUT_OF_RANGE (no
+ * such image, or fewer rows would be left than scoring asks for). */
+IMIAD_API imiad_status imiad_detector_forget(imiad_detector *detector, int64_t image,
+                                             int64_t *removed);
+
 /* The memory bank of a fitted detector that has one, borrowed until it is fitted again or freed. */
 IMIAD_API imiad_status imiad_detector_bank(const imiad_bank **out, const imiad_detector *detector);
 

@@ -62,6 +62,9 @@ void bank_digest(char out[65], const imiad_bank *bank);
  */
 imiad_status bank_write(struct weights_writer *writer, const imiad_bank *bank);
 imiad_status bank_in_file(imiad_bank **out, struct weights *file, const char *path);
+/* A copy of the bank in a file that somebody else keeps; bank_in_file's and bank_append's errors.
+ */
+imiad_status bank_copy_of_file(imiad_bank **out, const struct weights *file, const char *path);
 imiad_status bank_check_finite(const imiad_bank *bank, const char *path);
 
 /* ---- sizes ---- */

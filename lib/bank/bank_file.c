@@ -44,7 +44,8 @@ imiad_status imiad_bank_save(const imiad_bank *bank, const char *path)
 
 /* ---- reading ---- */
 
-imiad_status bank_in_file(imiad_bank **out, weights *file, const char *path)
+/* Rows and sources where they lie. */
+static imiad_status view_file(imiad_bank **out, const weights *file, const char *path)
 {
     const weight *rows = weights_find(file, rows_name), *sources = weights_find(file, sources_name);
     imiad_storage storage = rows ? storage_of_type(rows->type) : (imiad_storage)0;
@@ -63,7 +64,32 @@ imiad_status bank_in_file(imiad_bank **out, weights *file, const char *path)
     bank->rows = rows->shape[0];
     bank->data = (void *)rows->data;
     bank->sources = sources ? (int64_t *)sources->data : NULL;
-    bank->file = file;
+    *out = bank;
+    return IMIAD_OK;
+}
+
+imiad_status bank_in_file(imiad_bank **out, weights *file, const char *path)
+{
+    TRY(view_file(out, file, path));
+    (*out)->file = file;
+    return IMIAD_OK;
+}
+
+imiad_status bank_copy_of_file(imiad_bank **out, const weights *file, const char *path)
+{
+    imiad_bank *view = NULL, *bank = NULL;
+    TRY(view_file(&view, file, path));
+    row_source from = {bank_points(view), view->sources, path};
+    imiad_status status = imiad_bank_create_stored(&bank, view->dimension, view->storage, 0);
+    if (status == IMIAD_OK)
+        status = bank_append(bank, &from);
+    view->data = NULL; /* the file's memory is not the view's to free */
+    view->sources = NULL;
+    imiad_bank_free(view);
+    if (status != IMIAD_OK) {
+        imiad_bank_free(bank);
+        return status;
+    }
     *out = bank;
     return IMIAD_OK;
 }

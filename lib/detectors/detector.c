@@ -225,14 +225,39 @@ void detector_make_batch(batch *out, const imiad_detector *self, const imiad_ima
 
 /* ---- fitting ---- */
 
+/* Clones score with what their original learned: it must not change. */
+static imiad_status check_alone(const imiad_detector *self, const char *before)
+{
+    if (!self->origin && atomic_load(&self->references) == 1)
+        return IMIAD_OK;
+    return fail(IMIAD_WRONG_STATE, "detector %s shares what it learned with clones: %s%s",
+                self->ops->name, self->origin ? "this is one" : "free them before ",
+                self->origin ? "" : before);
+}
+
+imiad_status imiad_detector_forget(imiad_detector *self, int64_t image, int64_t *removed)
+{
+    int64_t rows = 0;
+    if (!self)
+        return fail(IMIAD_INVALID_ARGUMENT, "forgetting an image: detector is NULL");
+    if (!self->ops->forget)
+        return fail(IMIAD_UNSUPPORTED, "detector %s cannot forget single images", self->ops->name);
+    if (!self->fitted)
+        return fail(IMIAD_WRONG_STATE, "detector %s has nothing to forget before fit or load",
+                    self->ops->name);
+    TRY(check_alone(self, "it forgets"));
+    TRY(self->ops->forget(&rows, self, image));
+    if (removed)
+        *removed = rows;
+    return IMIAD_OK;
+}
+
 static imiad_status fit(imiad_detector *self, const image_source *source, bool more,
                         const progress *p)
 {
     double start = clock_seconds();
     train_set *set;
-    if (self->origin || atomic_load(&self->references) != 1)
-        return fail(IMIAD_WRONG_STATE, "detector %s shares what it learned with clones: %s",
-                    self->ops->name, self->origin ? "this is one" : "free them before another fit");
+    TRY(check_alone(self, "another fit"));
     TRY(train_set_open(&set, self, source));
     more &= self->fitted && self->ops->fit_more;
     free(self->calibration); /* of what is being replaced */

@@ -48,8 +48,8 @@ typedef struct preset_value {
     const char *preset, *option, *value;
 } preset_value;
 
-/* Every member must be there but options, family_options, presets, fit_more, bank and, without a
- * backbone, layers: creating a detector that lacks another fails with IMIAD_INTERNAL. */
+/* Every member must be there but options, family_options, presets, fit_more, forget, bank and,
+ * without a backbone, layers: creating a detector that lacks another fails with IMIAD_INTERNAL. */
 typedef struct detector_ops {
     const char *name, *title;
     const option_spec *options; /* beside the common ones, whose definitions it may replace */
@@ -68,6 +68,9 @@ typedef struct detector_ops {
     /* Learns another task on top of what was learned (continual and transfer settings); after a
      * failure that is still there. NULL: a new task is learned by fit, which forgets the others. */
     imiad_status (*fit_more)(imiad_detector *self, train_set *normals, const progress *p);
+    /* Drops what training image `image`, counted from 0 over all fits since the last anew, left in
+     * what was learned; *removed: how many rows. NULL: cannot. */
+    imiad_status (*forget)(int64_t *removed, imiad_detector *self, int64_t image);
     /* Runs in a scope of the base; failures stick. Several clones may score at once, each on its
      * own thread with a `self` of its own but one state: it must not change it. */
     void (*score)(imiad_detector *self, const batch *b, scores *out);

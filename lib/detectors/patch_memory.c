@@ -65,8 +65,23 @@ static imiad_status same_grid(int64_t common[2], const int64_t grid[2], bool fir
                       (long long)grid[1], (long long)grid[0]);
 }
 
+/* The rows of a batch, each with the number of its image. */
+static imiad_status add_images(imiad_bank *bank, const float *rows, int64_t images,
+                               int64_t positions, int64_t first_image)
+{
+    int64_t count = images * positions, *sources = malloc((size_t)count * sizeof *sources);
+    if (!sources)
+        return fail_memory("the images of patches", (size_t)count * sizeof *sources);
+    for (int64_t i = 0; i < count; ++i)
+        sources[i] = first_image + i / positions;
+    imiad_status status = imiad_bank_add_from(bank, rows, count, sources);
+    free(sources);
+    return status;
+}
+
 static imiad_status fill(imiad_bank *bank, int64_t common[2], const patch_memory *m,
-                         imiad_detector *self, train_set *normals, const progress *p)
+                         imiad_detector *self, train_set *normals, int64_t first_image,
+                         const progress *p)
 {
     int64_t done = 0, total = (int64_t)train_set_count(normals);
     for (bool more = true; more;) {
@@ -79,7 +94,7 @@ static imiad_status fill(imiad_bank *bank, int64_t common[2], const patch_memory
         if (rows && !t_failed() && common)
             status = same_grid(common, grid, done == 0, self);
         if (rows && !t_failed() && status == IMIAD_OK)
-            status = imiad_bank_add(bank, rows, b.count * grid[0] * grid[1]);
+            status = add_images(bank, rows, b.count, grid[0] * grid[1], first_image + done);
         free(rows);
         TRY(scope_end(&s));
         TRY(status);
@@ -90,12 +105,14 @@ static imiad_status fill(imiad_bank *bank, int64_t common[2], const patch_memory
 }
 
 imiad_status patch_memory_collect(imiad_bank **out, int64_t grid[2], const patch_memory *m,
-                                  imiad_detector *self, train_set *normals, const progress *p)
+                                  imiad_detector *self, train_set *normals, int64_t first_image,
+                                  const progress *p)
 {
     imiad_bank *bank;
+    imiad_storage storage = storage_named(options_text(self->options, "storage"));
     uint64_t budget = (uint64_t)options_int(self->options, "memory_budget") * 1000000;
-    TRY(imiad_bank_create(&bank, m->dimension, budget));
-    imiad_status status = fill(bank, grid, m, self, normals, p);
+    TRY(imiad_bank_create_stored(&bank, m->dimension, storage, budget));
+    imiad_status status = fill(bank, grid, m, self, normals, first_image, p);
     if (status != IMIAD_OK) {
         imiad_bank_free(bank);
         return status;
@@ -221,20 +238,42 @@ void patch_memory_score(scores *out, const patch_memory *m, imiad_detector *self
     *out = (scores){maps, image};
 }
 
+/* ---- forgetting ---- */
+
+imiad_status patch_memory_forget(int64_t *removed, patch_memory *m, const imiad_detector *self,
+                                 int64_t image)
+{
+    const int64_t *sources = imiad_bank_sources(m->bank);
+    int64_t rows = imiad_bank_rows(m->bank), left = 0;
+    if (image < 0 || image >= m->images)
+        return fail(IMIAD_OUT_OF_RANGE, "detector %s: forgetting image %lld: it has learned %lld",
+                    self->ops->name, (long long)image, (long long)m->images);
+    for (int64_t i = 0; i < rows; ++i)
+        left += !sources || sources[i] != image;
+    if (left < m->neighbours)
+        return fail(IMIAD_OUT_OF_RANGE,
+                    "detector %s: forgetting image %lld leaves %lld patches, fewer than neighbours "
+                    "%lld",
+                    self->ops->name, (long long)image, (long long)left, (long long)m->neighbours);
+    return imiad_bank_forget(m->bank, image, removed);
+}
+
 /* ---- file ---- */
 
 imiad_status patch_memory_save(const patch_memory *m, weights_writer *writer)
 {
-    const int64_t shape[2] = {imiad_bank_rows(m->bank), m->dimension};
-    return weights_writer_add(writer, "bank", F32, 2, shape, imiad_bank_data(m->bank));
+    TRY(bank_write(writer, m->bank));
+    return weights_writer_add(writer, "images", I64, 0, NULL, &m->images);
 }
 
 imiad_status patch_memory_load(patch_memory *m, const weights *file)
 {
-    const weight *rows = weights_find(file, "bank");
-    if (!rows || rows->type != F32 || rows->rank != 2 || rows->shape[1] != m->dimension ||
-        rows->shape[0] < m->neighbours)
+    const weight *images = weights_find(file, "images");
+    TRY(bank_copy_of_file(&m->bank, file, "its memory bank"));
+    if (imiad_bank_dimension(m->bank) != m->dimension || imiad_bank_rows(m->bank) < m->neighbours)
         return fail(IMIAD_FORMAT, "no memory bank of %lld columns", (long long)m->dimension);
-    TRY(imiad_bank_create(&m->bank, m->dimension, 0));
-    return imiad_bank_add(m->bank, rows->data, rows->shape[0]);
+    if (images && (images->type != I64 || images->rank != 0))
+        return fail(IMIAD_FORMAT, "no number of images that its memory bank is of");
+    m->images = images ? *(const int64_t *)images->data : 0;
+    return IMIAD_OK;
 }

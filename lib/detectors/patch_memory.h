@@ -23,6 +23,8 @@
          "columns of the random projection that the coreset measures in; 0: none"},                \
         {"starts", OPT_INT, "10", "1..1000", "rows whose mean distance begins the coreset"},       \
         {"neighbours", OPT_INT, "1", "1..1000", "nearest rows whose distances are averaged"},      \
+        {"storage", OPT_CHOICE, "float32", "float32|bfloat16|float16",                             \
+         "numbers of the bank: the narrow kinds take half the memory, rounded"},                   \
         {"seed", OPT_INT, "0", "0..", "draws the projection and the starts"},                      \
     {                                                                                              \
         "memory_budget", OPT_INT, "0", "0..", "most megabytes the bank may take; 0: no bound"      \
@@ -33,15 +35,18 @@ typedef struct patch_memory {
     patch_embedding *embedding;
     int64_t dimension, neighbours;
     imiad_bank *bank; /* NULL until it is learned or loaded */
+    int64_t images;   /* learned so far: their numbers are the sources of the bank's rows */
 } patch_memory;
 
 imiad_status patch_memory_create(patch_memory *out, const imiad_detector *self);
 void patch_memory_free(patch_memory *m);
 
-/* The patches of all the images, in their order, positions in rows: a new bank. With a grid, images
- * must share one, height and width, which is written there. */
+/* The patches of all the images, in their order, positions in rows: a new bank. Their sources count
+ * on from first_image. With a grid, images must share one, height and width, which is written
+ * there. */
 imiad_status patch_memory_collect(imiad_bank **out, int64_t grid[2], const patch_memory *m,
-                                  imiad_detector *self, train_set *normals, const progress *p);
+                                  imiad_detector *self, train_set *normals, int64_t first_image,
+                                  const progress *p);
 
 /* Thins a bank of patches as the options say. *kept: the rows that stayed, by their old numbers, in
  * their new order, new memory; kept may be NULL. mask: see bank_select. */
@@ -58,6 +63,10 @@ typedef imiad_status patch_image_score(float *out, const imiad_detector *self, c
  * image_score makes of it. */
 void patch_memory_score(scores *out, const patch_memory *m, imiad_detector *self, const batch *b,
                         const float *row_weights, patch_image_score *image_score);
+
+/* detector_ops.forget. */
+imiad_status patch_memory_forget(int64_t *removed, patch_memory *m, const imiad_detector *self,
+                                 int64_t image);
 
 imiad_status patch_memory_save(const patch_memory *m, weights_writer *writer);
 imiad_status patch_memory_load(patch_memory *m, const weights *file);

@@ -2,6 +2,7 @@
  * coreset; a patch is as anomalous as it is far from the nearest of them. Roth, Pemula, Zepeda,
  * Schoelkopf, Brox, Gehler: "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -38,11 +39,11 @@ static const char *const *used_layers(const imiad_detector *self, int *count)
 
 /* The thinned bank of the given images alone. */
 static imiad_status task_bank(imiad_bank **out, imiad_detector *self, train_set *normals,
-                              const progress *p)
+                              int64_t first_image, const progress *p)
 {
     const patch_memory *m = self->state;
     imiad_bank *bank;
-    TRY(patch_memory_collect(&bank, NULL, m, self, normals, p));
+    TRY(patch_memory_collect(&bank, NULL, m, self, normals, first_image, p));
     imiad_status status = patch_memory_thin(bank, NULL, m, self, NULL, p);
     if (status != IMIAD_OK) {
         imiad_bank_free(bank);
@@ -57,7 +58,8 @@ static imiad_status fit(imiad_detector *self, train_set *normals, const progress
     patch_memory *m = self->state;
     imiad_bank_free(m->bank);
     m->bank = NULL;
-    return task_bank(&m->bank, self, normals, p);
+    m->images = (int64_t)train_set_count(normals);
+    return task_bank(&m->bank, self, normals, 0, p);
 }
 
 /* Another task: its coreset joins those of the earlier ones. */
@@ -65,8 +67,9 @@ static imiad_status fit_more(imiad_detector *self, train_set *normals, const pro
 {
     patch_memory *m = self->state;
     imiad_bank *bank;
-    TRY(task_bank(&bank, self, normals, p));
-    imiad_status status = imiad_bank_add(m->bank, imiad_bank_data(bank), imiad_bank_rows(bank));
+    TRY(task_bank(&bank, self, normals, m->images, p));
+    imiad_status status = imiad_bank_merge(m->bank, bank);
+    m->images += status == IMIAD_OK ? (int64_t)train_set_count(normals) : 0;
     imiad_bank_free(bank);
     return status;
 }
@@ -83,28 +86,38 @@ static imiad_status reweighted(float *out, const imiad_detector *self, const flo
     int64_t around = options_int(self->options, "reweight_neighbours");
     if (around > imiad_bank_rows(m->bank))
         around = imiad_bank_rows(m->bank);
-    float squares[MOST_AROUND];
+    float squares[MOST_AROUND], *row = malloc((size_t)m->dimension * sizeof *row);
     int64_t rows[MOST_AROUND];
-    const float *bank = imiad_bank_data(m->bank);
-    TRY(imiad_bank_search(squares, rows, m->bank, bank + nearest * m->dimension, 1,
-                          (int32_t)around));
+    if (!row)
+        return fail_memory("a row of the bank", (size_t)m->dimension * sizeof *row);
+    imiad_status status = imiad_bank_read(row, m->bank, nearest, 1);
+    if (status == IMIAD_OK)
+        status = imiad_bank_search(squares, rows, m->bank, row, 1, (int32_t)around);
     double distance = sqrt((double)squared_distance), sum = 0;
-    for (int64_t i = 0; i < around; ++i) {
+    for (int64_t i = 0; status == IMIAD_OK && i < around; ++i) {
         double square = 0;
+        status = imiad_bank_read(row, m->bank, rows[i], 1);
         for (int64_t c = 0; c < m->dimension; ++c) {
-            double d = (double)patch[c] - (double)bank[rows[i] * m->dimension + c];
+            double d = (double)patch[c] - (double)row[c];
             square += d * d;
         }
         sum += exp(sqrt(square) - distance); /* the numerator's exponent: that term becomes 1 */
     }
-    *out = (float)(distance * (1 - 1 / sum));
-    return IMIAD_OK;
+    free(row);
+    if (status == IMIAD_OK)
+        *out = (float)(distance * (1 - 1 / sum));
+    return status;
 }
 
 static void score(imiad_detector *self, const batch *b, scores *out)
 {
     bool weigh = strcmp(options_text(self->options, "image_score"), "reweighted") == 0;
     patch_memory_score(out, self->state, self, b, NULL, weigh ? reweighted : NULL);
+}
+
+static imiad_status forget(int64_t *removed, imiad_detector *self, int64_t image)
+{
+    return patch_memory_forget(removed, self->state, self, image);
 }
 
 /* ---- file ---- */
@@ -133,6 +146,7 @@ const detector_ops patchcore_ops = {
     .create = create,
     .fit = fit,
     .fit_more = fit_more,
+    .forget = forget,
     .score = score,
     .save = save,
     .load = load,

@@ -34,7 +34,7 @@ static imiad_status create(imiad_detector *self)
     return patch_memory_create(&m->memory, self);
 }
 
-static void forget(softpatch *m)
+static void drop(softpatch *m)
 {
     imiad_bank_free(m->memory.bank);
     free(m->row_weights);
@@ -45,7 +45,7 @@ static void forget(softpatch *m)
 static void destroy(imiad_detector *self)
 {
     softpatch *m = self->state;
-    forget(m);
+    drop(m);
     patch_memory_free(&m->memory);
 }
 
@@ -66,19 +66,22 @@ static imiad_status measure_projected(float *factors, const imiad_bank *bank, in
     int64_t neighbours = options_int(set, "lof_k"), columns = options_int(set, "projection_dim");
     patch_rows rows = {imiad_bank_data(bank), imiad_bank_rows(bank) / positions, positions,
                        imiad_bank_dimension(bank)};
-    if (columns == 0 || columns == rows.columns)
+    bool projects = columns != 0 && columns != rows.columns;
+    if (!projects && rows.values)
         return outlier_factors(factors, &rows, method, neighbours, p);
-    size_t bytes = (size_t)(imiad_bank_rows(bank) * columns) * sizeof(float);
-    float *projected = pages_take(bytes);
-    if (!projected)
-        return fail_memory("the projected rows", bytes);
-    imiad_status status = bank_project(projected, bank, columns, NULL,
-                                       (uint64_t)options_int(set, "seed"), "softpatch/projection");
-    rows.values = projected;
-    rows.columns = columns;
+    rows.columns = projects ? columns : rows.columns;
+    size_t bytes = (size_t)(imiad_bank_rows(bank) * rows.columns) * sizeof(float);
+    float *made = pages_take(bytes);
+    if (!made)
+        return fail_memory("the rows that outliers are looked for in", bytes);
+    imiad_status status =
+        projects ? bank_project(made, bank, rows.columns, NULL, (uint64_t)options_int(set, "seed"),
+                                "softpatch/projection")
+                 : imiad_bank_read(made, bank, 0, imiad_bank_rows(bank));
+    rows.values = made;
     if (status == IMIAD_OK)
         status = outlier_factors(factors, &rows, method, neighbours, p);
-    pages_free(projected, bytes);
+    pages_free(made, bytes);
     return status;
 }
 
@@ -107,9 +110,10 @@ static imiad_status learn_from(imiad_bank *bank, float **row_weights, const int6
                                const imiad_detector *self, const progress *p)
 {
     size_t rows = (size_t)imiad_bank_rows(bank);
-    uint64_t columns =
-        (uint64_t)(imiad_bank_dimension(bank) + options_int(self->options, "projection_dim"));
-    TRY(bank_within_budget(bank, "looking for outliers", rows * (columns + 1) * sizeof(float)));
+    int64_t projected = options_int(self->options, "projection_dim");
+    int64_t columns = projected > 0 ? projected : imiad_bank_data(bank) ? 0 : bank->dimension;
+    TRY(bank_within_budget(bank, "looking for outliers",
+                           bank_bytes(bank) + rows * (uint64_t)(columns + 1) * sizeof(float)));
     float *factors = malloc(rows * sizeof *factors);
     bool *left_out = malloc(rows * sizeof *left_out);
     imiad_status status =
@@ -125,12 +129,12 @@ static imiad_status learn_from(imiad_bank *bank, float **row_weights, const int6
 
 /* The thinned bank of the given images alone, and its weights. */
 static imiad_status learn_task(imiad_bank **out, float **row_weights, imiad_detector *self,
-                               train_set *normals, const progress *p)
+                               train_set *normals, int64_t first_image, const progress *p)
 {
     const softpatch *m = self->state;
     imiad_bank *bank;
     int64_t grid[2];
-    TRY(patch_memory_collect(&bank, grid, &m->memory, self, normals, p));
+    TRY(patch_memory_collect(&bank, grid, &m->memory, self, normals, first_image, p));
     imiad_status status = learn_from(bank, row_weights, grid, self, p);
     if (status != IMIAD_OK) {
         imiad_bank_free(bank);
@@ -143,8 +147,9 @@ static imiad_status learn_task(imiad_bank **out, float **row_weights, imiad_dete
 static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
 {
     softpatch *m = self->state;
-    forget(m);
-    return learn_task(&m->memory.bank, &m->row_weights, self, normals, p);
+    drop(m);
+    m->memory.images = (int64_t)train_set_count(normals);
+    return learn_task(&m->memory.bank, &m->row_weights, self, normals, 0, p);
 }
 
 static imiad_status append(softpatch *m, const imiad_bank *bank, const float *row_weights)
@@ -155,16 +160,18 @@ static imiad_status append(softpatch *m, const imiad_bank *bank, const float *ro
         return fail_memory("the weights of a bank", (old + added) * sizeof *grown);
     m->row_weights = grown;
     memcpy(grown + old, row_weights, added * sizeof *grown);
-    return imiad_bank_add(m->memory.bank, imiad_bank_data(bank), (int64_t)added);
+    return imiad_bank_merge(m->memory.bank, bank);
 }
 
 /* Another task: its coreset joins those of the earlier ones. */
 static imiad_status fit_more(imiad_detector *self, train_set *normals, const progress *p)
 {
+    softpatch *m = self->state;
     imiad_bank *bank;
     float *row_weights;
-    TRY(learn_task(&bank, &row_weights, self, normals, p));
-    imiad_status status = append(self->state, bank, row_weights);
+    TRY(learn_task(&bank, &row_weights, self, normals, m->memory.images, p));
+    imiad_status status = append(m, bank, row_weights);
+    m->memory.images += status == IMIAD_OK ? (int64_t)train_set_count(normals) : 0;
     imiad_bank_free(bank);
     free(row_weights);
     return status;
@@ -177,6 +184,25 @@ static void score(imiad_detector *self, const batch *b, scores *out)
     const softpatch *m = self->state;
     bool soft = options_bool(self->options, "soft_weights");
     patch_memory_score(out, &m->memory, self, b, soft ? m->row_weights : NULL, NULL);
+}
+
+/* The weights of the rows that stay move up with them. */
+static imiad_status forget_image(int64_t *removed, imiad_detector *self, int64_t image)
+{
+    softpatch *m = self->state;
+    size_t rows = (size_t)imiad_bank_rows(m->memory.bank), held = 0;
+    const int64_t *sources = imiad_bank_sources(m->memory.bank);
+    bool *goes = calloc(rows, sizeof *goes);
+    if (!goes)
+        return fail_memory("the rows that go", rows * sizeof *goes);
+    for (size_t i = 0; sources && i < rows; ++i)
+        goes[i] = sources[i] == image;
+    imiad_status status = patch_memory_forget(removed, &m->memory, self, image);
+    for (size_t i = 0; status == IMIAD_OK && i < rows; ++i)
+        if (!goes[i])
+            m->row_weights[held++] = m->row_weights[i];
+    free(goes);
+    return status;
 }
 
 /* ---- file ---- */
@@ -219,6 +245,7 @@ const detector_ops softpatch_ops = {
     .create = create,
     .fit = fit,
     .fit_more = fit_more,
+    .forget = forget_image,
     .score = score,
     .save = save,
     .load = load,

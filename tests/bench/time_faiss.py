@@ -20,4 +20,4 @@ for _ in range(rounds):
     begin = time.process_time()
     index.search(queries, k)
     times.append(time.process_time() - begin)
-print(min(times))
+print(sorted(times)[rounds // 2])

@@ -439,6 +439,94 @@ static double equation_7(const float *rows, const float *bank, int64_t count, in
     return (1 - 1 / sum) * most;
 }
 
+/* A saved detector's tensor, copied; its first size in *rows. */
+static void *saved_tensor(const imiad_detector *d, const char *name, size_t *rows)
+{
+    char path[] = "/tmp/imiad-forget-XXXXXX";
+    weights *file = NULL;
+    int handle = mkstemp(path);
+    close(handle);
+    ck_ok(imiad_detector_save(d, path));
+    ck_ok(weights_open(&file, path));
+    const weight *found = weights_find(file, name);
+    void *copy = NULL;
+    if (found) {
+        copy = malloc(found->bytes);
+        memcpy(copy, found->data, found->bytes);
+        *rows = (size_t)found->shape[0];
+    }
+    weights_free(file);
+    unlink(path);
+    return copy;
+}
+
+/* What stays of the bank, and of SoftPatch's weights beside it, is what other images left. */
+START_TEST(a_forgotten_image_leaves_the_bank)
+{
+    enum { IMAGE = 3 };
+    static const char *const names[] = {"patchcore", "softpatch"};
+    static const char *const kinds[] = {"float32", "bfloat16", "float16"};
+    const imiad_option options[] = {{"coreset_ratio", "0.3"}, {"storage", kinds[_i / 2]}};
+    line l = open_line();
+    imiad_detector *d = fitted(&l, names[_i % 2], options, 2), *clone = NULL;
+    const imiad_bank *bank;
+    int64_t removed = -1, stay = 0;
+    size_t rows = 0, left = 0;
+    ck_ok(imiad_detector_bank(&bank, d));
+    ck_assert_int_eq(imiad_bank_storage(bank), 1 + _i / 2);
+    int64_t *sources = saved_tensor(d, "bank.sources", &rows);
+    float *before = saved_tensor(d, "weights", &rows);
+    ck_assert_uint_eq(rows, (size_t)imiad_bank_rows(bank));
+    for (size_t i = 0; i < rows; ++i) {
+        ck_assert(sources[i] >= 0 && sources[i] < 8);
+        stay += sources[i] != IMAGE;
+    }
+    ck_ok(imiad_detector_clone(&clone, d));
+    ck_fails(imiad_detector_forget(d, IMAGE, NULL), IMIAD_WRONG_STATE, "clones");
+    imiad_detector_free(clone);
+    ck_ok(imiad_detector_forget(d, IMAGE, &removed));
+    ck_assert_int_eq(removed, (int64_t)rows - stay);
+    ck_assert_int_gt(removed, 0);
+    ck_assert_int_eq(imiad_bank_rows(bank), stay);
+    float *after = saved_tensor(d, "weights", &left);
+    for (size_t i = 0, to = 0; before && i < rows; ++i)
+        if (sources[i] != IMAGE)
+            ck_assert_float_eq(after[to++], before[i]);
+    for (size_t i = 0, to = 0; i < rows; ++i)
+        if (sources[i] != IMAGE)
+            ck_assert_int_eq(imiad_bank_sources(bank)[to++], sources[i]);
+    ck_fails(imiad_detector_forget(d, 8, NULL), IMIAD_OUT_OF_RANGE, "image 8: it has learned 8");
+
+    ck_ok(imiad_detector_fit_more(d, l.split, NULL, NULL)); /* the same images, with new numbers */
+    ck_ok(imiad_detector_bank(&bank, d));
+    int64_t last = 0;
+    for (int64_t i = 0; i < imiad_bank_rows(bank); ++i)
+        last = imiad_bank_sources(bank)[i] > last ? imiad_bank_sources(bank)[i] : last;
+    ck_assert(last > 8 && last < 16);
+    ck_ok(imiad_detector_forget(d, last, &removed));
+    ck_assert_int_gt(removed, 0);
+    free(after);
+    free(before);
+    free(sources);
+    imiad_detector_free(d);
+    close_line(&l);
+}
+END_TEST
+
+START_TEST(only_banks_of_patches_forget)
+{
+    line l = open_line();
+    imiad_detector *d = unfitted(&l, "patchcore", NULL, 0);
+    ck_fails(imiad_detector_forget(d, 0, NULL), IMIAD_WRONG_STATE, "before fit or load");
+    ck_fails(imiad_detector_forget(NULL, 0, NULL), IMIAD_INVALID_ARGUMENT, "detector is NULL");
+    imiad_detector_free(d);
+    d = fitted(&l, "padim", NULL, 0);
+    ck_fails(imiad_detector_forget(d, 0, NULL), IMIAD_UNSUPPORTED, "padim cannot forget");
+    imiad_detector_free(d);
+    close_line(&l);
+}
+END_TEST
+
 START_TEST(the_reweighted_score_follows_the_paper)
 {
     enum { AROUND = 5 };
@@ -500,5 +588,6 @@ SUITE("detector", LOOP_TEST(fitting_twice_gives_the_same, (int)imiad_detector_ty
       LOOP_TEST(one_image_is_enough_to_fit, (int)imiad_detector_type_count()),
       LOOP_TEST(no_tensor_outlives_its_detector, (int)imiad_detector_type_count()),
       TEST(patchcores_options_are_checked), TEST(patchcores_bank_respects_its_budget_and_ratio),
+      LOOP_TEST(a_forgotten_image_leaves_the_bank, 6), TEST(only_banks_of_patches_forget),
       TEST(patchcores_bank_keeps_every_task), TEST(the_reweighted_score_follows_the_paper),
       TEST(images_of_different_shapes_need_a_common_size))

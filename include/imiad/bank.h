@@ -159,6 +159,17 @@ IMIAD_API imiad_status imiad_bank_search_reporting(float *distances, int64_t *in
                                                    int64_t count, int32_t k,
                                                    imiad_progress_function progress, void *user);
 
+/* The same, to the last bit, with the products of all pairs made on a device, "cpu", "cuda" or
+ * "cuda:1" (NULL: "cpu"): they make a shortlist, the distances of which are measured here; where a
+ * bound on the device's rounding does not prove that the shortlist holds the nearest rows, the
+ * query is searched as above. The first search puts a copy of the rows on the device, float32,
+ * beside whatever the budget bounds; it stays there until the bank changes. Calls on one bank take
+ * turns. Errors: also IMIAD_UNSUPPORTED (no such device here), IMIAD_NO_MEMORY (the device's, too).
+ */
+IMIAD_API imiad_status imiad_bank_search_on(float *distances, int64_t *indices,
+                                            const imiad_bank *bank, const char *device,
+                                            const float *queries, int64_t count, int32_t k);
+
 /* One file, safetensors with a checksum: docs/formats.md. Loading executes nothing and refuses
  * damaged files. A loaded bank has no budget. */
 IMIAD_API imiad_status imiad_bank_save(const imiad_bank *bank, const char *path);

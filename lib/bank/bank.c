@@ -27,6 +27,7 @@ imiad_status imiad_bank_create_stored(imiad_bank **out, int64_t dimension, imiad
         return fail_memory("a bank", sizeof *bank + sizeof *slot);
     }
     pthread_mutex_init(&slot->lock, NULL);
+    pthread_mutex_init(&slot->device_lock, NULL);
     bank->index = slot;
     bank->dimension = dimension;
     bank->storage = storage;
@@ -41,6 +42,9 @@ void bank_drop_index(imiad_bank *bank)
     index_free(bank->index->index);
     bank->index->index = NULL;
     bank->index->tried = false;
+    if (bank->index->device_rows)
+        bank->index->free_device_rows(bank->index->device_rows);
+    bank->index->device_rows = NULL;
 }
 
 void bank_release_rows(imiad_bank *bank)
@@ -64,6 +68,7 @@ void imiad_bank_free(imiad_bank *bank)
     bank_release_rows(bank);
     bank_drop_index(bank);
     pthread_mutex_destroy(&bank->index->lock);
+    pthread_mutex_destroy(&bank->index->device_lock);
     free(bank->index);
     free(bank);
 }

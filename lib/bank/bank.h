@@ -19,6 +19,12 @@ typedef struct index_slot {
     pthread_mutex_t lock;
     bool tried;
     struct bank_index *index; /* NULL where there is no gain */
+
+    /* What searches on a device made. Only search_device.c knows the bridge: who uses banks without
+     * it needs no libtorch. */
+    pthread_mutex_t device_lock;
+    void *device_rows;
+    void (*free_device_rows)(void *rows);
 } index_slot;
 
 struct imiad_bank {

@@ -1,16 +1,19 @@
 /* Pixel metrics of many large maps: image and pixel AUROC, AP and AUPRO, one image at a time.
  *
- *     bench-metrics [--images 100] [--size 1024] [--scores smooth|noise] [--threads 0] [--sklearn]
- *                   [--spro]
+ *     bench-metrics [--images 100] [--size 1024] [--scores smooth|noise] [--threads 0] [--rounds 5]
+ *                   [--adeval] [--sklearn] [--spro]
  *
  * Maps come from a seed: heavy-tailed scores (the exponential of a normal variable), either a
  * coarse grid stretched bilinearly, as detectors make them, or every pixel on its own, the hardest
- * case for a cache. Three images of five are defective. Beside our time and memory it prints two
- * floors of the same run: reading maps and masks once, and counting the maps into 1,000 bins,
- * which is the core of what binned tools do. With --sklearn the same maps go through scikit-learn
- * and scipy (tests/bench/metrics_reference.py, Debian's python3-sklearn), which takes minutes.
- * With --spro the same maps also go through the saturated overlap, each mask as two channels: its
- * left and its right half, saturated at half their area. */
+ * case for a cache. Three images of five are defective. They are drawn once into a file, and every
+ * round reads them from there, one at a time, outside the clock; times are medians of the rounds.
+ * Beside ours it prints two floors of the same run: reading maps and masks once, and counting the
+ * maps into 1,000 bins, which is the core of what binned tools do.
+ *
+ * The same maps go on with --adeval through ADEval (time_adeval.py; IMIAD_PYTHON names a Python
+ * that has it, "python3"), with --sklearn through scikit-learn and scipy (metrics_reference.py,
+ * Debian's python3-sklearn), which takes minutes, with --spro through the saturated overlap, each
+ * mask as two channels: its left and its right half, saturated at half their area. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -23,9 +26,11 @@
 #include "base/random.h"
 #include "imiad/metrics.h"
 
+enum { MOST_ROUNDS = 99 };
+
 typedef struct settings {
-    int images, size, threads;
-    bool noise, sklearn, spro;
+    int images, size, threads, rounds;
+    bool noise, adeval, sklearn, spro;
 } settings;
 
 static long peak_kib(void)
@@ -146,7 +151,19 @@ static void measure_floors(floors *f, const float *map, const uint8_t *mask, siz
     f->binning += clock_seconds() - middle;
 }
 
-static void ask(const imiad_metrics *m)
+/* The middle one; sorts them. */
+static double median(double *values, int count)
+{
+    for (int i = 1; i < count; ++i)
+        for (int j = i; j > 0 && values[j] < values[j - 1]; --j) {
+            double swapped = values[j];
+            values[j] = values[j - 1];
+            values[j - 1] = swapped;
+        }
+    return values[count / 2];
+}
+
+static void ask(const imiad_metrics *m, bool tell)
 {
     static const struct {
         const char *name;
@@ -158,10 +175,12 @@ static void ask(const imiad_metrics *m)
     double value;
     for (size_t i = 0; i < sizeof metrics / sizeof *metrics; ++i) {
         must(metrics[i].compute(&value, m));
-        printf("%-12s %.12f\n", metrics[i].name, value);
+        if (tell)
+            printf("%-12s %.12f\n", metrics[i].name, value);
     }
     must(imiad_metrics_aupro(&value, m, 0.3));
-    printf("%-12s %.12f\n", "AUPRO 0.3", value);
+    if (tell)
+        printf("%-12s %.12f\n", "AUPRO 0.3", value);
 }
 
 /* The saturated overlap of the same maps: its own time, beside what the others take. */
@@ -216,118 +235,216 @@ static void spro_end(spro_bench *b)
     free(b->halves[1]);
 }
 
-static void write_all(const void *data, size_t bytes, FILE *file)
+/* ---- the maps and masks in files ---- */
+
+typedef struct inputs {
+    char folder[32], maps[64], masks[64];
+    float *map; /* one image */
+    uint8_t *mask;
+    size_t count; /* its pixels */
+} inputs;
+
+static FILE *open_file(const char *path, const char *mode)
 {
-    if (file && fwrite(data, 1, bytes, file) != bytes)
+    FILE *file = fopen(path, mode);
+    if (!file) {
+        perror(path);
         exit(1);
+    }
+    return file;
+}
+
+static void draw_inputs(inputs *in, const settings *s)
+{
+    *in = (inputs){.folder = "/tmp/bench-metrics-XXXXXX", .count = (size_t)s->size * s->size};
+    in->map = malloc(in->count * sizeof *in->map);
+    in->mask = malloc(in->count);
+    if (!in->map || !in->mask || !mkdtemp(in->folder))
+        exit(1);
+    snprintf(in->maps, sizeof in->maps, "%s/maps", in->folder);
+    snprintf(in->masks, sizeof in->masks, "%s/masks", in->folder);
+    FILE *maps = open_file(in->maps, "wb"), *masks = open_file(in->masks, "wb");
+    for (int i = 0; i < s->images; ++i) {
+        draw_image(in->map, in->mask, s, i);
+        if (fwrite(in->map, sizeof *in->map, in->count, maps) != in->count ||
+            fwrite(in->mask, 1, in->count, masks) != in->count) {
+            perror(in->folder);
+            exit(1);
+        }
+    }
+    fclose(maps);
+    fclose(masks);
+}
+
+static void drop_inputs(inputs *in)
+{
+    free(in->map);
+    free(in->mask);
+    remove(in->maps);
+    remove(in->masks);
+    rmdir(in->folder);
+}
+
+/* ---- a round ---- */
+
+typedef struct times {
+    double adding, asking, processor;
+} times;
+
+static times run_round(imiad_metrics *m, inputs *in, const settings *s, floors *f, bool tell)
+{
+    times t = {0};
+    imiad_image image = IMIAD_IMAGE_INIT;
+    image.format = IMIAD_PIXEL_GRAY8;
+    image.width = image.height = s->size;
+    image.stride = (size_t)s->size;
+    image.pixels = in->mask;
+    FILE *maps = open_file(in->maps, "rb"), *masks = open_file(in->masks, "rb");
+    for (int i = 0; i < s->images; ++i) {
+        if (fread(in->map, sizeof *in->map, in->count, maps) != in->count ||
+            fread(in->mask, 1, in->count, masks) != in->count)
+            exit(1);
+        must(imiad_metrics_add_image(m, i % 5 < 3, largest(in->map, in->count)));
+        double begin = clock_seconds(), begin_processor = processor_seconds();
+        must(imiad_metrics_add_map(m, in->map, s->size, s->size, &image));
+        t.adding += clock_seconds() - begin;
+        t.processor += processor_seconds() - begin_processor;
+        measure_floors(f, in->map, in->mask, in->count);
+    }
+    fclose(maps);
+    fclose(masks);
+    double begin = clock_seconds(), begin_processor = processor_seconds();
+    ask(m, tell);
+    t.asking = clock_seconds() - begin;
+    t.processor += processor_seconds() - begin_processor;
+    return t;
+}
+
+typedef struct medians {
+    double all, adding, asking, processor, reading, binning;
+    long peak; /* KiB of the first round above one map and its mask */
+    imiad_metrics_counts counts;
+    uint64_t check;
+} medians;
+
+static medians run_rounds(inputs *in, const settings *s)
+{
+    double values[6][MOST_ROUNDS];
+    medians m = {.counts = IMIAD_METRICS_COUNTS_INIT};
+    long before = peak_kib();
+    for (int i = 0; i < s->rounds; ++i) {
+        imiad_metrics *metrics = NULL;
+        floors f = {0};
+        must(imiad_metrics_create(&metrics, NULL, 0));
+        times t = run_round(metrics, in, s, &f, i == 0);
+        must(imiad_metrics_count(&m.counts, metrics));
+        imiad_metrics_free(metrics);
+        m.peak = i == 0 ? peak_kib() - before : m.peak;
+        m.check += f.sum + f.bins[0][100];
+        const double measured[] = {t.adding + t.asking, t.adding,  t.asking,
+                                   t.processor,         f.reading, f.binning};
+        for (int k = 0; k < 6; ++k)
+            values[k][i] = measured[k];
+    }
+    double *const outs[] = {&m.all, &m.adding, &m.asking, &m.processor, &m.reading, &m.binning};
+    for (int k = 0; k < 6; ++k)
+        *outs[k] = median(values[k], s->rounds);
+    return m;
+}
+
+static void run_spro(inputs *in, const settings *s)
+{
+    spro_bench spro = {.spro = NULL};
+    FILE *maps = open_file(in->maps, "rb"), *masks = open_file(in->masks, "rb");
+    spro_begin(&spro, in->count);
+    for (int i = 0; i < s->images; ++i)
+        if (fread(in->map, sizeof *in->map, in->count, maps) == in->count &&
+            fread(in->mask, 1, in->count, masks) == in->count)
+            spro_add(&spro, in->map, in->mask, s->size, i);
+    spro_end(&spro);
+    fclose(maps);
+    fclose(masks);
+}
+
+static void ask_peer(const char *python, const char *script, const inputs *in, const settings *s,
+                     const medians *ours)
+{
+    const char *source = getenv("IMIAD_SOURCE");
+    char command[1024];
+    snprintf(command, sizeof command, "%s '%s/tests/bench/%s' %s %d %g %g %d %d", python,
+             source ? source : ".", script, in->folder, s->size, ours->all, ours->processor,
+             imiad_threads(), s->rounds);
+    fflush(stdout);
+    if (system(command) != 0)
+        printf("%s did not run: the Python or what it needs is missing\n", script);
 }
 
 static void run(const settings *s)
 {
-    size_t count = (size_t)s->size * s->size;
-    float *map = malloc(count * sizeof *map);
-    uint8_t *mask = malloc(count);
-    char folder[] = "/tmp/bench-metrics-XXXXXX", path[64];
-    FILE *maps = NULL, *masks = NULL;
-    if (s->sklearn && mkdtemp(folder)) {
-        snprintf(path, sizeof path, "%s/maps", folder);
-        maps = fopen(path, "wb");
-        snprintf(path, sizeof path, "%s/masks", folder);
-        masks = fopen(path, "wb");
-    }
-    imiad_metrics *m = NULL;
-    must(imiad_metrics_create(&m, NULL, 0));
-    floors f = {0};
-    spro_bench spro = {.spro = NULL};
-    if (s->spro)
-        spro_begin(&spro, count);
-    double adding = 0, processor = 0;
-    memset(map, 1, count * sizeof *map);
-    memset(mask, 1, count);
-    long before = peak_kib();
-    for (int i = 0; i < s->images; ++i) {
-        draw_image(map, mask, s, i);
-        write_all(map, count * sizeof *map, maps);
-        write_all(mask, count, masks);
-        imiad_image image = IMIAD_IMAGE_INIT;
-        image.format = IMIAD_PIXEL_GRAY8;
-        image.width = image.height = s->size;
-        image.stride = (size_t)s->size;
-        image.pixels = mask;
-        must(imiad_metrics_add_image(m, i % 5 < 3, largest(map, count)));
-        double begin = clock_seconds(), begin_processor = processor_seconds();
-        must(imiad_metrics_add_map(m, map, s->size, s->size, &image));
-        adding += clock_seconds() - begin;
-        processor += processor_seconds() - begin_processor;
-        measure_floors(&f, map, mask, count);
-        if (s->spro)
-            spro_add(&spro, map, mask, s->size, i);
-    }
-    double begin = clock_seconds(), begin_processor = processor_seconds();
-    ask(m);
-    double asking = clock_seconds() - begin;
-    processor += processor_seconds() - begin_processor;
-    imiad_metrics_counts counts = IMIAD_METRICS_COUNTS_INIT;
-    must(imiad_metrics_count(&counts, m));
-    printf("%d maps of %d x %d, %s scores, %.2f %% defective, %lld regions, %d threads\n",
+    inputs in;
+    draw_inputs(&in, s);
+    medians m = run_rounds(&in, s);
+    double pixels = (double)in.count * s->images;
+    printf("%d maps of %d x %d, %s scores, %.2f %% defective, %lld regions, %d threads, median of "
+           "%d\n",
            s->images, s->size, s->size, s->noise ? "noise" : "smooth",
-           100.0 * (double)counts.defective_pixels / ((double)count * s->images),
-           (long long)counts.regions, imiad_threads());
-    double all = adding + asking;
-    printf(
-        "libimiad: %.3f s (adding %.3f, asking %.3f), %.3f s of processor, %.1f MiB above one map "
-        "and its mask\n",
-        all, adding, asking, processor, (double)(peak_kib() - before) / 1024);
+           100.0 * (double)m.counts.defective_pixels / pixels, (long long)m.counts.regions,
+           imiad_threads(), s->rounds);
+    printf("libimiad: %.3f s (adding %.3f, asking %.3f), %.3f s of processor, %.1f MiB above one "
+           "map and its mask\n",
+           m.all, m.adding, m.asking, m.processor, (double)m.peak / 1024);
     printf("  one map and mask %.1f MiB, defective pixels as float32 %.1f MiB, all maps %.1f MiB\n",
-           (double)count * 5 / 0x1p20, (double)counts.defective_pixels * 4 / 0x1p20,
-           (double)count * s->images * 4 / 0x1p20);
-    printf("floor, reading once: %.3f s (%.1f GB/s): ours / floor %.2f\n", f.reading,
-           (double)f.bytes / f.reading * 1e-9, all / f.reading);
-    printf("floor, 1000 bins, plain C: %.3f s: ours / floor %.2f (check %llu)\n", f.binning,
-           all / f.binning, (unsigned long long)(f.sum + f.bins[0][100]) % 10);
+           (double)in.count * 5 / 0x1p20, (double)m.counts.defective_pixels * 4 / 0x1p20,
+           pixels * 4 / 0x1p20);
+    printf("floor, reading once: %.3f s (%.1f GB/s): ours / floor %.2f\n", m.reading,
+           pixels * 5 / m.reading * 1e-9, m.all / m.reading);
+    printf("floor, 1000 bins, plain C: %.3f s: ours / floor %.2f (check %llu)\n", m.binning,
+           m.all / m.binning, (unsigned long long)m.check % 10);
     if (s->spro)
-        spro_end(&spro);
-    imiad_metrics_free(m);
-    free(map);
-    free(mask);
-    if (maps && masks && fclose(maps) == 0 && fclose(masks) == 0) {
-        char command[256];
-        fflush(stdout);
-        snprintf(command, sizeof command,
-                 "/usr/bin/python3 tests/bench/metrics_reference.py %s %d %g %g; rm -r %s", folder,
-                 s->size, all, processor, folder);
-        if (system(command) != 0)
-            fprintf(stderr, "the reference did not run\n");
-    }
+        run_spro(&in, s);
+    const char *python = getenv("IMIAD_PYTHON");
+    if (s->adeval)
+        ask_peer(python ? python : "python3", "time_adeval.py", &in, s, &m);
+    if (s->sklearn)
+        ask_peer("/usr/bin/python3", "metrics_reference.py", &in, s, &m);
+    drop_inputs(&in);
 }
 
 int main(int argc, char **argv)
 {
-    settings s = {100, 1024, 0, false, false, false};
+    settings s = {.images = 100, .size = 1024, .rounds = 5};
+    const struct {
+        const char *name;
+        bool *set;
+    } flags[] = {{"--adeval", &s.adeval}, {"--sklearn", &s.sklearn}, {"--spro", &s.spro}};
+    const struct {
+        const char *name;
+        int *value;
+    } numbers[] = {{"--images", &s.images},
+                   {"--size", &s.size},
+                   {"--threads", &s.threads},
+                   {"--rounds", &s.rounds}};
     for (int i = 1; i < argc; ++i) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
-        if (strcmp(argv[i], "--sklearn") == 0) {
-            s.sklearn = true;
-            continue;
-        }
-        if (strcmp(argv[i], "--spro") == 0) {
-            s.spro = true;
-            continue;
-        }
-        if (strcmp(argv[i], "--images") == 0)
-            s.images = atoi(value);
-        else if (strcmp(argv[i], "--size") == 0)
-            s.size = atoi(value);
-        else if (strcmp(argv[i], "--threads") == 0)
-            s.threads = atoi(value);
-        else if (strcmp(argv[i], "--scores") == 0)
+        bool known = false;
+        for (int k = 0; k < 3; ++k)
+            if (strcmp(argv[i], flags[k].name) == 0)
+                known = *flags[k].set = true;
+        for (int k = 0; k < 4 && !known; ++k)
+            if (strcmp(argv[i], numbers[k].name) == 0) {
+                *numbers[k].value = atoi(value);
+                known = ++i > 0;
+            }
+        if (!known && strcmp(argv[i], "--scores") == 0) {
             s.noise = strcmp(value, "noise") == 0;
-        else {
+            known = ++i > 0;
+        }
+        if (!known) {
             fprintf(stderr, "unknown option %s\n", argv[i]);
             return 2;
         }
-        ++i;
     }
+    s.rounds = s.rounds < 1 ? 1 : s.rounds > MOST_ROUNDS ? MOST_ROUNDS : s.rounds;
     must(imiad_set_threads(s.threads));
     run(&s);
     return 0;

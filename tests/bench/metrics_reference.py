@@ -1,8 +1,9 @@
 """The same maps through scikit-learn, and the region-overlap area by one global sort with NumPy.
 
-    metrics_reference.py FOLDER SIZE OUR_WALL OUR_CPU
+    metrics_reference.py FOLDER SIZE OUR_WALL OUR_CPU [THREADS ROUNDS]
 
-FOLDER/maps holds float32 and FOLDER/masks bytes, SIZE x SIZE a map; bench_metrics.c writes them.
+FOLDER/maps holds float32 and FOLDER/masks bytes, SIZE x SIZE a map; bench_metrics.c writes them. One
+round on one thread: it takes minutes.
 """
 import resource
 import sys

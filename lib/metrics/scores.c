@@ -25,6 +25,8 @@ typedef struct score_lane {
     score_list lists[PAGE_COUNT];
     page_bits used;
     uint64_t total;
+    bool starved;      /* memory ran out: scores are missing */
+    uint16_t *nowhere; /* where they went: LIST_FIRST of them, again and again */
 } score_lane;
 
 typedef struct score_page {
@@ -71,8 +73,10 @@ void score_set_free(score_set *set)
             for (uint64_t bits = set->lanes[i]->used.words[word]; take_page(&page, &bits, word);)
                 free(set->lanes[i]->lists[page].keys);
     }
-    for (size_t i = 0; i < MOST_LANES; ++i)
+    for (size_t i = 0; i < MOST_LANES && set->lanes[i]; ++i) {
+        free(set->lanes[i]->nowhere);
         free(set->lanes[i]);
+    }
     for (int i = 0; i < LOCKS; ++i)
         pthread_mutex_destroy(&set->locks[i]);
     free(set);
@@ -80,9 +84,14 @@ void score_set_free(score_set *set)
 
 imiad_status score_set_open_lanes(score_set *set, size_t count)
 {
-    for (size_t i = 0; i < count; ++i)
+    const size_t bytes = LIST_FIRST * sizeof(uint16_t);
+    for (size_t i = 0; i < count; ++i) {
         if (!set->lanes[i] && !(set->lanes[i] = calloc(1, sizeof(score_lane))))
             return fail_memory("the lists of a set of scores", sizeof(score_lane));
+        score_lane *lane = set->lanes[i];
+        if (!lane->nowhere && !(lane->nowhere = aligned_alloc(bytes, bytes)))
+            return fail_memory("the lists of a set of scores", bytes);
+    }
     return IMIAD_OK;
 }
 
@@ -153,8 +162,10 @@ static bool grow_list(score_lane *lane, uint32_t number)
     score_list *list = &lane->lists[number];
     size_t room = list->room ? 2 * list->room : LIST_FIRST;
     uint16_t *grown = aligned_alloc(LIST_FIRST * sizeof *grown, room * sizeof *grown);
-    if (!grown)
+    if (!grown) {
+        lane->next[number] = list->room ? list->keys : lane->nowhere;
         return false;
+    }
     if (list->room)
         memcpy(grown, list->keys, list->room * sizeof *grown);
     free(list->keys);
@@ -165,48 +176,54 @@ static bool grow_list(score_lane *lane, uint32_t number)
 }
 
 /* Lists begin and end at multiples of LIST_FIRST, so putting looks here only at those. */
-static bool make_room(score_set *set, score_lane *lane, uint32_t number)
+static __attribute__((noinline)) void make_room(score_set *set, score_lane *lane, uint32_t number)
 {
     const score_list *list = &lane->lists[number];
-    if (lane->next[number] == list->keys + list->room || !list->keys) {
+    if (!list->keys || lane->next[number] == list->keys + list->room) {
         if (!(list->room == LIST_MOST ? empty_list(set, lane, number) : grow_list(lane, number)))
-            return false;
+            lane->starved = true;
     }
     for (size_t i = 0; i < LIST_FIRST; i += 32) /* a cache line each */
         __builtin_prefetch(lane->next[number] + i, 1);
-    return true;
 }
 
-static inline bool put(score_set *set, score_lane *lane, uint32_t key)
+static inline void put(score_set *set, score_lane *lane, uint32_t key)
 {
     uint32_t page = key >> 16;
     const uintptr_t inside = LIST_FIRST * sizeof(uint16_t) - 1;
-    if (((uintptr_t)lane->next[page] & inside) == 0 && !make_room(set, lane, page))
-        return false;
-    *lane->next[page]++ = (uint16_t)key;
-    return true;
+    uint16_t *next = lane->next[page];
+    if (__builtin_expect(((uintptr_t)next & inside) == 0, 0)) {
+        make_room(set, lane, page);
+        next = lane->next[page];
+    }
+    *next = (uint16_t)key;
+    lane->next[page] = next + 1;
 }
 
 bool score_set_add(score_set *set, size_t number, const float *scores, size_t count)
 {
     score_lane *lane = set->lanes[number];
     uint32_t keys[BLOCK];
-    bool good = true;
     lane->total += count;
-    for (size_t size; count > 0 && good; scores += size, count -= size) {
+    for (size_t size; count > 0; scores += size, count -= size) {
         size = count < BLOCK ? count : BLOCK;
         for (size_t i = 0; i < size; ++i)
             keys[i] = score_key(scores[i]);
+        for (size_t i = size; i < 2 * size && i < count; i += 16) /* the next block's lines */
+            __builtin_prefetch(scores + i);
         /* neighbours often share a page and would wait for its list: follow four places at once */
         size_t quarter = size / 4;
         const uint32_t *a = keys, *b = a + quarter, *c = b + quarter, *d = c + quarter;
-        for (size_t i = 0; i < quarter && good; ++i)
-            good = put(set, lane, a[i]) && put(set, lane, b[i]) && put(set, lane, c[i]) &&
-                   put(set, lane, d[i]);
-        for (size_t i = 4 * quarter; i < size && good; ++i)
-            good = put(set, lane, keys[i]);
+        for (size_t i = 0; i < quarter; ++i) {
+            put(set, lane, a[i]);
+            put(set, lane, b[i]);
+            put(set, lane, c[i]);
+            put(set, lane, d[i]);
+        }
+        for (size_t i = 4 * quarter; i < size; ++i)
+            put(set, lane, keys[i]);
     }
-    return good;
+    return !lane->starved;
 }
 
 uint64_t score_set_total(const score_set *set)
@@ -219,7 +236,8 @@ uint64_t score_set_total(const score_set *set)
 
 static size_t waiting(const score_lane *lane, uint32_t page)
 {
-    return lane->next[page] ? (size_t)(lane->next[page] - lane->lists[page].keys) : 0;
+    const uint16_t *keys = lane->lists[page].keys;
+    return keys ? (size_t)(lane->next[page] - keys) : 0;
 }
 
 uint64_t score_set_used(const score_set *set, uint32_t word)

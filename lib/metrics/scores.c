@@ -9,7 +9,7 @@
  * low halves of keys wait. A list that has grown to LIST_MOST is emptied into the page's counts,
  * one byte a key: so counting finds its page in the cache, and a page where few scores fell never
  * becomes larger than they are. */
-enum { LIST_FIRST = 128, LIST_MOST = 8192, LOCKS = 64, BLOCK = 1024 };
+enum { LIST_FIRST = 128, LIST_MOST = 16384, LOCKS = 64, BLOCK = 1024 };
 
 /* A key whose count passes 256 leaves a wrap; sorted wraps are merged into carries. */
 enum { WRAPS_MOST = 4096, KEY_SHIFT = 48 };

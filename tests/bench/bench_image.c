@@ -1,9 +1,11 @@
-/* Reading and resizing images, beside Pillow in the same run.
+/* Reading and resizing images, beside Pillow and OpenCV in the same run.
  *
- *     ninja tests/bench/bench-image && tests/bench/bench-image [FILE]
+ *     bench-image [--size 1024] [--jpeg] [--rounds 15] [FILE]
  *
- * Without a file: a procedural photograph of 1024 x 1024 as PNG. Every figure is the best of
- * several; a ratio above 1 means that Pillow takes longer. */
+ * Without a file: a procedural photograph, as PNG, or as JPEG of quality 92 that Pillow makes of
+ * it. All on one thread; every figure is the median of the rounds. A ratio above 1 means that the
+ * other takes longer. The floor is reading the file's bytes and writing the image's once.
+ * IMIAD_PYTHON names a Python with Pillow and OpenCV (/usr/bin/python3). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +20,7 @@
 #include "image/preprocess.h"
 #include "image/resize_kernels.h"
 
-enum { SIZE = 1024, RESIZED = 256, ROUNDS = 15 };
+enum { RESIZED = 256, MOST_ROUNDS = 99 };
 
 static void check(imiad_status status)
 {
@@ -29,13 +31,13 @@ static void check(imiad_status status)
 }
 
 /* Smooth shapes with a sensor's noise of two levels: compresses about as a photograph does. */
-static void write_procedural(const char *path)
+static void write_procedural(const char *path, int size)
 {
     imiad_image *image = NULL;
-    check(image_create(&image, IMIAD_PIXEL_RGB8, SIZE, SIZE));
+    check(image_create(&image, IMIAD_PIXEL_RGB8, size, size));
     random_stream random = random_open(1, "bench/image");
-    for (int y = 0; y < SIZE; ++y)
-        for (int x = 0; x < SIZE; ++x)
+    for (int y = 0; y < size; ++y)
+        for (int x = 0; x < size; ++x)
             for (int c = 0; c < 3; ++c) {
                 double shape = sin(x * 0.013 + c) * cos(y * 0.017 - c) + sin((x + y) * 0.05);
                 double value = 128 + 50 * shape + random_real(&random) * 4;
@@ -45,16 +47,38 @@ static void write_procedural(const char *path)
     imiad_image_free(image);
 }
 
-typedef struct times {
-    double decode, resize, preprocess; /* seconds */
-} times;
+enum { DECODE, RESIZE, BOTH, PREPROCESS, FLOOR, TIMES };
 
-static times measure(const char *path)
+static int compare(const void *a, const void *b)
 {
-    times best = {INFINITY, INFINITY, INFINITY};
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Reads the file's bytes, which are in the cache, and writes as many as the image has. */
+static double floor_seconds(const uint8_t *file, size_t size, const imiad_image *image)
+{
+    size_t bytes = image->stride * (size_t)image->height;
+    uint8_t *copy = malloc(bytes), sum = 0;
+    double begin = clock_seconds();
+    for (size_t i = 0; i < size; ++i)
+        sum ^= file[i];
+    memset(copy, sum, bytes);
+    __asm__ volatile("" : : "r"(copy) : "memory"); /* somebody might look */
+    double took = clock_seconds() - begin;
+    free(copy);
+    return took;
+}
+
+/* Median seconds. */
+static void measure(double out[TIMES], const char *path, int rounds)
+{
+    double seconds[TIMES][MOST_ROUNDS];
     preprocessing p = {false, RESIZED, 224, {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f}};
     float *planes = malloc(3 * 224 * 224 * sizeof *planes);
-    for (int i = 0; i < ROUNDS; ++i) {
+    file_view file;
+    check(file_map(&file, path));
+    for (int i = 0; i < rounds; ++i) {
         imiad_image *image = NULL, *resized = NULL, *input = NULL;
         double t0 = clock_seconds();
         check(imiad_image_read(&image, path));
@@ -64,62 +88,101 @@ static times measure(const char *path)
         check(preprocess_image(&input, image, &p));
         preprocess_normalize(planes, input, &p);
         double t3 = clock_seconds();
-        best.decode = fmin(best.decode, t1 - t0);
-        best.resize = fmin(best.resize, t2 - t1);
-        best.preprocess = fmin(best.preprocess, t3 - t2);
+        const double taken[TIMES] = {t1 - t0, t2 - t1, t2 - t0, t3 - t2,
+                                     floor_seconds(file.bytes, file.size, image)};
+        for (int k = 0; k < TIMES; ++k)
+            seconds[k][i] = taken[k];
         imiad_image_free(image);
         imiad_image_free(resized);
         imiad_image_free(input);
     }
+    for (int k = 0; k < TIMES; ++k) {
+        qsort(seconds[k], (size_t)rounds, sizeof **seconds, compare);
+        out[k] = seconds[k][rounds / 2];
+    }
+    file_unmap(&file);
     free(planes);
-    return best;
 }
 
-/* False where there is no Pillow. */
-static bool measure_pillow(times *out, const char *path)
+/* What time_pillow.py prints for a library: false where it is missing. */
+static bool measure_other(double out[2], const char *library, const char *path, int rounds)
 {
-    const char *source = getenv("IMIAD_SOURCE");
+    const char *source = getenv("IMIAD_SOURCE"), *python = getenv("IMIAD_PYTHON");
     char command[4096];
     snprintf(command, sizeof command,
-             "/usr/bin/python3 '%s/tests/bench/time_pillow.py' '%s' %d %d 2>/dev/null",
-             source ? source : ".", path, RESIZED, ROUNDS);
+             "%s '%s/tests/bench/time_pillow.py' '%s' %d %d %s 2>/dev/null",
+             python ? python : "/usr/bin/python3", source ? source : ".", path, RESIZED, rounds,
+             library);
     FILE *stream = popen(command, "r");
     if (!stream)
         return false;
-    bool read = fscanf(stream, "%lf %lf", &out->decode, &out->resize) == 2;
+    bool read = fscanf(stream, "%lf %lf", &out[0], &out[1]) == 2;
     pclose(stream);
     return read;
 }
 
-static void report(const char *what, double seconds, bool pillow, double pillow_seconds)
+static void compare_with(const char *library, const double ours[TIMES], const char *path,
+                         int rounds)
 {
-    printf("%-22s %8.2f ms", what, 1e3 * seconds);
-    if (pillow)
-        printf("   Pillow %8.2f ms   ratio %5.2f", 1e3 * pillow_seconds, pillow_seconds / seconds);
-    printf("\n");
+    double theirs[2];
+    if (!measure_other(theirs, library, path, rounds)) {
+        printf("no %s to compare with\n", library);
+        return;
+    }
+    printf("%-8s decode %8.2f ms, ratio %5.2f; resize %6.2f ms, ratio %5.2f; both %8.2f ms, ratio "
+           "%5.2f\n",
+           library, 1e3 * theirs[0], theirs[0] / ours[DECODE], 1e3 * theirs[1],
+           theirs[1] / ours[RESIZE], 1e3 * (theirs[0] + theirs[1]),
+           (theirs[0] + theirs[1]) / ours[BOTH]);
+}
+
+static bool make_jpeg(const char *path)
+{
+    const char *python = getenv("IMIAD_PYTHON");
+    char command[512];
+    snprintf(command, sizeof command,
+             "%s -c \"from PIL import Image; Image.open('%s').save('%s', 'JPEG', quality=92)\"",
+             python ? python : "/usr/bin/python3", path, path);
+    return system(command) == 0;
 }
 
 int main(int argc, char **argv)
 {
     char made[] = "/tmp/imiad-bench-XXXXXX";
-    const char *path = argc > 1 ? argv[1] : made;
-    if (argc < 2) {
+    const char *path = made;
+    int size = 1024, rounds = 15;
+    bool jpeg = false;
+    for (int i = 1; i < argc; ++i)
+        if (strcmp(argv[i], "--jpeg") == 0)
+            jpeg = true;
+        else if (strcmp(argv[i], "--size") == 0 && i + 1 < argc)
+            size = atoi(argv[++i]);
+        else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc)
+            rounds = atoi(argv[++i]);
+        else
+            path = argv[i];
+    rounds = rounds < 1 ? 1 : rounds > MOST_ROUNDS ? MOST_ROUNDS : rounds;
+    check(imiad_set_threads(1));
+    if (path == made) {
         close(mkstemp(made));
-        write_procedural(made);
+        write_procedural(made, size);
+        if (jpeg && !make_jpeg(made))
+            return EXIT_FAILURE;
     }
     uint64_t bytes = 0;
+    double ours[TIMES];
     check(file_size(&bytes, path));
-    printf("%s: %llu bytes; %s kernels\n", argc > 1 ? path : "procedural, 1024 x 1024, RGB",
-           (unsigned long long)bytes, resize_best()->name);
-    times ours = measure(path), theirs = {0, 0, 0};
-    bool pillow = measure_pillow(&theirs, path);
-    report("decode", ours.decode, pillow, theirs.decode);
-    report("resize to 256", ours.resize, pillow, theirs.resize);
-    report("decode + resize", ours.decode + ours.resize, pillow, theirs.decode + theirs.resize);
-    report("256, crop, normalize", ours.preprocess, false, 0);
-    if (!pillow)
-        printf("no Pillow to compare with: install python3-pil\n");
-    if (argc < 2)
+    measure(ours, path, rounds);
+    printf("%s, %d x %d, %s, %llu bytes; %s kernels, median of %d\n",
+           path == made ? "procedural" : path, size, size, jpeg ? "JPEG" : "PNG",
+           (unsigned long long)bytes, resize_best()->name, rounds);
+    printf("libimiad decode %8.2f ms; resize to 256 %6.2f ms; both %8.2f ms; resize, crop and "
+           "normalize %6.2f ms\n",
+           1e3 * ours[DECODE], 1e3 * ours[RESIZE], 1e3 * ours[BOTH], 1e3 * ours[PREPROCESS]);
+    printf("floor    %.2f ms: both / floor %.1f\n", 1e3 * ours[FLOOR], ours[BOTH] / ours[FLOOR]);
+    compare_with("Pillow", ours, path, rounds);
+    compare_with("OpenCV", ours, path, rounds);
+    if (path == made)
         unlink(made);
     return EXIT_SUCCESS;
 }

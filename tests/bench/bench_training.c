@@ -1,7 +1,8 @@
-/* STPM's training step beside the same step of PyTorch's Python front end, eager: ResNet-18, random
- * weights, procedural images in memory; teacher's features kept, and computed in every step. One
- * thread, seconds of CPU, the least of some rounds, so that a busy machine disturbs little.
- * bench-training [IMAGES [BATCH [SIZE]]]    default: 16 8 256
+/* A detector's training step beside the same step of PyTorch's Python front end, eager: ResNet-18,
+ * random weights, procedural images in memory; the frozen network's features kept, and computed in
+ * every step. One thread, seconds of CPU, the least of some rounds, so that a busy machine disturbs
+ * little.
+ * bench-training [IMAGES [BATCH [SIZE [DETECTOR]]]]    default: 16 8 256 stpm; or cfa, simplenet
  * IMIAD_PYTHON names the Python that has torch and torchvision, "/usr/bin/python3" by default. */
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 enum { ROUNDS = 3, MOST_IMAGES = 256 };
 
 typedef struct plan {
+    const char *detector;
     int images, batch, size;
     imiad_image pictures[MOST_IMAGES];
     const imiad_image *list[MOST_IMAGES];
@@ -54,10 +56,11 @@ static double fit_seconds(const plan *p, imiad_backbone *backbone, const char *e
     char batch[16], size[16];
     snprintf(batch, sizeof batch, "%d", p->batch);
     snprintf(size, sizeof size, "%d", p->size);
-    const imiad_option options[] = {
-        {"epochs", epochs}, {"feature_cache", cache}, {"train_batch", batch}, {"resize", size}};
+    const imiad_option options[] = {{"epochs", epochs},     {"feature_cache", cache},
+                                    {"train_batch", batch}, {"resize", size},
+                                    {"crop", "0"},          {"resize_mode", "squash"}};
     imiad_detector *detector;
-    CHECK(imiad_detector_create(&detector, "stpm", backbone, options, 4));
+    CHECK(imiad_detector_create(&detector, p->detector, backbone, options, 6));
     double before = cpu_seconds();
     CHECK(imiad_detector_fit_images(detector, p->list, (size_t)p->images, NULL, NULL));
     double seconds = cpu_seconds() - before;
@@ -78,13 +81,13 @@ static double step_seconds(const plan *p, imiad_backbone *backbone, const char *
     return best;
 }
 
-/* Python's, with the teacher in every step and without; false where it cannot run. */
+/* Python's, with the frozen network in every step and without; false where it cannot run. */
 static bool python_seconds(const plan *p, double out[2])
 {
     const char *python = getenv("IMIAD_PYTHON");
     char command[512];
-    snprintf(command, sizeof command, "%s tests/bench/time_training.py %d %d %d 2>/dev/null",
-             python ? python : "/usr/bin/python3", p->batch, p->size, 2 * ROUNDS);
+    snprintf(command, sizeof command, "%s tests/bench/time_training.py %s %d %d %d 2>/dev/null",
+             python ? python : "/usr/bin/python3", p->detector, p->batch, p->size, 2 * ROUNDS);
     FILE *pipe = popen(command, "r");
     bool read = pipe && fscanf(pipe, "%lf %lf", &out[0], &out[1]) == 2;
     if (pipe)
@@ -98,8 +101,9 @@ int main(int argc, char **argv)
     p.images = argc > 1 ? atoi(argv[1]) : 16;
     p.batch = argc > 2 ? atoi(argv[2]) : 8;
     p.size = argc > 3 ? atoi(argv[3]) : 256;
+    p.detector = argc > 4 ? argv[4] : "stpm";
     if (p.images < 1 || p.images > MOST_IMAGES || p.batch < 1 || p.size < 32) {
-        fprintf(stderr, "bench-training [IMAGES [BATCH [SIZE]]]\n");
+        fprintf(stderr, "bench-training [IMAGES [BATCH [SIZE [DETECTOR]]]]\n");
         return 1;
     }
     imiad_backbone *backbone;
@@ -110,15 +114,15 @@ int main(int argc, char **argv)
     double first = fit_seconds(&p, backbone, "1", "2000"), python[2] = {0, 0};
     int steps = (p.images + p.batch - 1) / p.batch;
     printf(
-        "stpm, resnet18, random weights, %d images of %d pixels, batch %d, 1 thread, CPU seconds\n",
-        p.images, p.size, p.batch);
-    printf("step, teacher computed  %8.4f s\nstep, features kept     %8.4f s  %5.3f of that\n",
+        "%s, resnet18, random weights, %d images of %d pixels, batch %d, 1 thread, CPU seconds\n",
+        p.detector, p.images, p.size, p.batch);
+    printf("step, frozen computed   %8.4f s\nstep, features kept     %8.4f s  %5.3f of that\n",
            computed, kept, kept / computed);
     printf(
         "epoch                   %8.4f s after the first, %.4f s with the features of the first\n",
         kept * steps, first);
     if (python_seconds(&p, python)) {
-        printf("python, teacher         %8.4f s  ours is %5.3f of it\n", python[0],
+        printf("python, frozen computed %8.4f s  ours is %5.3f of it\n", python[0],
                computed / python[0]);
         printf("python, features kept   %8.4f s  ours is %5.3f of it\n", python[1],
                kept / python[1]);

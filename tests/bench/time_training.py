@@ -1,43 +1,108 @@
-"""Seconds of one CPU that a training step of STPM takes in PyTorch's Python front end, eager:
+"""Seconds of one CPU that a training step takes in PyTorch's Python front end, eager:
 
-    time_training.py BATCH SIZE ROUNDS
+    time_training.py DETECTOR BATCH SIZE ROUNDS
 
-ResNet-18 up to layer3, default memory format, SGD; prints the least over the rounds of a step with
-the teacher's forward pass in it, and of one without.
+ResNet-18, random weights, default memory format; prints the least over the rounds of a step with the
+frozen network's forward pass in it, and of one without. The steps are those of the papers' codes at
+their defaults, without what these compute and do not use (CFA's score).
 """
 import sys
 import time
 
 import torch
 import torchvision
+from torch import nn
 from torch.nn import functional
 
 torch.set_num_threads(1)
-batch, size, rounds = (int(text) for text in sys.argv[1:4])
-teacher, student = torchvision.models.resnet18().eval(), torchvision.models.resnet18().train()
-optimiser = torch.optim.SGD(student.parameters(), lr=0.4, momentum=0.9, weight_decay=1e-4)
+detector, (batch, size, rounds) = sys.argv[1], (int(text) for text in sys.argv[2:5])
 images = torch.rand(batch, 3, size, size)
+network = torchvision.models.resnet18().eval()
 
 
-def features(network):
-    x = network.maxpool(network.relu(network.bn1(network.conv1(images))))
+def features(model):
+    x = model.maxpool(model.relu(model.bn1(model.conv1(images))))
     out = []
-    for layer in (network.layer1, network.layer2, network.layer3):
+    for layer in (model.layer1, model.layer2, model.layer3):
         x = layer(x)
-        out.append(functional.normalize(x))
+        out.append(x)
     return out
 
 
-def teach():
-    with torch.no_grad():
-        return features(teacher)
-
-
-def step(targets):
-    optimiser.zero_grad()
-    loss = sum((t - s).square().sum(1).mean() for t, s in zip(targets, features(student)))
+def take_step(optimisers, loss):
+    for optimiser in optimisers:
+        optimiser.zero_grad()
     loss.backward()
-    optimiser.step()
+    for optimiser in optimisers:
+        optimiser.step()
+
+
+def stpm():
+    student = torchvision.models.resnet18().train()
+    sgd = torch.optim.SGD(student.parameters(), lr=0.4, momentum=0.9, weight_decay=1e-4)
+
+    def frozen():
+        return [functional.normalize(x) for x in features(network)]
+
+    def step(targets):
+        pairs = zip(targets, features(student))
+        take_step([sgd], sum((t - functional.normalize(s)).square().sum(1).mean() for t, s in pairs))
+    return frozen, step
+
+
+def cfa():
+    descriptor = nn.Conv2d(450, 448, 1)
+    radius, bank = nn.Parameter(torch.full((1,), 1e-5)), None
+    adamw = torch.optim.AdamW([*descriptor.parameters(), radius], lr=1e-3, weight_decay=5e-4,
+                              amsgrad=True)
+
+    def describe(layers):
+        grid = layers[0].shape[2:]
+        layers = [functional.interpolate(x, grid, mode="bilinear") for x in layers]
+        rows, columns = (torch.linspace(-1, 1, count) for count in grid)
+        places = torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(batch, -1, -1, -1)
+        return descriptor(torch.cat([*layers, places], 1)).flatten(2).transpose(1, 2)
+
+    def frozen():
+        return [functional.avg_pool2d(x, 3, 1, 1) for x in features(network)]
+
+    def step(layers):
+        nonlocal bank
+        phi = describe(layers)
+        bank = phi.mean(0).t().detach() if bank is None else bank
+        squares = phi.square().sum(2, keepdim=True) + bank.square().sum(0, keepdim=True)
+        d = (squares - 2 * phi @ bank).topk(6, largest=False).values
+        attract = torch.relu(d[..., :3] - radius**2).mean()
+        repel = torch.relu(radius**2 - d[..., 3:] - 0.1).mean()
+        take_step([adamw], (attract + repel) / 1e-3)
+    return frozen, step
+
+
+def simplenet():
+    adaptor = nn.Linear(1536, 1536)
+    judge = nn.Sequential(nn.Linear(1536, 1024), nn.BatchNorm1d(1024), nn.LeakyReLU(0.2),
+                          nn.Linear(1024, 1, bias=False))
+    optimisers = [torch.optim.AdamW(adaptor.parameters(), lr=1e-4),
+                  torch.optim.Adam(judge.parameters(), lr=2e-4, weight_decay=1e-5)]
+
+    def pooled(x, grid):
+        patches = functional.unfold(x, 3, padding=1)
+        patches = functional.interpolate(patches.unflatten(2, x.shape[2:]), grid, mode="bilinear")
+        return functional.adaptive_avg_pool1d(patches.flatten(2).transpose(1, 2).flatten(0, 1)[:, None],
+                                              1536)
+
+    def frozen():
+        layers = features(network)[1:]
+        both = torch.cat([pooled(x, layers[0].shape[2:]) for x in layers], 1)
+        return functional.adaptive_avg_pool1d(both.flatten(1)[:, None], 1536)[:, 0]
+
+    def step(rows):
+        adapted = adaptor(rows)
+        noisy = adapted + torch.normal(0, 0.015, adapted.shape)
+        scores = judge(torch.cat([adapted, noisy]))
+        real, fake = scores[:len(rows)], scores[len(rows):]
+        take_step(optimisers, (0.5 - real).clip(0).mean() + (0.5 + fake).clip(0).mean())
+    return frozen, step
 
 
 def best(action):
@@ -50,5 +115,13 @@ def best(action):
     return min(times)
 
 
-kept = teach()
-print(best(lambda: step(teach())), best(lambda: step(kept)))
+make_frozen, step = {"stpm": stpm, "cfa": cfa, "simplenet": simplenet}[detector]()
+
+
+def frozen():
+    with torch.no_grad():
+        return make_frozen()
+
+
+kept = frozen()
+print(best(lambda: step(frozen())), best(lambda: step(kept)))

@@ -2,7 +2,6 @@
 """The authors' CFA and the IM-IAD code's, trained from libimiad's first parameters on its batches.
 
     tests/golden/make_cfa.py golden CFA OPEN_IAD SHARED > tests/golden/cfa.csv
-    tests/golden/make_cfa.py rounding CFA OPEN_IAD SHARED
     tests/golden/make_cfa.py train CFA SHARED EPOCHS RESIZE CROP
     tests/golden/make_cfa.py judge CFA SHARED SAVED_DETECTOR RESULTS.json
 
@@ -12,8 +11,7 @@ optimiser and the loop are those of its trainer_cfa.py. OPEN_IAD is one of githu
 of which models/cfa runs. SHARED holds the transistor images of MVTec AD and the ResNet-18 weights.
 
 golden: ten steps of each of CASES on the first training images, their losses, then values of every
-parameter, of the centres, and of the maps of some images. rounding: how far the same steps in double
-are from those in float, the authors' code against itself. train: as many epochs over all training
+parameter, of the centres, and of the maps of some images. train: as many epochs over all training
 images as asked, then image and pixel AUROC of the test images, of the last epoch. judge: loads a
 detector that the library trained and holds the scores that the library gave
 (examples/unsupervised --save --json) against the authors' scoring.
@@ -116,15 +114,15 @@ class Batches:
 
 class Features:
     """A frozen network: the features of a batch that came before are not computed again."""
-    def __init__(self, network, kind=torch.float32):
-        self.network, self.kind, self.kept = network, kind, {}
+    def __init__(self, network):
+        self.network, self.kept = network, {}
 
     def to(self, _):
         return self
 
     def __call__(self, images):
         features = [self.of_one(image) for image in images]
-        return [torch.stack(layer).to(self.kind) for layer in zip(*features)]
+        return [torch.stack(layer) for layer in zip(*features)]
 
     def of_one(self, image):
         key = hash(image.numpy().tobytes())
@@ -134,7 +132,7 @@ class Features:
         return self.kept[key]
 
 
-def make_loss(code, module, features, batches, gamma_c, gamma_d, radius, kind=torch.float32):
+def make_loss(code, module, features, batches, gamma_c, gamma_d, radius):
     """Their DSVDD with libimiad's first parameters, which the bank is made with."""
     inner = module.Descriptor.__init__
 
@@ -145,12 +143,11 @@ def make_loss(code, module, features, batches, gamma_c, gamma_d, radius, kind=to
         bound = inputs ** -0.5
         conv.weight.data = uniform("cfa/weight", outputs * inputs, bound).reshape(conv.weight.shape)
         conv.bias.data = uniform("cfa/bias", outputs, bound)
-        descriptor.to(kind)
     module.Descriptor.__init__, module.KMeans = begin, LibraryKMeans
     name = {"cfa": "res18", "open_iad": "resnet18"}[code]
     loss = module.DSVDD(features, batches, name, gamma_c, gamma_d, "cpu")
     module.Descriptor.__init__ = inner
-    loss.to(kind).r.data = torch.tensor([numpy.float32(radius)]).to(kind)
+    loss.r.data = torch.tensor([numpy.float32(radius)])
     return loss
 
 
@@ -187,14 +184,14 @@ class Model:
 
 # ---- golden values ----
 
-def run_case(case, folders, shared, kind=torch.float32):
+def run_case(case, folders, shared):
     code, count, rate, gamma_c, gamma_d, radius, drop_last = CASES[case]
     turn = {"cfa": lambda x: (x, None, None), "open_iad": lambda x: {"img": x}}[code]
     images = load_images(training_names(shared)[:count], SIZE, SIZE)
-    features = Features(make_network(code, folders[code], shared), kind)
+    features = Features(make_network(code, folders[code], shared))
     batches = Batches(images, drop_last, turn)
     module = load_code(code, folders[code])
-    loss = make_loss(code, module, features, batches, gamma_c, gamma_d, radius, kind)
+    loss = make_loss(code, module, features, batches, gamma_c, gamma_d, radius)
     losses = learn(loss, features, batches, 1, rate)
     return loss, features, losses
 
@@ -220,17 +217,6 @@ def golden(cfa, open_iad, shared):
             scores, maps, _ = Model(loss, features, SIZE)._predict(image)
             places, _ = sample(torch.from_numpy(maps[0]))
             line("map", case, name, float(scores[0]), float(numpy.abs(maps[0]).max()), *places)
-
-
-def rounding(cfa, open_iad, shared):
-    for case in CASES:
-        single, _, losses = run_case(case, {"cfa": cfa, "open_iad": open_iad}, shared)
-        double, _, exact = run_case(case, {"cfa": cfa, "open_iad": open_iad}, shared, torch.float64)
-        worst = max(abs(a - b) / b for a, b in zip(losses, exact))
-        pairs = [(a.double(), b) for a, b in zip(learned(single).values(), learned(double).values())]
-        apart = sum(float((a - b).square().sum()) for a, b in pairs)
-        total = sum(float(b.square().sum()) for _, b in pairs)
-        print(f"{case}: {len(losses)} losses {worst:.2g}, parameters {(apart / total) ** 0.5:.2g}")
 
 
 # ---- whole trainings ----
@@ -269,7 +255,7 @@ def judge(cfa, shared, saved, results):
 
 
 def main():
-    modes = {"golden": golden, "rounding": rounding, "train": train, "judge": judge}
+    modes = {"golden": golden, "train": train, "judge": judge}
     if len(sys.argv) < 5 or sys.argv[1] not in modes:
         sys.exit(__doc__)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))

@@ -22,7 +22,7 @@ static const option_spec options[] = {
     {"repel", OPT_INT, "3", "0..64", "J: centres next to those that repel"},
     {"nu", OPT_REAL, "0.001", "0<..", "both losses are divided by it"},
     {"alpha", OPT_REAL, "0.1", "0..", "how far inside a hypersphere repelling begins, squared"},
-    {"radius", OPT_REAL, "0.00001", "", "of the hyperspheres before training, which changes it"},
+    {"radius", OPT_REAL, "0.00001", "0..", "of the hyperspheres before training, which changes it"},
     {"weight_decay", OPT_REAL, "0.0005", "0..", "of AdamW, over the radius too"},
     {"centres", OPT_CHOICE, "images", "images|batches",
      "a centre is the mean over images, or over the means of batches"},

@@ -11,7 +11,7 @@ folder=${1:-$(mktemp -d)}
 mkdir -p "$folder"
 sources=$(ls lib/base/*.c lib/data/*.c lib/image/*.c | grep -v decode_libjpeg)
 
-for test in base/test_base data/test_loader; do
+for test in base/test_base data/test_loader data/test_own_datasets; do
     program=$folder/$(basename "$test")
     # shellcheck disable=SC2086
     ${CC:-cc} -std=c11 -O1 -g -fsanitize=thread -D_GNU_SOURCE -ffp-contract=off \

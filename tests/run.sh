@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build}
 . examples/packages.sh
-install_packages check cmake doxygen python3-numpy python3-pytest python3-matplotlib python3-sklearn python3-torch \
+install_packages abigail-tools check cmake doxygen python3-numpy python3-pytest python3-matplotlib python3-sklearn python3-torch \
     python3-pip
 
 [ -f "$build/build.ninja" ] || meson setup "$build"

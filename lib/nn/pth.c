@@ -78,13 +78,11 @@ static imiad_status fail_without_tensors(const weights *w, const pickle_node *di
                 w->memory.owner, total ? found : "nothing", i < total ? ", ..." : "");
 }
 
-static imiad_status add_state(weights *w, const pickle_node *top, const storage_source *source)
+/* The tensors of a dict, by their keys behind the prefix. */
+static imiad_status add_dict(weights *w, const pickle_node *dict, pickle_text prefix,
+                             const storage_source *source)
 {
-    if (top->kind != PICKLE_DICT)
-        return fail(IMIAD_FORMAT, "%s: holds %s, not a state dict", w->memory.owner,
-                    pickle_kind_name(top->kind));
-    const pickle_node *state = find_state(top);
-    const pickle_items *items = &state->items;
+    const pickle_items *items = &dict->items;
     for (size_t i = 0; i + 1 < items->count; i += 2) {
         const pickle_node *key = items->at[i], *value = items->at[i + 1];
         if (value->kind != PICKLE_TENSOR)
@@ -92,8 +90,47 @@ static imiad_status add_state(weights *w, const pickle_node *top, const storage_
         if (key->kind != PICKLE_TEXT)
             return fail(IMIAD_FORMAT, "%s: a tensor's name is %s, not a text", w->memory.owner,
                         pickle_kind_name(key->kind));
-        TRY(add_tensor(w, key->text, value->tensor, source));
+        char name[512];
+        size_t length = prefix.length + key->text.length;
+        if (prefix.length > 0 && length > sizeof name)
+            return fail(IMIAD_FORMAT, "%s: the name of tensor %s is too long", w->memory.owner,
+                        show_text(key->text.bytes, key->text.length).text);
+        if (prefix.length > 0) {
+            memcpy(name, prefix.bytes, prefix.length);
+            memcpy(name + prefix.length, key->text.bytes, key->text.length);
+        }
+        pickle_text full = prefix.length > 0 ? (pickle_text){name, length} : key->text;
+        TRY(add_tensor(w, full, value->tensor, source));
     }
+    return IMIAD_OK;
+}
+
+/* State dicts of several networks side by side: {"bn": {...}, "decoder": {...}}. */
+static imiad_status add_parts(weights *w, const pickle_node *top, const storage_source *source)
+{
+    const pickle_items *items = &top->items;
+    for (size_t i = 0; i + 1 < items->count; i += 2) {
+        const pickle_node *key = items->at[i], *value = items->at[i + 1];
+        char prefix[128];
+        if (key->kind != PICKLE_TEXT || value->kind != PICKLE_DICT ||
+            key->text.length >= sizeof prefix)
+            continue;
+        memcpy(prefix, key->text.bytes, key->text.length);
+        prefix[key->text.length] = '.';
+        TRY(add_dict(w, value, (pickle_text){prefix, key->text.length + 1}, source));
+    }
+    return IMIAD_OK;
+}
+
+static imiad_status add_state(weights *w, const pickle_node *top, const storage_source *source)
+{
+    if (top->kind != PICKLE_DICT)
+        return fail(IMIAD_FORMAT, "%s: holds %s, not a state dict", w->memory.owner,
+                    pickle_kind_name(top->kind));
+    const pickle_node *state = find_state(top);
+    TRY(add_dict(w, state, (pickle_text){"", 0}, source));
+    if (w->count == 0)
+        TRY(add_parts(w, state, source));
     return w->count > 0 ? IMIAD_OK : fail_without_tensors(w, state);
 }
 

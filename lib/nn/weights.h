@@ -21,8 +21,10 @@ typedef struct weights weights;
 
 /* A safetensors file, or a PyTorch .pth of either kind (zip, legacy stream): told apart by content.
  * Holding a state dict: the file's top level, or its "state_dict" or "model" entry; entries that
- * are no tensors are passed over. A prefix "module." that all names share (DataParallel's) is
- * dropped, except in files that weights_writer made: these come back as they were written.
+ * are no tensors are passed over. Without a tensor there, the state dicts of several networks side
+ * by side, each one's names behind its own and a dot: "decoder.conv1.weight". A prefix "module."
+ * that all names share (DataParallel's) is dropped, except in files that weights_writer made: these
+ * come back as they were written.
  *
  * The whole file must be sound: checksums that it carries (zip's, weights_writer's) are verified. A
  * tensor whose type is not among dtype's is refused by name when the file is opened.
@@ -32,8 +34,8 @@ typedef struct weights weights;
  *
  * Errors: IMIAD_NOT_FOUND, IMIAD_IO, IMIAD_NO_MEMORY, IMIAD_FORMAT (path and what was wrong). */
 imiad_status weights_open(weights **out, const char *path);
-/* weights_open that leaves out weights_writer's checksum: it reads the header alone, and the arrays'
- * bytes are whatever they are. weights_verify fails afterwards. */
+/* weights_open that leaves out weights_writer's checksum: it reads the header alone, and the
+ * arrays' bytes are whatever they are. weights_verify fails afterwards. */
 imiad_status weights_open_unverified(weights **out, const char *path);
 /* The same from memory, for fuzzing and embedding; bytes must outlive the result. */
 imiad_status weights_parse(weights **out, const void *bytes, size_t size, const char *name);

@@ -101,6 +101,11 @@ def checkpoint():
             "optimizer": optimizer.state_dict()}
 
 
+def two_networks():
+    """As RD4AD's authors save theirs."""
+    return {"bn": model().state_dict(), "decoder": {"w": torch.tensor([3.0])}, "epoch": 7}
+
+
 torch.manual_seed(0)
 files = {
     "zip_every_kind": saved(every_kind()),
@@ -112,6 +117,7 @@ files = {
     "zip_int8": saved({"q": torch.tensor([1], dtype=torch.int8)}),
     "zip_whole_model": saved(torch.nn.Linear(1, 1)),
     "zip_no_tensors": saved({"epoch": 1, "args": {}}),
+    "zip_two_networks": saved(two_networks()),
     "zip_list": saved([torch.zeros(1)]),
 }
 print("/* Made by make_pth.py with PyTorch %s: not to be edited. */" % torch.__version__.split("a")[0])

@@ -21,7 +21,8 @@ static const sample_file every_kind[] = {FILE_OF(zip_every_kind), FILE_OF(legacy
 
 static const sample_file all_files[] = {FILE_OF(zip_every_kind),      FILE_OF(legacy_every_kind),
                                         FILE_OF(deflated_every_kind), FILE_OF(zip64_entries),
-                                        FILE_OF(zip_checkpoint),      FILE_OF(legacy_model)};
+                                        FILE_OF(zip_checkpoint),      FILE_OF(legacy_model),
+                                        FILE_OF(zip_two_networks)};
 
 enum {
     EVERY_KIND_FILES = sizeof every_kind / sizeof *every_kind,
@@ -124,6 +125,21 @@ START_TEST(a_state_dict_is_found_where_training_scripts_put_it)
 }
 END_TEST
 
+/* A dict of state dicts: names begin with the entry's. */
+START_TEST(networks_side_by_side_are_told_apart)
+{
+    static const sample_file file = FILE_OF(zip_two_networks);
+    uint8_t *copy;
+    weights *w = NULL;
+    ck_ok(parse(&w, file.bytes, file.size, &copy));
+    ck_assert_uint_eq(weights_count(w), 8);
+    EXPECT("bn.0.weight", F32, 4, SHAPE(2, 1, 1, 1), (float[]){0.25f, 0.25f});
+    EXPECT("decoder.w", F32, 1, SHAPE(1), (float[]){3});
+    weights_free(w);
+    free(copy);
+}
+END_TEST
+
 START_TEST(what_holds_no_state_dict_says_what_it_holds)
 {
     static const struct {
@@ -183,6 +199,6 @@ END_TEST
 
 SUITE("pth", LOOP_TEST(every_kind_of_tensor_is_read, EVERY_KIND_FILES), TEST(zip64_sizes_are_read),
       LOOP_TEST(a_state_dict_is_found_where_training_scripts_put_it, 2),
-      TEST(what_holds_no_state_dict_says_what_it_holds),
+      TEST(networks_side_by_side_are_told_apart), TEST(what_holds_no_state_dict_says_what_it_holds),
       LOOP_TEST(no_truncation_is_taken_for_a_file, ALL_FILES),
       LOOP_TEST(no_changed_byte_breaks_the_reader, ALL_FILES))

@@ -7,11 +7,11 @@
 #include "detectors/plugin.h"
 #include "detectors/schema.h"
 
-extern const detector_ops cfa_ops, padim_ops, patchcore_ops, simplenet_ops, softpatch_ops,
-    spade_ops, stpm_ops;
+extern const detector_ops cfa_ops, padim_ops, patchcore_ops, rd4ad_ops, simplenet_ops,
+    softpatch_ops, spade_ops, stpm_ops;
 
 const detector_ops *const detector_registry[] = {
-    &cfa_ops,       &padim_ops, &patchcore_ops, &simplenet_ops,
+    &cfa_ops,       &padim_ops, &patchcore_ops, &rd4ad_ops, &simplenet_ops,
     &softpatch_ops, &spade_ops, &stpm_ops,      NULL,
 };
 

@@ -44,8 +44,8 @@ static const preset_value presets[] = {
 };
 
 typedef struct stpm {
+    training training; /* first, for tests that train without images */
     layer_list layers;
-    training training;
     network *student;
     bool summed, on_grid;
 } stpm;
@@ -179,8 +179,8 @@ static imiad_status copy_random(params *student, const imiad_backbone *teacher)
     return scope_end(&s);
 }
 
-/* A new student with nothing learned. */
-static imiad_status enrol(imiad_detector *self)
+/* A new student with nothing learned; without its first weights where a file has others. */
+static imiad_status enrol(imiad_detector *self, bool drawn)
 {
     stpm *m = self->state;
     params *store;
@@ -189,8 +189,8 @@ static imiad_status enrol(imiad_detector *self)
     training_clear(&m->training);
     TRY(training_store(&store, &m->training, "student"));
     TRY(network_create(&m->student, self->backbone->architecture, m->layers.names, m->layers.count,
-                       store, "", (uint64_t)options_int(self->options, "seed"), "stpm/student",
-                       detector_device(self)));
+                       store, "", (uint64_t)options_int(self->options, "seed"),
+                       drawn ? "stpm/student" : NULL, detector_device(self)));
     const optimizer_options sgd = {.kind = OPTIMIZER_SGD,
                                    .momentum = options_real(self->options, "momentum"),
                                    .weight_decay = options_real(self->options, "weight_decay")};
@@ -202,7 +202,7 @@ static imiad_status enrol(imiad_detector *self)
 static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
 {
     stpm *m = self->state;
-    TRY(enrol(self));
+    TRY(enrol(self, true));
     if (strcmp(options_text(self->options, "student_init"), "teacher") == 0) {
         params *student = m->training.stores[0].parameters;
         TRY(self->backbone->digest[0] ? copy_file(student, self->backbone)
@@ -239,7 +239,7 @@ static imiad_status save(const imiad_detector *self, weights_writer *writer)
 static imiad_status load(imiad_detector *self, const weights *file)
 {
     stpm *m = self->state;
-    TRY(enrol(self));
+    TRY(enrol(self, false));
     return training_load(&m->training, file);
 }
 

@@ -159,9 +159,10 @@ void convolution_train(convolution *c, params *store, const char *prefix, uint64
     int64_t second = c->transposed ? c->outputs : c->inputs;
     const int64_t shape[4] = {first, second, c->kernel, c->kernel};
     char stream[192];
-    snprintf(stream, sizeof stream, "%s/%s", purpose, c->name);
-    tensor *kernel = c->transposed ? init_default(4, shape, seed, stream)
-                                   : init_kaiming_normal(4, shape, seed, stream);
+    snprintf(stream, sizeof stream, "%s/%s", purpose ? purpose : "", c->name);
+    tensor *kernel = !purpose        ? t_zeros(4, shape, F32, CPU)
+                     : c->transposed ? init_default(4, shape, seed, stream)
+                                     : init_kaiming_normal(4, shape, seed, stream);
     tensor *ones = t_full(1, &c->outputs, 1, F32, CPU), *zeros = t_zeros(1, &c->outputs, F32, CPU);
     c->weight =
         add_part(store, prefix, (part){c->name, "weight"}, t_channels_last(kernel), true, d);

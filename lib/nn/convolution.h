@@ -36,8 +36,9 @@ void convolution_free(convolution *c);
 /* Adds the weight and its batch norm to the store as PREFIX + their names, as torchvision begins a
  * ResNet: the weight by He's normal initialisation over the outputs' fan (a transposed one, whose
  * kernel must be 2x2 with stride 2, as PyTorch begins it), scale 1, shift 0, running mean 0,
- * running variance 1. Numbers come from the streams PURPOSE/NAME. Needs an open scope; failures
- * stick. The store must outlive the convolution, which is not freed. */
+ * running variance 1. Numbers come from the streams PURPOSE/NAME; PURPOSE NULL leaves the weight
+ * 0, for a file to fill in. Needs an open scope; failures stick. The store must outlive the
+ * convolution, which is not freed. */
 void convolution_train(convolution *c, params *store, const char *prefix, uint64_t seed,
                        const char *purpose, device d);
 

@@ -62,3 +62,15 @@ void network_features(const network *n, tensor *images, const char *const *layer
                 out[i] = x;
     }
 }
+
+tensor *network_part(const network *n, tensor *x, const char *first, const char *last,
+                     bool training)
+{
+    const node *end = node_find(&n->chain, last);
+    x = t_channels_last(x);
+    for (const node *at = node_find(&n->chain, first); at <= end; ++at) {
+        x = at->forward(at, x, training);
+        x = at->activated ? t_relu_(x) : x;
+    }
+    return x;
+}

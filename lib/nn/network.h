@@ -9,8 +9,8 @@ typedef struct network network;
 
 /* Adds the parameters of all nodes up to the deepest of the layers to the store, as PREFIX +
  * torchvision's name, begun as torchvision begins them (convolution_train), the numbers from the
- * streams PURPOSE/NAME. The store must outlive the network. Errors: IMIAD_UNKNOWN_OPTION for a
- * layer that the architecture lacks. */
+ * streams PURPOSE/NAME; PURPOSE NULL leaves the weights 0, for a file to fill in. The store must
+ * outlive the network. Errors: IMIAD_UNKNOWN_OPTION for a layer that the architecture lacks. */
 imiad_status network_create(network **out, const architecture *a, const char *const *layers,
                             int count, params *store, const char *prefix, uint64_t seed,
                             const char *purpose, device d);
@@ -21,5 +21,10 @@ void network_free(network *n);
  * that records gradients to learn from. */
 void network_features(const network *n, tensor *images, const char *const *layers, int count,
                       tensor **out, bool training);
+
+/* What the nodes from `first` to `last` make of x, channels-last in memory, for networks whose
+ * nodes are no plain chain. */
+tensor *network_part(const network *n, tensor *x, const char *first, const char *last,
+                     bool training);
 
 #endif

@@ -2,9 +2,14 @@
  * hand, held against the losses, parameters and maps that a script in tests/golden wrote. Its
  * lines:
  *
- *     loss,CASE,STEP,LOSS
+ *     loss,CASE,STEP,LOSS[,SPREAD]
  *     parameter,CASE,NAME,NORM,SAMPLES...    SAMPLES values evenly through the tensor
- *     map,CASE,IMAGE,SCORE,LARGEST,SAMPLES...    the largest magnitude, and so through the map */
+ *     map,CASE,IMAGE,SCORE,LARGEST,SAMPLES...    the largest magnitude, and so through the map
+ *     spread,CASE,losses|parameters|maps,SPREAD
+ *
+ * Where training amplifies rounding, the values are the public code's in double precision, and
+ * SPREAD is how far the same code in single precision comes to lie from them, in the measure of the
+ * comparisons below. */
 #ifndef TESTS_DETECTORS_GOLDEN_STEPS_H
 #define TESTS_DETECTORS_GOLDEN_STEPS_H
 
@@ -12,7 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bridge/tensor.h"
 #include "check_suite.h"
+#include "detectors/training_state.h"
 #include "imiad/imiad.h"
 #include "nn/weights.h"
 
@@ -84,7 +91,71 @@ static inline imiad_detector *golden_fit(const char *detector, imiad_backbone *b
     return d;
 }
 
+/* ---- training in double precision, on procedural values ---- */
+
+/* 1 + sin(0.37 place + phase), as the scripts compute it. */
+static inline tensor *golden_procedural(const int64_t shape[4], double phase, dtype type)
+{
+    size_t count = (size_t)(shape[0] * shape[1] * shape[2] * shape[3]);
+    double *values = malloc(count * sizeof *values);
+    for (size_t i = 0; i < count; ++i)
+        values[i] = 1 + sin(0.37 * (double)i + phase);
+    tensor *t = t_to(t_from(values, 4, shape, F64, CPU), type);
+    free(values);
+    return t;
+}
+
+/* Steps of a fitted detector from other first parameters, `first`, of its only store, with a fresh
+ * optimiser: its loss, its networks and its optimiser, without its images. `fill` makes the step.
+ */
+static inline void golden_train_double(training *t, const params *first, int steps,
+                                       void (*fill)(train_step *step, tensor **frozen))
+{
+    params *learned = t->stores[0].parameters;
+    ck_ok(params_copy(learned, first));
+    ck_ok(params_to(learned, F64, CPU));
+    optimizer_free(t->rules[0].optimizer);
+    t->rules[0].optimizer = NULL;
+    ck_ok(training_make_optimizers(t));
+    for (golden_steps = 0; golden_steps < steps; ++golden_steps) {
+        scope s = scope_begin_grad();
+        tensor *frozen[FROZEN_TENSORS] = {NULL};
+        train_step step = {.frozen = frozen, .index = golden_steps};
+        fill(&step, frozen);
+        tensor *loss = t->ops->loss(t->detector, &step);
+        golden_losses[golden_steps] = t_item(loss);
+        t_backward(loss);
+        optimizer_step(t->rules[0].optimizer, t->rules[0].rate);
+        ck_ok(scope_end(&s));
+        params_clear_grad(learned);
+    }
+    ck_ok(params_to(learned, F32, CPU)); /* as a detector's file has them */
+}
+
 /* ---- comparing ---- */
+
+static inline double golden_spread(const golden_case *g, const char *of)
+{
+    for (size_t i = 0; i < g->count; ++i)
+        if (strcmp(g->lines[i].kind, "spread") == 0 && strcmp(g->lines[i].name, of) == 0)
+            return g->lines[i].values[0];
+    return 0;
+}
+
+/* The largest of the losses' relative errors, each divided by the largest spread up to its step:
+ * once two runs have parted, how far they are from one step to the next is chance. */
+static inline double golden_losses_to_spread(const golden_case *g)
+{
+    double worst = 0, spread = 1e-6; /* single precision itself */
+    int step = 0;
+    for (size_t i = 0; i < g->count; ++i)
+        if (strcmp(g->lines[i].kind, "loss") == 0) {
+            double wanted = g->lines[i].values[0];
+            spread = fmax(spread, g->lines[i].values[1]);
+            worst = fmax(worst, fabs(golden_losses[step++] - wanted) / wanted / spread);
+        }
+    return worst;
+}
 
 /* The largest relative error of the steps' losses; how many there were. */
 static inline double golden_compare_losses(const golden_case *g, int *steps)
@@ -116,10 +187,12 @@ static inline bool golden_ends_in(const char *name, const char *const *suffixes)
     return false;
 }
 
-/* Over the samples of each tensor, as many times as it has elements for each. `excused`: ends of
- * names, NULL last. */
-static inline golden_parameters
-golden_compare_parameters(const golden_case *g, const imiad_detector *d, const char *const *excused)
+/* Over the samples of each tensor, as many times as it has elements for each; in the detector's
+ * file their names begin with the prefix. `excused`: ends of names, NULL last. */
+static inline golden_parameters golden_compare_parameters(const golden_case *g,
+                                                          const imiad_detector *d,
+                                                          const char *prefix,
+                                                          const char *const *excused)
 {
     char path[] = "/tmp/imiad-test-XXXXXX";
     close(mkstemp(path));
@@ -132,8 +205,10 @@ golden_compare_parameters(const golden_case *g, const imiad_detector *d, const c
         const golden_line *l = &g->lines[i];
         if (strcmp(l->kind, "parameter") != 0)
             continue;
-        const weight *w = weights_find(file, l->name);
-        ck_assert_msg(w, "no %s", l->name);
+        char name[100];
+        snprintf(name, sizeof name, "%s%s", prefix, l->name);
+        const weight *w = weights_find(file, name);
+        ck_assert_msg(w, "no %s", name);
         const float *found = w->data;
         size_t elements = w->bytes / sizeof *found;
         double error = 0, square = l->values[0] * l->values[0];
@@ -184,6 +259,43 @@ static inline double golden_compare_maps(const golden_case *g, imiad_detector *d
         ++*maps;
     }
     return worst;
+}
+
+/* What a case must have, and how far it may lie from the table's values. A limit of 0 is
+ * GOLDEN_MULTIPLE times the spread. */
+typedef struct golden_limits {
+    int steps, tensors, maps;
+    double losses, parameters, scored;
+} golden_limits;
+
+enum { GOLDEN_MULTIPLE = 5 };
+
+static inline double golden_limit(const golden_case *g, const char *of, double given)
+{
+    return given > 0 ? given : GOLDEN_MULTIPLE * golden_spread(g, of);
+}
+
+static inline void golden_hold(const golden_case *g, imiad_detector *d, const char *root,
+                               const char *prefix, const golden_limits *l)
+{
+    int steps, maps;
+    double losses = golden_compare_losses(g, &steps), to_spread = golden_losses_to_spread(g);
+    golden_parameters parameters =
+        golden_compare_parameters(g, d, prefix, (const char *const[]){NULL});
+    double scored = golden_compare_maps(g, d, root, &maps);
+    printf("%s: relative error of %d losses %.2g (%.2g of the spread), of %d tensors %.2g (spread "
+           "%.2g), of %d maps %.2g (spread %.2g)\n",
+           g->name, steps, losses, to_spread, parameters.tensors, parameters.all,
+           golden_spread(g, "parameters"), maps, scored, golden_spread(g, "maps"));
+    ck_assert_int_eq(steps, l->steps);
+    ck_assert_int_eq(parameters.tensors, l->tensors);
+    ck_assert_int_eq(maps, l->maps);
+    if (l->losses > 0)
+        ck_assert_double_lt(losses, l->losses);
+    else
+        ck_assert_double_lt(to_spread, GOLDEN_MULTIPLE);
+    ck_assert_double_le(parameters.all, golden_limit(g, "parameters", l->parameters));
+    ck_assert_double_le(scored, golden_limit(g, "maps", l->scored));
 }
 
 #endif

@@ -66,7 +66,7 @@ START_TEST(steps_equal_the_public_implementations)
     int steps, maps;
     double losses = golden_compare_losses(&golden, &steps);
     golden_parameters parameters =
-        golden_compare_parameters(&golden, d, (const char *const[]){"centres", NULL});
+        golden_compare_parameters(&golden, d, "", (const char *const[]){"centres", NULL});
     double scored = golden_compare_maps(&golden, d, root, &maps);
     printf("%s: relative error of %d losses %.2g, of %d tensors %.2g, without the centres %.2g, of "
            "%d maps %.2g\n",

@@ -72,7 +72,7 @@ START_TEST(steps_equal_the_official_code)
                                    cases[_i].images);
     int steps, maps;
     double losses = golden_compare_losses(&golden, &steps);
-    golden_parameters parameters = golden_compare_parameters(&golden, d, taken_out);
+    golden_parameters parameters = golden_compare_parameters(&golden, d, "", taken_out);
     double scored = golden_compare_maps(&golden, d, root, &maps);
     printf("%s: relative error of %d losses %.2g, of %d tensors %.2g, without such biases %.2g, of "
            "%d maps %.2g\n",

@@ -2,18 +2,21 @@
 """Two public implementations of STPM, trained from libimiad's first parameters on its batches.
 
     tests/golden/make_stpm.py golden STPM OPEN_IAD SHARED > tests/golden/stpm.csv
-    tests/golden/make_stpm.py train STPM SHARED EPOCHS [SIZE [SAVE]]
-    tests/golden/make_stpm.py compare STPM SHARED SAVED_DETECTOR
+    tests/golden/make_stpm.py train STPM SHARED EPOCHS SIZE [SEED]
+    tests/golden/make_stpm.py compare STPM SHARED SAVED_DETECTOR RESULTS.json
 
 STPM is a checkout of github.com/hcw-00/STPM_anomaly_detection (its legacy/train.py is run: model,
 loss, training loop, anomaly map), OPEN_IAD one of github.com/M-3LAB/open-iad (arch/stpm.py and its
 optimiser). The authors' own repository, gdwang08/STFPM, was not at hand. SHARED holds the transistor
-images of MVTec AD at 256 x 256 and the ResNet-18 weights.
+images of MVTec AD and the ResNet-18 weights.
 
-golden: ten steps of each on images 000 to 079 in batches of 8, its loss at each, then values of
-every parameter and of the anomaly map of some images. train: as many epochs as asked, from the
-same first parameters in libimiad's order, then the image and pixel AUROC as their test computes it.
-compare: relative L2 between the official parameters after the ten steps and a detector's file.
+golden: ten steps of each on images 000 to 079 at 64 x 64 in batches of 8, the losses, values of
+every parameter after them and of the anomaly map of some images, in double precision and how far
+single precision comes to lie from it; the same of a learning rate that hardly amplifies rounding,
+and of procedural images and features. train: as many epochs as asked in libimiad's order in batches
+of 32, then the image and pixel AUROC as their test computes it. compare: image scores of the test
+images, from a detector that the library trained and saved, beside those that the library gave
+(examples/unsupervised --save --json).
 The first parameters and the orders are libimiad's random streams, computed here once more.
 Needs torch, torchvision, numpy, Pillow and scikit-learn.
 """
@@ -30,7 +33,7 @@ import numpy
 import torch
 import torchvision
 
-SEED, STEPS, BATCH, SAMPLES = 66, 10, 8, 16
+SEED, STEPS, BATCH, SIZE, SAMPLES = 66, 10, 8, 64, 16
 TESTED = ("test/bent_lead/000.png", "test/good/000.png", "test/misplaced/004.png")
 
 
@@ -90,7 +93,7 @@ def read_safetensors(path):
             for name, entry in header.items() if entry["dtype"] == "F32"}
 
 
-def make_resnet18(shared):
+def make_resnet18(shared, type=torch.float32, seed=SEED):
     weights = read_safetensors(
         f"{shared}/data/weights/resnet18_imagenet1k_v1_partial_bnfolded.safetensors")
 
@@ -99,8 +102,8 @@ def make_resnet18(shared):
         if pretrained:
             network.load_state_dict(weights, strict=False)
         else:
-            begin_student(network)
-        return network
+            begin_student(network, seed)
+        return network.to(type)
     return resnet18
 
 
@@ -119,11 +122,11 @@ def training_names(shared):
 
 class Epochs:
     """Batches in libimiad's order, another one each time it is asked; `turn` makes an item."""
-    def __init__(self, images, batch, turn):
-        self.images, self.batch, self.turn, self.epoch = images, batch, turn, 0
+    def __init__(self, images, batch, turn, seed=SEED):
+        self.images, self.batch, self.turn, self.epoch, self.seed = images, batch, turn, 0, seed
 
     def __iter__(self):
-        order = shuffled(SEED, f"stpm/order/{self.epoch}", len(self.images))
+        order = shuffled(self.seed, f"stpm/order/{self.epoch}", len(self.images))
         self.epoch += 1
         for i in range(0, len(order), self.batch):
             yield self.turn(torch.stack([self.images[j] for j in order[i:i + self.batch]]))
@@ -137,14 +140,14 @@ def missing_modules(*names):
             sys.modules[name] = types.ModuleType(name)
 
 
-def load_official(folder, resnet18, batches, epochs, losses):
-    """Their STPM object; loss at every step goes to `losses`."""
+def load_official(folder, resnet18, batches, epochs, losses, rate=0.4):
+    """Their STPM object; the loss at every step goes to `losses`."""
     missing_modules("cv2")
     spec = importlib.util.spec_from_file_location("official", f"{folder}/legacy/train.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.resnet18, module.device = resnet18, "cpu"
-    module.lr, module.num_epochs, module.save_weight = 0.4, epochs, False
+    module.lr, module.num_epochs, module.save_weight = rate, epochs, False
     module.load_size = module.input_size = 256
     inner = module.cal_loss
 
@@ -180,12 +183,12 @@ def load_open_iad(folder, resnet18, losses):
     return model
 
 
-def official_features(model, image):
+def anomaly_map(module, model, image):
     model.features_t, model.features_s = [], []
     model.model_t.eval(), model.model_s.eval()
     with torch.no_grad():
         model.model_t(image), model.model_s(image)
-    return model.features_s, model.features_t
+    return module.cal_anomaly_map(model.features_s, model.features_t, out_size=image.shape[-1])[0]
 
 
 # ---- golden values ----
@@ -206,70 +209,105 @@ def line(*fields):
     print(",".join(f"{f:.9g}" if isinstance(f, float) else str(f) for f in fields))
 
 
-def print_golden(code, losses, network):
-    for step, loss in enumerate(losses[:STEPS]):
-        line("loss", code, step, loss)
-    for name, value in learned(network).items():
+def each_precision(run):
+    """run(type) in double, in single, and in single with libtorch's own convolutions."""
+    results = [run(torch.float64), run(torch.float32)]
+    with torch.backends.mkldnn.flags(enabled=False):
+        results.append(run(torch.float32))
+    return results
+
+
+def apart(a, b):
+    above = sum(float((a[name].double() - b[name]).square().sum()) for name in b)
+    return (above / sum(float(value.square().sum()) for value in b.values())) ** 0.5
+
+
+def spread(distances):
+    return [max(values)] if (values := list(distances)) else []
+
+
+def print_runs(case, runs):
+    """(losses, parameters, maps) of each precision: the first's values, the others' distance."""
+    (losses, state, maps), others = runs[0], runs[1:]
+    for step, loss in enumerate(losses):
+        line("loss", case, step, loss, *spread(abs(o[0][step] - loss) / loss for o in others))
+    for name, value in state.items():
         places, norm = sample(value)
-        line("parameter", code, name, norm, *places)
+        line("parameter", case, name, norm, *places)
+    if state and others:
+        line("spread", case, "parameters", *spread(apart(o[1], state) for o in others))
+    for name, values in maps.items():
+        places, _ = sample(torch.from_numpy(values))
+        line("map", case, name, float(values.max()), float(values.max()), *places)
+    if maps and others:
+        line("spread", case, "maps", *spread(float(numpy.abs(o[2][name] - maps[name]).max()
+                                                   / maps[name].max())
+                                             for o in others for name in maps))
 
 
-def ten_official_steps(folder, shared):
+def procedural(shape, phase):
+    """1 + sin of the place, as tests/detectors/golden_steps.h computes it."""
+    count = int(numpy.prod(shape))
+    values = 1 + numpy.sin(0.37 * numpy.arange(count, dtype=numpy.float64) + phase)
+    return torch.from_numpy(values.reshape(shape))
+
+
+def run_official(folder, shared, images, rate, type, mapped):
     losses = []
-    images = load_images(training_names(shared)[:STEPS * BATCH])
-    batches = Epochs(images, BATCH, lambda x: (x, None))
-    module, model = load_official(folder, make_resnet18(shared), batches, 1, losses)
+    batches = Epochs(images, BATCH, lambda x: (x.to(type), None))
+    module, model = load_official(folder, make_resnet18(shared, type), batches, 1, losses, rate)
     model.train()
-    return module, model, losses
+    maps = {name: anomaly_map(module, model, image[None].to(type)) for name, image in mapped.items()}
+    return losses, learned(model.model_s), maps
+
+
+def run_open_iad(folder, shared, images, type):
+    losses = []
+    iad = load_open_iad(folder, make_resnet18(shared, type), losses)
+    iad.train_model(Epochs(images, BATCH, lambda x: {"img": x.to(type)}), 0)
+    return losses, learned(iad.net_student), {}
+
+
+def run_procedural(folder, shared):
+    """In double; the teacher's features are procedural, too."""
+    losses, features = [], iter(range(STEPS))
+    batches = [(procedural((2, 3, 64, 64), 10 + step), None) for step in range(STEPS)]
+    module, model = load_official(folder, make_resnet18(shared, torch.float64), batches, 1, losses)
+
+    class Teacher(torch.nn.Module):
+        def forward(self, _):
+            step = next(features)
+            model.features_t += [procedural((2, 64 << i, 16 >> i, 16 >> i), step + i)
+                                 for i in range(3)]
+    model.model_t = Teacher()
+    model.train()
+    return losses, learned(model.model_s), {}
 
 
 def golden(official, open_iad, shared):
-    stdout, sys.stdout = sys.stdout, sys.stderr
-    module, model, losses = ten_official_steps(official, shared)
-    iad_losses = []
-    images = load_images(training_names(shared)[:STEPS * BATCH])
-    iad = load_open_iad(open_iad, make_resnet18(shared), iad_losses)
-    iad.train_model(Epochs(images, BATCH, lambda x: {"img": x}), 0)
-    sys.stdout = stdout
-    print_golden("stpm", losses, model.model_s)
+    images = load_images(training_names(shared)[:STEPS * BATCH], SIZE)
     root = f"{shared}/data/mvtec_ad/transistor"
-    for name in TESTED:
-        image = load_images([f"{root}/{name}"])[0][None]
-        amap, _ = module.cal_anomaly_map(*official_features(model, image), out_size=256)
-        places, norm = sample(torch.from_numpy(amap))
-        line("map", "stpm", name, float(amap.max()), norm, *places)
-    print_golden("open_iad", iad_losses, iad.net_student)
-
-
-def compare(official, shared, saved):
-    _, model, _ = ten_official_steps(official, shared)
-    ours, above, below = read_safetensors(saved), 0.0, 0.0
-    for name, theirs in learned(model.model_s).items():
-        a, b = ours["student." + name].double(), theirs.double()
-        above, below = above + float((a - b).square().sum()), below + float(b.square().sum())
-        print(f"{name:32} relative L2 {float((a - b).norm() / b.norm()):.2e}")
-    print(f"all of them {(above / below) ** 0.5:.2e}")
+    mapped = {name: load_images([f"{root}/{name}"], SIZE)[0] for name in TESTED}
+    stdout, sys.stdout = sys.stdout, sys.stderr
+    cases = {case: each_precision(lambda t: run_official(official, shared, images, rate, t, mapped))
+             for case, rate in (("slow", 0.0001), ("stpm", 0.4))}
+    cases["open_iad"] = each_precision(lambda t: run_open_iad(open_iad, shared, images, t))
+    cases["double"] = [run_procedural(official, shared)]
+    sys.stdout = stdout
+    for case, runs in cases.items():
+        print_runs(case, runs)
 
 
 # ---- whole trainings ----
 
-def train(official, shared, epochs, size=256, save=None):
+def test_aurocs(shared, anomaly_map, size):
+    """Of the test images, from a function of the path; a map's maximum is the image's score."""
     from PIL import Image
     from sklearn.metrics import roc_auc_score
-    losses = []
-    batches = Epochs(load_images(training_names(shared), size), 32, lambda x: (x, None))
-    module, model = load_official(official, make_resnet18(shared), batches, epochs, losses)
-    model.train()
-    steps = len(losses) // epochs
-    for epoch in range(epochs):
-        print(f"epoch {epoch + 1} loss {sum(losses[epoch * steps:(epoch + 1) * steps]) / steps:.6g}")
-    if save:
-        torch.save(model.model_s.state_dict(), save)
     root = f"{shared}/data/mvtec_ad/transistor"
     scores, labels, pixels, truth = [], [], [], []
     for name in sorted(glob.glob(f"{root}/test/*/*.png")):
-        image = load_images([name], size)[0][None]
-        amap, _ = module.cal_anomaly_map(*official_features(model, image), out_size=size)
+        amap = anomaly_map(name)
         kind, file = name.split("/")[-2:]
         mask = numpy.zeros((size, size), bool)
         if kind != "good":
@@ -283,13 +321,55 @@ def train(official, shared, epochs, size=256, save=None):
           f"{roc_auc_score(numpy.concatenate(truth), numpy.concatenate(pixels)):.4f}")
 
 
+def read_results(results):
+    """The input's size; the images' scores by the ends of their paths."""
+    with open(results) as file:
+        run = json.load(file)
+    return (int(run["run"]["options"]["resize"]),
+            {"/".join(image["path"].split("/")[-3:]): image["score"]
+             for image in run["categories"][0]["images"]})
+
+
+def compare_scores(shared, anomaly_map, ours):
+    theirs = {name: float(anomaly_map(f"{shared}/data/mvtec_ad/transistor/{name}").max())
+              for name in ours}
+    largest = max(abs(value) for value in theirs.values())
+    worst = max(abs(ours[name] - theirs[name]) for name in ours)
+    print(f"{len(ours)} scores: largest difference {worst:.2e}, of the largest score "
+          f"{worst / largest:.2e}")
+
+
+def train(official, shared, epochs, size, seed=SEED):
+    losses = []
+    images = load_images(training_names(shared), size)
+    batches = Epochs(images, 32, lambda x: (x, None), seed)
+    module, model = load_official(official, make_resnet18(shared, seed=seed), batches, epochs, losses)
+    stdout, sys.stdout = sys.stdout, sys.stderr
+    model.train()
+    sys.stdout = stdout
+    steps = len(losses) // epochs
+    for epoch in range(epochs):
+        print(f"epoch {epoch + 1} loss {sum(losses[epoch * steps:(epoch + 1) * steps]) / steps:.6g}")
+    test_aurocs(shared, lambda path: anomaly_map(module, model, load_images([path], size)[0][None]),
+                size)
+
+
+def compare(official, shared, saved, results):
+    size, ours = read_results(results)
+    module, model = load_official(official, make_resnet18(shared), [], 0, [])
+    student = {name[len("student."):]: value for name, value in read_safetensors(saved).items()
+               if name.startswith("student.")}
+    model.model_s.load_state_dict(student, strict=False)
+    compare_scores(shared, lambda path: anomaly_map(module, model, load_images([path], size)[0][None]),
+                   ours)
+
+
 def main():
     modes = {"golden": golden, "train": train, "compare": compare}
     if len(sys.argv) < 5 or sys.argv[1] not in modes:
         sys.exit(__doc__)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-    arguments = [int(a) if a.isdigit() else a for a in sys.argv[2:]]
-    modes[sys.argv[1]](*arguments)
+    modes[sys.argv[1]](*[int(a) if a.isdigit() else a for a in sys.argv[2:]])
 
 
 if __name__ == "__main__":

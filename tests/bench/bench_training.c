@@ -2,8 +2,9 @@
  * random weights, procedural images in memory; the frozen network's features kept, and computed in
  * every step. One thread, seconds of CPU, the least of some rounds, so that a busy machine disturbs
  * little.
- * bench-training [IMAGES [BATCH [SIZE [DETECTOR]]]]    default: 16 8 256 stpm; or cfa, simplenet
- * IMIAD_PYTHON names the Python that has torch and torchvision, "/usr/bin/python3" by default. */
+ * bench-training [IMAGES [BATCH [SIZE [DETECTOR]]]]    default: 16 8 256 stpm; or cfa, rd4ad,
+ * simplenet IMIAD_PYTHON names the Python that has torch and torchvision, "/usr/bin/python3" by
+ * default. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -105,6 +105,46 @@ def simplenet():
     return frozen, step
 
 
+def rd4ad():
+    def convolution(inputs, outputs, kernel=3, stride=2):
+        return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+                             nn.BatchNorm2d(outputs))
+
+    def transposed(inputs, outputs):
+        return nn.Sequential(nn.ConvTranspose2d(inputs, outputs, 2, 2, bias=False),
+                             nn.BatchNorm2d(outputs))
+
+    class Upward(nn.Module):
+        """A basic block that doubles the size."""
+        def __init__(self, inputs, outputs):
+            super().__init__()
+            self.first, self.shortcut = transposed(inputs, outputs), transposed(inputs, outputs)
+            self.second = convolution(outputs, outputs, stride=1)
+
+        def forward(self, x):
+            return functional.relu(self.second(functional.relu(self.first(x))) + self.shortcut(x))
+
+    first = nn.Sequential(convolution(64, 128), nn.ReLU(), convolution(128, 256), nn.ReLU())
+    second = nn.Sequential(convolution(128, 256), nn.ReLU())
+    block = torchvision.models.resnet.BasicBlock
+    embed = nn.Sequential(block(768, 512, 2, convolution(768, 512, 1)), block(512, 512))
+    decoder = nn.ModuleList(nn.Sequential(Upward(2 * n, n), block(n, n)) for n in (256, 128, 64))
+    learned = nn.ModuleList([first, second, embed, decoder])
+    adam = torch.optim.Adam(learned.parameters(), lr=0.005, betas=(0.5, 0.999))
+
+    def frozen():
+        return features(network)
+
+    def step(targets):
+        x = embed(torch.cat([first(targets[0]), second(targets[1]), targets[2]], 1))
+        loss = 0
+        for layer, target in zip(decoder, reversed(targets)):
+            x = layer(x)
+            loss += (1 - functional.cosine_similarity(target.flatten(1), x.flatten(1))).mean()
+        take_step([adam], loss)
+    return frozen, step
+
+
 def best(action):
     action()
     times = []
@@ -115,7 +155,7 @@ def best(action):
     return min(times)
 
 
-make_frozen, step = {"stpm": stpm, "cfa": cfa, "simplenet": simplenet}[detector]()
+make_frozen, step = {"stpm": stpm, "cfa": cfa, "simplenet": simplenet, "rd4ad": rd4ad}[detector]()
 
 
 def frozen():

@@ -8,6 +8,8 @@
 
 #include <vector>
 
+#include <torch/csrc/autograd/custom_function.h>
+
 namespace
 {
 
@@ -24,6 +26,44 @@ at::Tensor convolve(const at::Tensor &image, const at::Tensor &weight, const at:
                     int64_t groups)
 {
     return at::mkldnn_convolution(image, weight, bias, {0, 0}, {1, 1}, {1, 1}, groups);
+}
+
+/* x times the transpose of weight, matrices both. */
+at::Tensor product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias)
+{
+    at::Tensor image = x.unsqueeze(0).unsqueeze(0).permute({0, 3, 1, 2});
+    at::Tensor filters = weight.reshape({weight.size(0), weight.size(1), 1, 1});
+    return convolve(image, filters, bias, 1).permute({0, 2, 3, 1}).reshape({-1, weight.size(0)});
+}
+
+/* The same, recorded. libtorch's own backward of a 1x1 convolution goes back to the BLAS where
+ * there is one thread; this one stays with oneDNN. It cannot be differentiated twice. */
+struct recorded_product : torch::autograd::Function<recorded_product> {
+    using context = torch::autograd::AutogradContext;
+    using variables = torch::autograd::variable_list;
+
+    static at::Tensor forward(context *c, const at::Tensor &x, const at::Tensor &weight)
+    {
+        c->save_for_backward({x, weight});
+        return product(x, weight, at::Tensor());
+    }
+
+    static variables backward(context *c, variables gradients)
+    {
+        const variables saved = c->get_saved_variables();
+        const at::Tensor &x = saved[0], &weight = saved[1];
+        at::Tensor g = gradients[0].contiguous(), of_x, of_weight;
+        if (c->needs_input_grad(0))
+            of_x = product(g, weight.t(), at::Tensor());
+        if (c->needs_input_grad(1))
+            of_weight = product(g.t().contiguous(), x.t(), at::Tensor());
+        return {of_x, of_weight};
+    }
+};
+
+bool is_recorded(const at::Tensor &x, const at::Tensor &weight)
+{
+    return at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
 }
 
 /* Matrices of equal shape in all leading dimensions, one by one. */
@@ -49,9 +89,11 @@ at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, const at::Tenso
         return at::linear(x, weight, bias);
     std::vector<int64_t> shape = x.sizes().vec();
     shape.back() = weight.size(0);
-    at::Tensor image = x.reshape({1, 1, -1, x.size(-1)}).permute({0, 3, 1, 2});
-    at::Tensor filters = weight.reshape({weight.size(0), weight.size(1), 1, 1});
-    return convolve(image, filters, bias, 1).permute({0, 2, 3, 1}).reshape(shape);
+    at::Tensor rows = x.reshape({-1, x.size(-1)});
+    if (!is_recorded(x, weight))
+        return product(rows, weight, bias).reshape(shape);
+    at::Tensor recorded = recorded_product::apply(rows, weight).reshape(shape);
+    return bias.defined() ? recorded + bias : recorded;
 }
 
 at::Tensor multiply(const at::Tensor &a, const at::Tensor &b)
@@ -85,6 +127,13 @@ bool convolve_small(at::Tensor *out, const at::Tensor &x, const at::Tensor &weig
     if (rows < 1 || columns < 1 ||
         !goes_to_onednn(x, weight, x.size(0) * rows * columns * weight.numel()))
         return false;
+    bool is_product = weight.size(2) * weight.size(3) == 1 && groups == 1 && w.stride == 1 &&
+                      w.padding == 0 && is_recorded(x, weight);
+    if (is_product) { /* of the pixels as rows */
+        at::Tensor pixels = linear(x.permute({0, 2, 3, 1}), weight.flatten(1), bias);
+        *out = pixels.permute({0, 3, 1, 2});
+        return true;
+    }
     *out = at::mkldnn_convolution(x, weight, bias, {w.padding, w.padding}, {w.stride, w.stride},
                                   {w.dilation, w.dilation}, groups);
     return true;

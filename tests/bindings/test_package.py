@@ -154,6 +154,115 @@ def test_a_bank_searches_exactly(tmp_path):
         bank.add(rows[:, :4])
 
 
+def test_a_narrow_bank_stores_rounded_rows():
+    """float16 as NumPy rounds to it; bfloat16 is the upper half of a float32."""
+    rows = np.random.default_rng(2).standard_normal((40, 8)).astype(np.float32)
+    with imiad.Bank(8, storage="float16") as bank:
+        bank.add(rows)
+        assert bank.storage == "float16" and (bank.rows == rows.astype(np.float16)).all()
+        assert (bank.read(5, 3) == bank.rows[5:8]).all()
+        with pytest.raises(imiad.Error) as caught:
+            bank.read(39, 2)
+        assert caught.value.status == imiad.Status.OUT_OF_RANGE
+        with pytest.raises(imiad.Error, match="row"):
+            bank.add(np.full((1, 8), 1e6))  # above 65504
+    with imiad.Bank(8, storage="bfloat16") as bank:
+        bank.add(rows)
+        assert not (bank.rows.view(np.uint32) & 0xffff).any()
+    with pytest.raises(KeyError):
+        imiad.Bank(8, storage="int4")
+
+
+def test_a_bank_knows_and_forgets_sources():
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
+    bank = imiad.Bank(2)
+    bank.add(rows[:1])
+    assert bank.sources is None and bank.forget(7) == 0
+    bank.add(rows[1:4], [7, 8, 7])
+    bank.add(rows[4:], 9)
+    assert bank.sources.tolist() == [bank.NO_SOURCE, 7, 8, 7, 9, 9]
+    assert bank.forget(7) == 2 and bank.sources.tolist() == [bank.NO_SOURCE, 8, 9, 9]
+    assert bank.forget() == 1 and (bank.rows == rows[[2, 4, 5]]).all()
+    with pytest.raises(TypeError, match="2 rows need one source or one each"):
+        bank.add(rows[:2], [1, 2, 3])
+
+
+def test_banks_merge_and_have_a_digest():
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
+    whole, first, second = imiad.Bank(2), imiad.Bank(2), imiad.Bank(2)
+    whole.add(rows, [1, 1, 1, 2, 2, 2])
+    first.add(rows[:3], 1)
+    second.add(rows[3:], 2)
+    assert len(whole.digest) == 64 and first.digest != whole.digest
+    first.merge(second)
+    assert (first.rows == rows).all() and first.digest == whole.digest
+    with pytest.raises(imiad.Error) as caught:
+        first.merge(imiad.Bank(3))
+    assert caught.value.status == imiad.Status.MISMATCH
+
+
+def test_a_bank_is_recompressed_to_bounds():
+    rows = np.random.default_rng(3).standard_normal((60, 4)).astype(np.float32)
+    bank = imiad.Bank(4)
+    bank.add(rows)
+    picks = bank.select(rows=10, exact=True, projection=0)
+    assert len(picks) == 10 and len(set(bank.select(rows=10, method="random", seed=5))) == 10
+    with pytest.raises(imiad.Error) as caught:
+        bank.select(rows=61)
+    assert caught.value.status == imiad.Status.OUT_OF_RANGE
+    stages = []
+    bank.recompress(storage="float16", rows=10, exact=True, projection=0,
+                    progress=lambda stage, done, total: stages.append(stage))
+    assert bank.storage == "float16" and (bank.rows == rows[picks].astype(np.float16)).all() and stages
+    bank.recompress(bytes=5 * 4 * 2)
+    assert len(bank) == 5
+
+
+def test_what_a_bank_needs_is_known_before():
+    """rows x columns x 4 bytes, and 8 for each source."""
+    needs = imiad.Bank.estimate(1000, 16, sources=True, ratio=0.1, exact=True, projection=0)
+    assert needs.bank == 1000 * (16 * 4 + 8) and needs.coreset == 100 * (16 * 4 + 8)
+    assert needs.peak == max(needs.bank + needs.selection, needs.bank + needs.coreset,
+                             needs.coreset + needs.index)
+    assert imiad.Bank.estimate(1000, 16, storage="float16").bank == 1000 * 16 * 2
+    bank = imiad.Bank(16)
+    bank.add(np.zeros((10, 16)))
+    with pytest.raises(imiad.Error) as caught:
+        bank.set_budget(10 * 16 * 4 - 1)
+    assert caught.value.status == imiad.Status.OVER_BUDGET
+
+
+def test_a_mapped_bank_and_a_device_search_the_same(tmp_path):
+    rows = np.random.default_rng(4).standard_normal((300, 16)).astype(np.float32)
+    bank = imiad.Bank(16)
+    bank.add(rows)
+    bank.save(tmp_path / "bank")
+    expected, seen = bank.search(rows[:50] + 0.1, 2), []
+    for mapped in (imiad.Bank.map(tmp_path / "bank"), imiad.Bank.map(tmp_path / "bank", verify=False)):
+        assert mapped.digest == bank.digest
+        for found in (mapped.search(rows[:50] + 0.1, 2), mapped.search(rows[:50] + 0.1, 2, device="cpu")):
+            assert all((one == other).all() for one, other in zip(found, expected))
+    bank.search(rows, 2, progress=lambda stage, done, total: seen.append((stage, total)))
+    assert set(seen) == {("search", 300)}
+
+    def stop(stage, done, total):
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        bank.search(rows, 2, progress=stop)
+    with pytest.raises(TypeError, match="reports no progress"):
+        bank.search(rows, device="cpu", progress=stop)
+
+
+def test_a_detector_forgets_an_image(backbone, split):
+    with imiad.detectors.patchcore(backbone, coreset_ratio=0.5, **SMALL).fit(split) as detector:
+        rows = len(detector.bank)
+        removed = detector.forget(1)
+        assert 0 < removed < rows and len(detector.bank) == rows - removed and detector.forget(1) == 0
+        with pytest.raises(imiad.Error) as caught:
+            detector.forget(4)
+        assert caught.value.status == imiad.Status.OUT_OF_RANGE
+
+
 def test_fit_score_save_load(fitted, dataset, split, tmp_path):
     image = dataset.read_image(split.test[0])
     result = fitted.score(image)

@@ -17,10 +17,11 @@ from typing import Any, Callable, Optional
 
 from . import _abi
 from ._library import Error, Progress, Status, lib as _lib, text as _text
+from ._bank import Bank, BankNeeds
 from ._data import CategoryInfo, Dataset, Defect, OfficialCounts, Sample, Split
 from ._evaluation import Scored, evaluate
 from ._images import draw_heatmap, from_floats, read_image, resize, tiles, write_png
-from ._models import Backbone, Bank, Batch, Calibration, Detector, Result, Timings, architectures, device_memory
+from ._models import Backbone, Batch, Calibration, Detector, Result, Timings, architectures, device_memory
 from ._options import Option
 from ._plugins import (Batches, Blocks, DatasetPlugin, DetectorPlugin, Listed, MemorySample, TrainingBatch,
                        dataset_from_images, load_plugin, open_dataset, register_dataset,
@@ -64,8 +65,8 @@ def set_log(function: Optional[Callable[[int, str], Any]]) -> None:
     _log_function = kept
 
 
-__all__ = ["Backbone", "Bank", "Batch", "Batches", "Blocks", "Calibration", "CategoryInfo", "Cell",
-           "Dataset", "DatasetPlugin", "Defect", "Detector", "DetectorPlugin", "Error", "Listed",
+__all__ = ["Backbone", "Bank", "BankNeeds", "Batch", "Batches", "Blocks", "Calibration", "CategoryInfo",
+           "Cell", "Dataset", "DatasetPlugin", "Defect", "Detector", "DetectorPlugin", "Error", "Listed",
            "MemorySample", "Metrics", "OfficialCounts", "Option", "Progress", "Published", "Region",
            "Result", "Results", "Sample", "Scored", "Split", "Spro", "Status", "Summary", "Timings",
            "TrainingBatch", "architectures", "continual", "dataset_from_images", "datasets", "detectors",

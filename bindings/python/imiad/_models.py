@@ -1,4 +1,4 @@
-"""Backbones, memory banks and detectors."""
+"""Backbones and detectors."""
 from __future__ import annotations
 
 import ctypes
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Optional, Sequence, Union
 import numpy as np
 
 from . import _abi
+from ._bank import Bank
 from ._data import Path, Split
 from ._images import ImageLike, given, given_mask, taken
 from ._library import Guard, Handle, Progress, lib, made, name_of, record, text
@@ -84,84 +85,6 @@ class Backbone(Handle):
         lib.imiad_backbone_features(out.ctypes.data, out.size, self, name_of(layer),
                                     images.ctypes.data, count, height, width)
         return out
-
-
-class Bank(Handle):
-    """Rows of features, thinned by a coreset, searched exactly.
-
-    dimension: columns
-    budget_bytes: most that the bank and work on it may take together; 0: no bound
-    """
-
-    _free = "imiad_bank_free"
-
-    def __init__(self, dimension: int, budget_bytes: int = 0):
-        out = ctypes.c_void_p()
-        lib.imiad_bank_create(out, dimension, budget_bytes)
-        super().__init__(out)
-
-    @classmethod
-    def load(cls, path: Path) -> "Bank":
-        out = ctypes.c_void_p()
-        lib.imiad_bank_load(out, name_of(path))
-        bank = cls.__new__(cls)
-        Handle.__init__(bank, out)
-        return bank
-
-    def __len__(self) -> int:
-        return lib.imiad_bank_rows(self)
-
-    @property
-    def dimension(self) -> int:
-        return lib.imiad_bank_dimension(self)
-
-    @property
-    def rows(self) -> np.ndarray:
-        """A copy of the rows: rows x dimension, float32."""
-        shape = (len(self), self.dimension)
-        address = lib.imiad_bank_data(self)
-        if not shape[0]:
-            return np.empty(shape, np.float32)
-        return np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_float)), shape).copy()
-
-    def _given(self, rows: Any) -> np.ndarray:
-        rows = np.ascontiguousarray(rows, np.float32)
-        if rows.ndim != 2 or rows.shape[1] != self.dimension:
-            raise TypeError(f"rows are count x {self.dimension}, not {rows.shape}")
-        return rows
-
-    def add(self, rows: Any) -> None:
-        """Appends rows, count x dimension."""
-        rows = self._given(rows)
-        lib.imiad_bank_add(self, rows.ctypes.data, len(rows))
-
-    def select(self, ratio: float = 0.1, *, exact: bool = False, projection: int = 128,
-               starts: int = 10, seed: int = 0, progress: Optional[Progress] = None) -> np.ndarray:
-        """The rows of a greedy k-center coreset, in the order of the picks; changes nothing."""
-        options = made(_abi.imiad_coreset_options)
-        options.ratio, options.exact, options.projection = ratio, exact, projection
-        options.starts, options.seed = starts, seed
-        out = np.empty(max(0, lib.imiad_coreset_size(len(self), ratio)), np.int64)
-        with Guard() as guard:
-            lib.imiad_bank_select(out.ctypes.data, self, options, guard.progress(progress), None)
-        return out
-
-    def keep(self, rows: Any) -> None:
-        """Keeps only the given rows, in the given order."""
-        rows = np.ascontiguousarray(rows, np.int64)
-        lib.imiad_bank_keep(self, rows.ctypes.data, rows.size)
-
-    def search(self, queries: Any, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """(squared distances, rows) of the k nearest rows of each query; exact, ascending."""
-        queries = self._given(queries)
-        distances = np.empty((len(queries), max(k, 0)), np.float32)
-        indices = np.empty(distances.shape, np.int64)
-        lib.imiad_bank_search(distances.ctypes.data, indices.ctypes.data, self, queries.ctypes.data,
-                              len(queries), k)
-        return distances, indices
-
-    def save(self, path: Path) -> None:
-        lib.imiad_bank_save(self, name_of(path))
 
 
 class Result(NamedTuple):
@@ -384,6 +307,15 @@ class Detector(Handle):
         out = made(_abi.imiad_timings)
         lib.imiad_detector_timings(out, self)
         return record(Timings, out)
+
+    def forget(self, image: int) -> int:
+        """Takes out of a memory bank what one training image left there; how many rows went.
+
+        image: counted from 0 in the order of the training images, and on through fit_more
+        """
+        removed = ctypes.c_int64()
+        lib.imiad_detector_forget(self, image, ctypes.addressof(removed))
+        return removed.value
 
     @property
     def bank(self) -> np.ndarray:

@@ -142,6 +142,22 @@ static void detectors(const std::string &folder)
     holds(calibrated.verdict(threshold * 1.01f) && !calibrated.verdict(threshold * 0.99f),
           "a verdict follows the threshold");
     holds(calibrated.calibrated_score(threshold * 1000) == 1, "a calibrated score is at most 1");
+    calibrated.calibrate(std::vector<float>{1, 2, 3}, {}, std::vector<float>{4, 5, 6},
+                         "three scores");
+    holds(calibrated.calibration().centre == 2 && calibrated.calibration().normal_count == 3 &&
+              calibrated.calibration().source == std::string("three scores"),
+          "thresholds are chosen from scores");
+    imiad_calibration elsewhere = calibrated.calibration();
+    elsewhere.threshold = elsewhere.low_threshold = elsewhere.high_threshold = 2.5;
+    calibrated.set_calibration(elsewhere);
+    holds(calibrated.verdict(2.6f) && !calibrated.verdict(2.4f), "thresholds are set");
+    holds(thrown([&] {
+              calibrated.calibrate(std::vector<float>{1, 2}, std::vector<std::int32_t>{0});
+          }) == IMIAD_MISMATCH,
+          "labels of another number throw");
+    holds(calibrated.forget(0) >= 0 && calibrated.forget(0) == 0, "an image is forgotten once");
+    holds(thrown([&] { calibrated.forget(99); }) == IMIAD_OUT_OF_RANGE,
+          "an image that was not fitted throws");
 
     imiad::metrics metrics;
     std::size_t seen = 0;
@@ -202,6 +218,62 @@ static void numbers()
           "outputs of another size throw");
 }
 
+/* float16 as IEEE 754 rounds: 11 significant bits, ties to even. */
+static void banks(const std::string &folder)
+{
+    imiad::bank narrow(2, 0, IMIAD_STORAGE_FLOAT16);
+    narrow.add(std::vector<float>{1, 2049, 0, 0, 3, 4}, std::vector<std::int64_t>{5, 6, 5});
+    std::vector<float> row(2);
+    narrow.read(row);
+    holds(narrow.storage() == IMIAD_STORAGE_FLOAT16 && row[1] == 2048 && narrow.data().empty(),
+          "a narrow bank stores rounded rows");
+    holds(narrow.sources().size() == 3 && narrow.sources()[1] == 6, "rows have sources");
+    holds(thrown([&] {
+              narrow.add(row, std::vector<std::int64_t>{1, 2});
+          }) == IMIAD_MISMATCH,
+          "sources of another number throw");
+
+    imiad::bank whole(2);
+    whole.merge(narrow);
+    narrow.save(folder + "/bank");
+    const imiad::bank mapped = imiad::bank::map(folder + "/bank", false);
+    holds(mapped.digest() == narrow.digest() &&
+              imiad::bank::load(folder + "/bank").digest() == narrow.digest() &&
+              whole.digest() != narrow.digest(),
+          "a file keeps what a bank means");
+    holds(whole.forget(5) == 2 && whole.rows() == 1 && whole.forget() == 0,
+          "a source is forgotten");
+
+    std::vector<float> distances(3), others(3);
+    std::int64_t queries = 0;
+    mapped.search(distances, {}, std::vector<float>{3, 4}, 3,
+                  [&](const char *, std::int64_t, std::int64_t total) { queries = total; });
+    mapped.search_on("cpu", others, {}, std::vector<float>{3, 4}, 3);
+    holds(distances == others && distances[1] == 25 && queries == 1,
+          "a device finds the same; a search reports");
+
+    imiad_coreset_options how = IMIAD_CORESET_OPTIONS_INIT;
+    how.exact = 1;
+    how.projection = 0;
+    how.rows = 2;
+    const std::vector<std::int64_t> picks = narrow.select(how);
+    holds(picks.size() == 2 && (picks[0] == 0 || picks[1] == 0), "a coreset takes the far row");
+    how.rows = 4;
+    holds(thrown([&] { narrow.select(how); }) == IMIAD_OUT_OF_RANGE,
+          "more rows than there are throw");
+    const imiad_bank_needs needs = imiad::bank::estimate(10, 2, IMIAD_STORAGE_FLOAT16, true);
+    holds(needs.bank == 10 * (2 * 2 + 8), "needs are known before");
+    imiad_recompression to = IMIAD_RECOMPRESSION_INIT;
+    to.storage = IMIAD_STORAGE_FLOAT32;
+    to.rows = 2;
+    narrow.recompress(to);
+    holds(narrow.rows() == 2 && narrow.data().size() == 4, "a bank is recompressed");
+    narrow.keep(std::vector<std::int64_t>{1});
+    holds(narrow.rows() == 1, "a bank keeps rows");
+    holds(thrown([&] { narrow.set_budget(1); }) == IMIAD_OVER_BUDGET,
+          "a budget below the rows throws");
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2)
@@ -210,6 +282,7 @@ int main(int argc, char **argv)
     options();
     detectors(argv[1]);
     numbers();
+    banks(argv[1]);
     std::printf("cpp: %d passed, %d failed, 0 skipped\n", passed, failed);
     return failed != 0;
 }

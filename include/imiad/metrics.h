@@ -16,8 +16,8 @@ extern "C" {
 
 typedef struct imiad_metrics imiad_metrics;
 
-/* Options: connectivity (8 or 4, of the regions that AUPRO counts), infinities (reject or allow).
- */
+/* Options: connectivity (8 or 4, of the regions that AUPRO counts), infinities (reject or allow),
+ * sizes (equal, mask or map: whose size counts where a mask and a map differ). */
 IMIAD_API imiad_status imiad_metrics_create(imiad_metrics **out, const imiad_option *options,
                                             size_t option_count);
 IMIAD_API void imiad_metrics_free(imiad_metrics *metrics);
@@ -28,9 +28,13 @@ IMIAD_API imiad_status imiad_metrics_option_info(imiad_option_info *out, size_t 
 IMIAD_API imiad_status imiad_metrics_add_image(imiad_metrics *metrics, int label, double score);
 
 /* Adds one anomaly map with its ground truth. The map is width x height floats, rows first; the
- * mask is GRAY8 of the same size, non-zero is defective, or NULL for a good image. A mask of
- * another size is IMIAD_MISMATCH: resize one of them first, by nearest neighbour, so that the rule
- * is yours. */
+ * mask is GRAY8, non-zero is defective, or NULL for a good image. Where their sizes differ, the
+ * option sizes says what happens: equal, IMIAD_MISMATCH; mask, the map is resized to the mask's
+ * size, bilinearly between the centres of its pixels, as imiad_evaluate does it, which takes finite
+ * scores up to half of what a float holds, else IMIAD_NOT_FINITE; map, the mask is resized to the
+ * map's size by nearest neighbour (Pillow's), which can lose small defects. NULL says no size: such
+ * a map counts at its own. For sizes=mask give a good image a mask of zeros, so that its pixels
+ * weigh as much as the others'. */
 IMIAD_API imiad_status imiad_metrics_add_map(imiad_metrics *metrics, const float *map,
                                              int32_t width, int32_t height,
                                              const imiad_image *mask);
@@ -89,12 +93,13 @@ typedef enum imiad_spro_kind {
  * min(saturation, area) or, for a relative one, saturation * area cut to a whole number; at
  * least 1. Channels of an image may overlap. An element of arrays: it never grows. */
 typedef struct imiad_spro_channel {
-    const imiad_image *mask; /* GRAY8, the map's size */
+    const imiad_image *mask; /* GRAY8; of the map's size, or the option sizes */
     double saturation;       /* pixels, at least 0; relative: a share in [0, 1] */
     int32_t relative;        /* 0 or 1 */
 } imiad_spro_channel;
 
-/* Options: infinities (reject or allow). */
+/* Options: infinities (reject or allow), sizes (equal: masks have their map's size; map: they are
+ * resized to it by nearest neighbour. Not mask: a good image has no mask to say its size). */
 IMIAD_API imiad_status imiad_spro_create(imiad_spro **out, const imiad_option *options,
                                          size_t option_count);
 IMIAD_API void imiad_spro_free(imiad_spro *spro);
@@ -105,8 +110,9 @@ IMIAD_API imiad_status imiad_spro_add_image(imiad_spro *spro, imiad_spro_kind ki
 
 /* Adds one anomaly map, width x height floats, rows first. A good image has no channels, a
  * defective one at least one. Pixels outside all channels of their image are normal. A channel that
- * is all zero, as resizing can leave it, is left out and counted. Errors: IMIAD_MISMATCH (a mask of
- * another size), IMIAD_OUT_OF_RANGE (a saturation), IMIAD_NOT_FINITE; nothing is added then. */
+ * is all zero, as resizing can leave it, is left out and counted. A saturation in pixels is of the
+ * map's pixels. Errors: IMIAD_MISMATCH (a mask of another size, unless sizes=map),
+ * IMIAD_OUT_OF_RANGE (a saturation), IMIAD_NOT_FINITE; nothing is added then. */
 IMIAD_API imiad_status imiad_spro_add_map(imiad_spro *spro, const float *map, int32_t width,
                                           int32_t height, imiad_spro_kind kind,
                                           const imiad_spro_channel *channels, size_t channel_count);

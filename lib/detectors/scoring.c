@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "detectors/detector.h"
-#include "detectors/frame.h"
+#include "image/frame.h"
 #include "image/pixels.h"
 
 enum { MOST_IMAGES = 256 };

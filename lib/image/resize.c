@@ -280,3 +280,24 @@ void nearest_indices(int32_t *out, int32_t size, int32_t full, int32_t first, in
         if (i >= first)
             out[i - first] = position < size ? (int32_t)position : size - 1;
 }
+
+imiad_status resize_nearest(imiad_image **out, const imiad_image *gray, int32_t width,
+                            int32_t height)
+{
+    imiad_image *result = NULL;
+    TRY(image_create(&result, IMIAD_PIXEL_GRAY8, width, height));
+    size_t count = (size_t)width + (size_t)height;
+    int32_t *columns = malloc(count * sizeof *columns), *rows = columns + width;
+    if (!columns) {
+        imiad_image_free(result);
+        return fail_memory("a resized mask's geometry", count * sizeof *columns);
+    }
+    nearest_indices(columns, gray->width, width, 0, width);
+    nearest_indices(rows, gray->height, height, 0, height);
+    for (int32_t y = 0; y < height; ++y)
+        for (int32_t x = 0; x < width; ++x)
+            image_row(result, y)[x] = image_row(gray, rows[y])[columns[x]];
+    free(columns);
+    *out = result;
+    return IMIAD_OK;
+}

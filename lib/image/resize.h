@@ -17,5 +17,8 @@ imiad_status resize_bilinear(uint8_t *out, size_t stride, const imiad_image *ima
 
 /* The source index of each of `count` resized positions from `first` on, by nearest neighbour. */
 void nearest_indices(int32_t *out, int32_t size, int32_t full, int32_t first, int32_t count);
+/* A GRAY8 image to another size by nearest neighbour: each value is one of the source's. */
+imiad_status resize_nearest(imiad_image **out, const imiad_image *gray, int32_t width,
+                            int32_t height);
 
 #endif

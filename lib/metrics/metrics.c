@@ -4,11 +4,12 @@
 
 #include "base/error.h"
 #include "base/options.h"
-#include "metrics/pixels.h"
+#include "metrics/sizes.h"
 
 static const option_spec metrics_options[] = {
     {"connectivity", OPT_CHOICE, "8", "8|4", "neighbours of a pixel in the regions of AUPRO"},
     {"infinities", OPT_CHOICE, "reject", "reject|allow", "what to do with infinite scores"},
+    {"sizes", OPT_CHOICE, "equal", "equal|mask|map", SIZES_HELP},
     {0},
 };
 static const option_spec *const option_tables[] = {metrics_options, NULL};
@@ -40,6 +41,7 @@ imiad_status imiad_metrics_create(imiad_metrics **out, const imiad_option *optio
     if (metrics && state) {
         state->rules.connectivity = strcmp(options_text(set, "connectivity"), "4") == 0 ? 4 : 8;
         state->rules.infinities = strcmp(options_text(set, "infinities"), "allow") == 0;
+        state->rules.sizes = size_rule_named(options_text(set, "sizes"));
         metrics->state = state;
     }
     options_free(set);
@@ -90,12 +92,12 @@ imiad_status imiad_metrics_add_map(imiad_metrics *metrics, const float *map, int
                     (int)height);
     metrics_state *state = metrics->state;
     if (mask)
-        TRY(mask_check(mask, width, height));
+        TRY(mask_check(mask));
     if (!state->pixels)
         TRY(pixel_store_create(&state->pixels));
     state->pixels_ranked = false;
     const ground_truth truth = {.mask = mask};
-    TRY(pixel_store_add(state->pixels, map, width, height, truth, state->rules));
+    TRY(add_sized(state->pixels, map, width, height, truth, state->rules));
     if (mask && state->pixels->mask.region_count == 0)
         state->empty_masks++;
     return IMIAD_OK;

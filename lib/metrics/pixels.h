@@ -24,9 +24,13 @@ imiad_status pixel_store_create(pixel_store **out);
 void pixel_store_free(pixel_store *store);
 uint64_t pixel_store_normals(const pixel_store *store);
 
+/* Whose size counts where a mask and a map differ: sizes.h. */
+typedef enum size_rule { SIZES_EQUAL, SIZES_MASK, SIZES_MAP } size_rule;
+
 typedef struct pixel_rules {
     int connectivity; /* 8 or 4 */
     bool infinities;  /* allowed among the scores */
+    size_rule sizes;
 } pixel_rules;
 
 /* What is defective, at the map's size: a mask, channels, or neither for a good image. All maps of

@@ -4,21 +4,22 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "image/pixels.h"
 
-imiad_status mask_check(const imiad_image *mask, int32_t width, int32_t height)
+imiad_status mask_check(const imiad_image *mask)
 {
     if (mask->struct_size < sizeof *mask || !mask->pixels)
         return fail(IMIAD_INVALID_ARGUMENT, "the mask has no pixels, or struct_size is not set");
     if (mask->format != IMIAD_PIXEL_GRAY8)
         return fail(IMIAD_MISMATCH, "the mask must be GRAY8, one byte a pixel");
-    if (mask->width != width || mask->height != height)
+    if (mask->width < 1 || mask->height < 1 || mask->width > IMAGE_PIXELS_MAX / mask->height)
         return fail(IMIAD_MISMATCH,
-                    "the mask is %d x %d but the map is %d x %d: resize one of them first, by "
-                    "nearest neighbour",
-                    (int)mask->width, (int)mask->height, (int)width, (int)height);
-    if (mask->stride < (size_t)width)
+                    "the mask is %d x %d: both must be at least 1, and at most %d "
+                    "pixels are allowed",
+                    (int)mask->width, (int)mask->height, IMAGE_PIXELS_MAX);
+    if (mask->stride < (size_t)mask->width)
         return fail(IMIAD_INVALID_ARGUMENT, "the mask's stride of %zu bytes is below its width %d",
-                    mask->stride, (int)width);
+                    mask->stride, (int)mask->width);
     return IMIAD_OK;
 }
 

@@ -23,8 +23,8 @@ typedef struct mask_regions {
     size_t empty_channels, raised_saturations; /* of the last channels */
 } mask_regions;
 
-/* That a mask is GRAY8 and of this size. */
-imiad_status mask_check(const imiad_image *mask, int32_t width, int32_t height);
+/* That a mask is GRAY8, with pixels, a size and a stride. */
+imiad_status mask_check(const imiad_image *mask);
 
 /* connectivity is 4 or 8. Non-zero pixels of the GRAY8 mask are defective. */
 imiad_status regions_find(mask_regions *regions, const imiad_image *mask, int connectivity);

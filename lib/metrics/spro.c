@@ -5,10 +5,11 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "imiad/metrics.h"
-#include "metrics/pixels.h"
+#include "metrics/sizes.h"
 
 static const option_spec spro_options[] = {
     {"infinities", OPT_CHOICE, "reject", "reject|allow", "what to do with infinite scores"},
+    {"sizes", OPT_CHOICE, "equal", "equal|map", SIZES_HELP},
     {0},
 };
 static const option_spec *const option_tables[] = {spro_options, NULL};
@@ -35,6 +36,7 @@ imiad_status imiad_spro_create(imiad_spro **out, const imiad_option *options, si
     option_set *set = NULL;
     TRY(options_parse(&set, "spro", option_tables, options, option_count));
     bool infinities = strcmp(options_text(set, "infinities"), "allow") == 0;
+    size_rule sizes = size_rule_named(options_text(set, "sizes"));
     options_free(set);
     imiad_spro *spro = malloc(sizeof *spro);
     spro_state *state = calloc(1, sizeof *state);
@@ -44,7 +46,7 @@ imiad_status imiad_spro_create(imiad_spro **out, const imiad_option *options, si
         return fail_memory("sPRO", sizeof *state);
     }
     spro->state = state;
-    state->rules = (pixel_rules){.connectivity = 8, .infinities = infinities};
+    state->rules = (pixel_rules){.connectivity = 8, .infinities = infinities, .sizes = sizes};
     imiad_status status = IMIAD_OK;
     for (int i = 0; i < KINDS && status == IMIAD_OK; ++i)
         status = pixel_store_create(&state->stores[i]);
@@ -93,11 +95,11 @@ imiad_status imiad_spro_add_image(imiad_spro *spro, imiad_spro_kind kind, double
     return image_scores_add(&spro->state->images, label, score, spro->state->rules.infinities);
 }
 
-static imiad_status check_channel(const imiad_spro_channel *channel, int32_t width, int32_t height)
+static imiad_status check_channel(const imiad_spro_channel *channel)
 {
     if (!channel->mask)
         return fail(IMIAD_INVALID_ARGUMENT, "the mask is NULL");
-    TRY(mask_check(channel->mask, width, height));
+    TRY(mask_check(channel->mask));
     if (!(channel->saturation >= 0) || (channel->relative && channel->saturation > 1))
         return fail(IMIAD_OUT_OF_RANGE, "the saturation is %g: it must be %s", channel->saturation,
                     channel->relative ? "in [0, 1], a share of the channel's area"
@@ -120,7 +122,7 @@ static imiad_status check_map(const float *map, int32_t width, int32_t height, i
         return fail(IMIAD_INVALID_ARGUMENT, "a %s image without channels of ground truth",
                     kind_names[kind]);
     for (size_t i = 0; i < channel_count; ++i) {
-        imiad_status status = check_channel(&channels[i], width, height);
+        imiad_status status = check_channel(&channels[i]);
         if (status != IMIAD_OK)
             return fail_within(status, "channel %zu", i);
     }
@@ -139,7 +141,7 @@ imiad_status imiad_spro_add_map(imiad_spro *spro, const float *map, int32_t widt
     spro_state *state = spro->state;
     const ground_truth truth = {.channels = label == GOOD ? NULL : channels,
                                 .channel_count = channel_count};
-    TRY(pixel_store_add(state->stores[label], map, width, height, truth, state->rules));
+    TRY(add_sized(state->stores[label], map, width, height, truth, state->rules));
     if (label != GOOD) {
         state->empty_channels[label] += state->stores[label]->mask.empty_channels;
         state->raised_saturations[label] += state->stores[label]->mask.raised_saturations;

@@ -6,7 +6,7 @@
 #include "base/progress.h"
 #include "detectors/detector.h"
 #include "imiad/protocol.h"
-#include "detectors/frame.h"
+#include "image/frame.h"
 
 enum { MOST_IMAGES = 256 };
 

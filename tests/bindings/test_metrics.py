@@ -98,6 +98,17 @@ def test_a_map_is_never_rounded_in_silence():
     imiad.Metrics().add_map(np.zeros((2, 2), np.float16))
 
 
+def test_masks_may_have_another_size_where_a_rule_is_chosen():
+    map, mask = np.array([[0, 1]], np.float32), np.array([[0, 1, 0, 1]])
+    with pytest.raises(imiad.Error, match="shapes must be the same"):
+        metrics.auroc([mask], [map])
+    assert metrics.auroc([mask], [map], sizes="mask") == 0.75  # of 0, 0.25, 0.75 and 1
+    with pytest.raises(TypeError, match="astype"):
+        metrics.auroc([mask], [map.astype(np.float64)], sizes="mask")
+    mask[0, 1] = 0
+    assert metrics.auroc([mask], [map.astype(np.float64)], sizes="map") == 1.0
+
+
 def test_tensors_are_taken_as_they_are():
     masks, maps = drawn("float32")
     assert metrics.aupro(torch.from_numpy(masks), torch.from_numpy(maps)) == metrics.aupro(masks, maps)
@@ -124,4 +135,4 @@ def test_saturated_overlap():
 
 
 def test_the_schema_lists_the_options():
-    assert [line.name for line in metrics.schema()] == ["connectivity", "infinities"]
+    assert [line.name for line in metrics.schema()] == ["connectivity", "infinities", "sizes"]

@@ -154,13 +154,61 @@ START_TEST(every_metric_equals_its_definition)
     test_case *c = malloc(sizeof *c);
     for (int seed = _i; seed < CASES; seed += 4) {
         static const size_t order[MOST_IMAGES] = {0, 1, 2, 3};
-        int connectivity = seed & 8 ? 4 : 8;
         double limit = limits[seed % 5];
         draw_case(c, (uint64_t)seed);
-        results r = measure(c, order, connectivity, limit);
-        compare(&r, c, connectivity, limit, seed);
+        for (int connectivity = 4; connectivity <= 8; connectivity += 4) {
+            results r = measure(c, order, connectivity, limit);
+            compare(&r, c, connectivity, limit, seed);
+        }
     }
     free(c);
+}
+END_TEST
+
+/* Image scores of up to 60 images: one in three cases drawn from few values, one from floats, one
+ * from doubles a bit or two apart, which floats would tie. */
+static void draw_images(twin *t, imiad_metrics *m, int seed)
+{
+    random_stream r = random_open((uint64_t)seed, "test/images");
+    int kind = (int)random_below(&r, 8);
+    uint64_t share = 1 + random_below(&r, 9);
+    t->count = 1 + (int)random_below(&r, 60);
+    for (int i = 0; i < t->count; ++i) {
+        int label = random_below(&r, 10) < share;
+        t->score[i] = seed % 3 == 0   ? (double)random_below(&r, 5) / 4
+                      : seed % 3 == 1 ? (double)draw_score(&r, kind)
+                                      : 0.1 + (double)random_below(&r, 3 + 20 * share) * 0x1p-56;
+        t->region[i] = label - 1;
+        t->positives += label;
+        ck_ok(imiad_metrics_add_image(m, label, t->score[i]));
+    }
+}
+
+START_TEST(every_image_metric_equals_its_definition)
+{
+    twin *t = malloc(sizeof *t);
+    for (int seed = 0; seed < CASES; ++seed) {
+        imiad_metrics *m = NULL;
+        double auroc, ap, f1, threshold, plain_ap, plain_f1, plain_threshold = 0;
+        memset(t, 0, sizeof *t);
+        ck_ok(imiad_metrics_create(&m, NULL, 0));
+        draw_images(t, m, seed);
+        bool some = t->positives > 0, both = some && t->positives < t->count;
+        ck_assert_int_eq(imiad_metrics_image_auroc(&auroc, m), both ? IMIAD_OK : IMIAD_UNDEFINED);
+        ck_assert_int_eq(imiad_metrics_image_ap(&ap, m), some ? IMIAD_OK : IMIAD_UNDEFINED);
+        ck_assert_int_eq(imiad_metrics_image_f1max(&f1, &threshold, m),
+                         some ? IMIAD_OK : IMIAD_UNDEFINED);
+        if (both)
+            ck_near(auroc, twin_auroc(t), seed);
+        if (some) {
+            twin_ap_f1(&plain_ap, &plain_f1, &plain_threshold, t);
+            ck_near(ap, plain_ap, seed);
+            ck_near(f1, plain_f1, seed);
+            ck_assert_double_eq(threshold, plain_threshold);
+        }
+        imiad_metrics_free(m);
+    }
+    free(t);
 }
 END_TEST
 
@@ -227,5 +275,6 @@ START_TEST(large_maps_give_the_same_bits_on_any_number_of_threads)
 END_TEST
 
 SUITE("metrics-properties", LOOP_TEST(every_metric_equals_its_definition, 4),
+      TEST(every_image_metric_equals_its_definition),
       TEST(neither_the_order_of_images_nor_threads_change_a_bit),
       TEST(large_maps_give_the_same_bits_on_any_number_of_threads))

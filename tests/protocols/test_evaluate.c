@@ -6,7 +6,7 @@
 #include "bridge/tensor.h"
 #include "check_suite.h"
 #include "imiad/imiad.h"
-#include "detectors/frame.h"
+#include "image/frame.h"
 
 static const preprocessing whole = {.squash = true, .resize = 8};
 
@@ -193,6 +193,53 @@ START_TEST(native_masks_are_the_datasets_own)
 }
 END_TEST
 
+/* Maps of the input, and the masks on disk. */
+typedef struct own_masks {
+    const line *line;
+    imiad_metrics *metrics;
+} own_masks;
+
+static imiad_status add_own_mask(void *user, const imiad_scored *scored)
+{
+    const own_masks *o = user;
+    imiad_image *mask;
+    ck_ok(imiad_dataset_read_mask(&mask, o->line->dataset, scored->sample));
+    ck_ok(imiad_metrics_add_map(o->metrics, scored->map, scored->width, scored->height, mask));
+    imiad_image_free(mask);
+    return IMIAD_OK;
+}
+
+START_TEST(masks_of_the_native_size_measure_as_a_native_evaluation_does)
+{
+    line l = open_line("64");
+    imiad_evaluation_options options = IMIAD_EVALUATION_OPTIONS_INIT;
+    const imiad_option by_mask = {"sizes", "mask"};
+    own_masks o = {.line = &l};
+    imiad_metrics *native;
+    ck_ok(imiad_metrics_create(&o.metrics, &by_mask, 1));
+    ck_ok(imiad_metrics_create(&native, NULL, 0));
+    ck_ok(imiad_evaluate(NULL, l.detector, l.split, &options, add_own_mask, &o, NULL, NULL));
+    options.size = IMIAD_EVALUATE_NATIVE;
+    ck_ok(imiad_evaluate(native, l.detector, l.split, &options, NULL, NULL, NULL, NULL));
+    imiad_metrics_counts a = IMIAD_METRICS_COUNTS_INIT, b = IMIAD_METRICS_COUNTS_INIT;
+    ck_ok(imiad_metrics_count(&a, o.metrics));
+    ck_ok(imiad_metrics_count(&b, native));
+    ck_assert_int_eq(a.normal_pixels, b.normal_pixels);
+    ck_assert_int_eq(a.regions, b.regions);
+    imiad_status (*const metrics[])(double *, const imiad_metrics *) = {imiad_metrics_pixel_auroc,
+                                                                        imiad_metrics_pixel_ap};
+    for (int i = 0; i < 2; ++i) {
+        double ours, theirs;
+        ck_ok(metrics[i](&ours, o.metrics));
+        ck_ok(metrics[i](&theirs, native));
+        ck_assert_double_eq_tol(ours, theirs, 1e-6);
+    }
+    imiad_metrics_free(o.metrics);
+    imiad_metrics_free(native);
+    close_line(&l);
+}
+END_TEST
+
 START_TEST(binarised_maps_hold_zeros_and_ones)
 {
     line l = open_line("64");
@@ -231,5 +278,6 @@ SUITE("evaluate", LOOP_TEST(a_whole_map_is_laid_over_its_image_as_torch_interpol
       TEST(what_the_crop_cut_off_takes_the_lowest_value), TEST(a_wide_image_keeps_its_shape),
       TEST(the_references_masks_lose_what_lies_outside_the_centre),
       LOOP_TEST(masks_and_images_come_in_the_frame_that_was_asked_for, 3),
-      TEST(native_masks_are_the_datasets_own), TEST(binarised_maps_hold_zeros_and_ones),
-      TEST(contradicting_options_are_refused))
+      TEST(native_masks_are_the_datasets_own),
+      TEST(masks_of_the_native_size_measure_as_a_native_evaluation_does),
+      TEST(binarised_maps_hold_zeros_and_ones), TEST(contradicting_options_are_refused))

@@ -902,7 +902,7 @@ class metrics : public detail::handle<imiad_metrics, imiad_metrics_free>
     {
         check(imiad_metrics_add_image(get(), label, score));
     }
-    /* mask: the ground truth of the map's size; nullptr: a good image */
+    /* mask: the ground truth, of the map's size or as the option sizes says; nullptr: good */
     void add_map(span<const float> map, int width, int height, const image_view *mask = nullptr)
     {
         if (map.size() != static_cast<std::size_t>(width) * static_cast<std::size_t>(height))

@@ -63,6 +63,8 @@ class Metrics(Handle):
 
     connectivity: 8 or 4, of the regions that AUPRO counts
     infinities: "reject" or "allow"
+    sizes: where a mask and its map differ in size: "equal" (an error), "mask" (the map is resized to
+        the mask's size, bilinearly) or "map" (the mask to the map's, by nearest neighbour)
     """
 
     _free = "imiad_metrics_free"
@@ -77,7 +79,7 @@ class Metrics(Handle):
         lib.imiad_metrics_add_image(self, int(label), float(score))
 
     def add_map(self, map: Any, mask: Any = None) -> None:
-        """Adds one map, height x width, with its ground truth of the same size; None: all good."""
+        """Adds one map, height x width, with its ground truth; None: all good."""
         values = given_map(map)
         truth = given_mask(mask) if mask is not None else None
         lib.imiad_metrics_add_map(self, values.ctypes.data, values.shape[1], values.shape[0], truth)
@@ -234,10 +236,15 @@ def _ranked(maps: list[np.ndarray], infinities: str) -> tuple[list[np.ndarray], 
 
 def _measured(truth: Arrays, scores: Arrays, **options: Any) -> tuple[Metrics, Any]:
     masks, maps = _list(truth), _list(scores)
-    if [mask.shape for mask in masks] != [map.shape for map in maps]:
+    sizes = str(options.get("sizes", "equal"))
+    same = [mask.shape for mask in masks] == [map.shape for map in maps]
+    if len(masks) != len(maps) or (sizes == "equal" and not same):
         raise Error(Status.MISMATCH, f"truth is {np.shape(truth)}, scores are {np.shape(scores)}: "
                                      f"their shapes must be the same")
-    maps, levels = _ranked(maps, str(options.get("infinities", "reject")))
+    if same or sizes != "mask":
+        maps, levels = _ranked(maps, str(options.get("infinities", "reject")))
+    else:  # ranks cannot be interpolated
+        levels = None
     metrics = Metrics(**options)
     for mask, map in zip(masks, maps):
         metrics.add_map(map, mask)

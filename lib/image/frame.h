@@ -1,6 +1,6 @@
 /* Where an anomaly map lies on the image that it was made of. */
-#ifndef DETECTORS_FRAME_H
-#define DETECTORS_FRAME_H
+#ifndef IMAGE_FRAME_H
+#define IMAGE_FRAME_H
 
 #include "image/preprocess.h"
 
@@ -10,5 +10,9 @@
  * off was never looked at: it takes the map's lowest value. */
 void frame_map(float *out, int32_t out_width, int32_t out_height, const float *map, int32_t width,
                int32_t height, const preprocessing *p, int32_t native_width, int32_t native_height);
+
+/* The same for a map of the whole image: to another size. */
+void resize_map(float *out, int32_t out_width, int32_t out_height, const float *map, int32_t width,
+                int32_t height);
 
 #endif

@@ -6,7 +6,7 @@
 #include "imiad/metrics.h"
 #include "twin.h"
 
-enum { CASES = 1000, MOST_IMAGES = 4, MOST_SIDE = 20, MOST = MOST_SIDE * MOST_SIDE };
+enum { CASES = 1000, MOST_IMAGES = 4, MOST_SIDE = 16, MOST = MOST_SIDE * MOST_SIDE };
 
 typedef struct test_case {
     int images, width[MOST_IMAGES], height[MOST_IMAGES];

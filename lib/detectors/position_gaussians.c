@@ -9,6 +9,11 @@ static bool on_host(const tensor *t)
     return !t_device(t).cuda && t_type(t) == F32;
 }
 
+bool gaussians_on_host(const position_gaussians *g)
+{
+    return on_host(g->mean);
+}
+
 enum { BLOCK_BYTES = 32 << 20 }; /* of one double matrix of a block of positions */
 
 static bool few_rows(int64_t n, int64_t d)
@@ -100,7 +105,7 @@ imiad_status gaussians_fit(position_gaussians *out, tensor *rows, const progress
 
 tensor *gaussians_distances(const position_gaussians *g, tensor *x)
 {
-    if (on_host(g->mean))
+    if (gaussians_on_host(g))
         return gaussians_distances_host(g, x);
     tensor *v = t_contiguous(t_sub(t_to(x, t_type(g->mean)), g->mean)); /* positions, batch, d */
     tensor *squares;

@@ -43,4 +43,14 @@ tensor *gaussians_distances(const position_gaussians *g, tensor *x);
 void gaussians_fit_host(position_gaussians *g, tensor *rows, bool few, int64_t begin, int64_t end);
 tensor *gaussians_distances_host(const position_gaussians *g, tensor *x);
 
+/* What is to be measured, given a position at a time, so that it need not all be in memory. */
+typedef struct position_vectors {
+    int64_t batch;
+    /* writes batch x d; called from any thread */
+    void (*read)(float *out, const void *context, int64_t position);
+    const void *context;
+} position_vectors;
+bool gaussians_on_host(const position_gaussians *g); /* CPU, float32 */
+tensor *gaussians_distances_from(const position_gaussians *g, const position_vectors *source);
+
 #endif

@@ -16,8 +16,11 @@
 enum {
     LANES = 8,
     WIDE = 16,
-    HIGH = 4, /* rows that share a load */
-    GRAIN = 8 /* positions of a piece of work */
+    HIGH = 4,      /* rows that share a load */
+    SPAN = 64,     /* columns that are solved together */
+    IMAGES = 4,    /* that share a load of a position's statistics */
+    RESIDUALS = 4, /* vectors */
+    GRAIN = 8      /* positions of a piece of work */
 };
 typedef double doubles __attribute__((vector_size(LANES * 8), aligned(8), may_alias));
 typedef float floats __attribute__((vector_size(WIDE * 4), aligned(4), may_alias));
@@ -73,25 +76,25 @@ CLONES static bool factor(double *k, int64_t side)
     return true;
 }
 
-/* a, side x length, becomes L^-1 a. */
-CLONES static void solve(double *a, const double *l, int64_t side, int64_t length)
+/* out, side x columns, becomes L^-1 a, a of side x length, which is overwritten: SPAN columns at a
+ * time, which stay in the nearest cache, a row of them in registers. */
+CLONES static void solve(float *out, double *a, const double *l, int64_t side, int64_t length,
+                         int64_t columns)
 {
-    for (int64_t i = 0; i < side; ++i) {
-        double *row = a + i * length;
-        const double *weights = l + i * side;
-        int64_t j = 0;
-        for (; j + HIGH <= i; j += HIGH) {
-            const double *w = a + j * length;
-            for (int64_t c = 0; c < length; ++c)
-                row[c] -= weights[j] * w[c] + weights[j + 1] * w[length + c] +
-                          weights[j + 2] * w[2 * length + c] + weights[j + 3] * w[3 * length + c];
+    for (int64_t c = 0; c < columns; c += SPAN)
+        for (int64_t i = 0; i < side; ++i) {
+            doubles row[SPAN / LANES];
+            double *values = a + i * length + c;
+            for (int v = 0; v < SPAN / LANES; ++v)
+                row[v] = *(const doubles *)(values + v * LANES);
+            for (int64_t j = 0; j < i; ++j)
+                for (int v = 0; v < SPAN / LANES; ++v)
+                    row[v] -= l[i * side + j] * *(const doubles *)(a + j * length + c + v * LANES);
+            for (int v = 0; v < SPAN / LANES; ++v)
+                *(doubles *)(values + v * LANES) = row[v] /= l[i * side + i];
+            for (int64_t k = 0; k < SPAN && c + k < columns; ++k)
+                out[i * columns + c + k] = (float)values[k];
         }
-        for (; j < i; ++j)
-            for (int64_t c = 0; c < length; ++c)
-                row[c] -= weights[j] * a[j * length + c];
-        for (int64_t c = 0; c < length; ++c)
-            row[c] /= weights[i];
-    }
 }
 
 typedef struct fit_job {
@@ -104,27 +107,36 @@ typedef struct fit_job {
 } fit_job;
 
 /* The centred rows over sqrt(n - 1), or their transpose; lines padded with zeros to `length`. */
-static void centre(double *m, float *mean, const fit_job *job, const float *rows, int64_t length)
+CLONES static void centre(double *m, float *mean, double *means, const fit_job *job,
+                          const float *rows, int64_t length)
 {
     double scale = 1 / sqrt(job->n > 1 ? (double)(job->n - 1) : 1.0);
-    memset(m, 0, (size_t)((job->few ? job->n : job->d) * length) * sizeof *m);
-    for (int64_t c = 0; c < job->d; ++c) {
-        double sum = 0;
-        for (int64_t i = 0; i < job->n; ++i)
-            sum += (double)rows[i * job->d + c];
-        mean[c] = (float)(sum / (double)job->n);
-        for (int64_t i = 0; i < job->n; ++i)
-            m[job->few ? i * length + c : c * length + i] =
-                ((double)rows[i * job->d + c] - sum / (double)job->n) * scale;
-    }
+    int64_t n = job->n, d = job->d;
+    memset(m, 0, (size_t)((job->few ? n : d) * length) * sizeof *m);
+    memset(means, 0, (size_t)d * sizeof *means);
+    for (int64_t i = 0; i < n; ++i)
+        for (int64_t c = 0; c < d; ++c)
+            means[c] += (double)rows[i * d + c];
+    for (int64_t c = 0; c < d; ++c)
+        mean[c] = (float)(means[c] /= (double)n);
+    for (int64_t i = 0; i < n && job->few; ++i)
+        for (int64_t c = 0; c < d; ++c)
+            m[i * length + c] = ((double)rows[i * d + c] - means[c]) * scale;
+    for (int64_t c = 0; c < d && !job->few; ++c)
+        for (int64_t i = 0; i < n; ++i)
+            m[c * length + i] = ((double)rows[i * d + c] - means[c]) * scale;
 }
 
-static void fit_position(fit_job *job, size_t p, double *m, double *k)
+static int64_t line_length(const fit_job *job)
 {
-    int64_t n = job->n, d = job->d, side = job->few ? n : d;
-    int64_t length = ((job->few ? d : n) + LANES - 1) / LANES * LANES;
+    return job->few ? (job->d + SPAN - 1) / SPAN * SPAN : (job->n + LANES - 1) / LANES * LANES;
+}
+
+static void fit_position(fit_job *job, size_t p, double *m, double *k, double *means)
+{
+    int64_t n = job->n, d = job->d, side = job->few ? n : d, length = line_length(job);
     float *rows = job->rows + p * (size_t)(n * d), *root = job->root + p * (size_t)(side * side);
-    centre(m, job->mean + p * (size_t)d, job, rows, length);
+    centre(m, job->mean + p * (size_t)d, means, job, rows, length);
     gram(k, m, side, length);
     for (int64_t i = 0; i < side; ++i)
         k[i * side + i] += job->epsilon;
@@ -133,26 +145,21 @@ static void fit_position(fit_job *job, size_t p, double *m, double *k)
     for (int64_t i = 0; i < side; ++i)
         for (int64_t j = 0; j <= i; ++j)
             root[i * side + j] = (float)k[i * side + j];
-    if (!job->few)
-        return;
-    solve(m, k, side, length);
-    for (int64_t i = 0; i < n; ++i)
-        for (int64_t c = 0; c < d; ++c)
-            rows[i * d + c] = (float)m[i * length + c];
+    if (job->few)
+        solve(rows, m, k, side, length, d);
 }
 
 static void fit_some(void *context, size_t begin, size_t end)
 {
     fit_job *job = context;
     size_t side = (size_t)(job->few ? job->n : job->d);
-    size_t length = (size_t)(job->few ? job->d : job->n) + LANES;
-    double *m = calloc((side + HIGH) * length, sizeof *m), *k = malloc(side * side * sizeof *k);
-    if (!m || !k)
+    size_t lines = (side + HIGH) * (size_t)line_length(job), matrix = side * side;
+    double *m = calloc(lines + matrix + (size_t)job->d, sizeof *m);
+    if (!m)
         atomic_store(&job->trouble, IMIAD_NO_MEMORY);
-    for (size_t p = begin; m && k && p < end; ++p)
-        fit_position(job, job->first + p, m, k);
+    for (size_t p = begin; m && p < end; ++p)
+        fit_position(job, job->first + p, m, m + lines, m + lines + matrix);
     free(m);
-    free(k);
 }
 
 void gaussians_fit_host(position_gaussians *g, tensor *rows, bool few, int64_t begin, int64_t end)
@@ -188,29 +195,116 @@ INLINE float dot_floats(const float *a, const float *b, int64_t count)
     return sum;
 }
 
-/* v: d values, overwritten; u: room for n. */
-CLONES static double few_rows_square(float *v, float *u, const float *w, const float *l, int64_t n,
-                                     int64_t d, double epsilon)
+/* Vectors of some images at one position; those of image g begin at v + g * stride. The last, which
+ * is no whole vector, is taken with the values before it, which `tails` holds as zeros. */
+typedef struct vectors {
+    float *v, *tails, *u, *r;
+    int64_t stride;
+} vectors;
+
+/* u[g][h] = w[h] . v[g] for `high` rows and `images` images at once: each load is used several
+ * times. `ahead` is fetched meanwhile. A product's steps are the same in every tile. */
+INLINE void product_tile(const vectors *x, int64_t row, const float *w, int64_t d, int high,
+                         int images, int64_t ahead)
 {
+    floats sum[HIGH][IMAGES] = {{{0}}};
+    int64_t c = 0;
+    for (; c + WIDE <= d; c += WIDE)
+        for (int h = 0; h < high; ++h) {
+            floats values = *(const floats *)(w + h * d + c);
+            __builtin_prefetch(w + h * d + c + ahead, 0, 2);
+            for (int g = 0; g < images; ++g)
+                sum[h][g] += values * *(const floats *)(x->v + g * x->stride + c);
+        }
+    for (int h = 0; h < high; ++h)
+        for (int g = 0; g < images; ++g) {
+            float total = 0;
+            if (d >= WIDE)
+                sum[h][g] += *(const floats *)(w + h * d + d - WIDE) *
+                             *(const floats *)(x->tails + g * WIDE);
+            for (int64_t k = d < WIDE ? 0 : d; k < d; ++k)
+                total += w[h * d + k] * x->v[g * x->stride + k];
+            for (int half = WIDE / 2; half > 0; half /= 2)
+                for (int k = 0; k < half; ++k)
+                    sum[h][g][k] += sum[h][g][k + half];
+            x->u[g * x->stride + row + h] = total + sum[h][g][0];
+        }
+}
+
+/* r = v - W^T u from column c on, `wide` vectors */
+INLINE void residual_tile(const vectors *x, const float *w, int64_t n, int64_t d, int64_t c,
+                          int wide, int images)
+{
+    floats rest[IMAGES][RESIDUALS];
+    for (int g = 0; g < images; ++g)
+        for (int k = 0; k < wide; ++k)
+            rest[g][k] = *(const floats *)(x->v + g * x->stride + c + k * WIDE);
     for (int64_t i = 0; i < n; ++i)
-        u[i] = dot_floats(w + i * d, v, d);
+        for (int k = 0; k < wide; ++k) {
+            floats values = *(const floats *)(w + i * d + c + k * WIDE);
+            for (int g = 0; g < images; ++g)
+                rest[g][k] -= x->u[g * x->stride + i] * values;
+        }
+    for (int g = 0; g < images; ++g)
+        for (int k = 0; k < wide; ++k)
+            *(floats *)(x->r + g * x->stride + c + k * WIDE) = rest[g][k];
+}
+
+INLINE void residuals(const vectors *x, const float *w, int64_t n, int64_t d, int images)
+{
+    int64_t c = 0;
+    for (; c + RESIDUALS * WIDE <= d; c += RESIDUALS * WIDE)
+        residual_tile(x, w, n, d, c, RESIDUALS, images);
+    for (; c + WIDE <= d; c += WIDE)
+        residual_tile(x, w, n, d, c, 1, images);
+    if (c < d && d >= WIDE)
+        residual_tile(x, w, n, d, d - WIDE, 1, images);
+    for (int g = 0; g < images && d < WIDE; ++g)
+        for (int64_t k = 0; k < d; ++k) {
+            float rest = x->v[g * x->stride + k];
+            for (int64_t i = 0; i < n; ++i)
+                rest -= x->u[g * x->stride + i] * w[i * d + k];
+            x->r[g * x->stride + k] = rest;
+        }
+}
+
+INLINE void few_rows_tile(double *squares, const vectors *x, const float *w, const float *l,
+                          int64_t n, int64_t d, double epsilon, int images)
+{
     int64_t i = 0;
-    for (; i + HIGH <= n; i += HIGH) {
-        const float *row = w + i * d;
-        for (int64_t c = 0; c < d; ++c)
-            v[c] -= u[i] * row[c] + u[i + 1] * row[d + c] + u[i + 2] * row[2 * d + c] +
-                    u[i + 3] * row[3 * d + c];
-    }
+    for (int g = 0; g < images; ++g)
+        for (int64_t k = 0; k < WIDE && d >= WIDE; ++k)
+            x->tails[g * WIDE + k] = k < WIDE - d % WIDE ? 0 : x->v[g * x->stride + d - WIDE + k];
+    for (; i + HIGH <= n; i += HIGH)
+        product_tile(x, i, w + i * d, d, HIGH, images, n * d);
     for (; i < n; ++i)
-        for (int64_t c = 0; c < d; ++c)
-            v[c] -= u[i] * w[i * d + c];
-    for (i = n - 1; i >= 0; --i) { /* u becomes L^-T u */
-        const float *row = l + i * n;
-        u[i] /= row[i];
-        for (int64_t j = 0; j < i; ++j)
-            u[j] -= row[j] * u[i];
+        product_tile(x, i, w + i * d, d, 1, images, n * d);
+    residuals(x, w, n, d, images);
+    for (i = n - 1; i >= 0; --i) /* u becomes L^-T u */
+        for (int g = 0; g < images; ++g) {
+            float *u = x->u + g * x->stride;
+            u[i] /= l[i * n + i];
+            for (int64_t j = 0; j < i; ++j)
+                u[j] -= l[i * n + j] * u[i];
+        }
+    for (int g = 0; g < images; ++g) {
+        const float *r = x->r + g * x->stride, *u = x->u + g * x->stride;
+        squares[g] = (double)dot_floats(r, r, d) / epsilon + (double)dot_floats(u, u, n);
     }
-    return (double)dot_floats(v, v, d) / epsilon + (double)dot_floats(u, u, n);
+}
+
+/* As many images as there are, at most IMAGES. */
+CLONES static void few_rows_squares(double *squares, const vectors *x, const float *w,
+                                    const float *l, int64_t n, int64_t d, double epsilon,
+                                    int images)
+{
+    if (images == IMAGES)
+        few_rows_tile(squares, x, w, l, n, d, epsilon, IMAGES);
+    for (int g = 0; g < images && images < IMAGES; ++g) {
+        int64_t to = g * x->stride;
+        vectors one = {x->v + to, x->tails, x->u + to, x->r + to, x->stride};
+        few_rows_tile(squares + g, &one, w, l, n, d, epsilon, 1);
+    }
 }
 
 CLONES static double many_rows_square(float *v, const float *l, int64_t d)
@@ -220,48 +314,76 @@ CLONES static double many_rows_square(float *v, const float *l, int64_t d)
     return (double)dot_floats(v, v, d);
 }
 
+CLONES static void subtract(float *v, const float *mean, int64_t count)
+{
+    for (int64_t c = 0; c < count; ++c)
+        v[c] -= mean[c];
+}
+
 typedef struct distance_job {
-    const float *x, *mean, *root, *projection;
-    int64_t positions, batch, n, d;
+    const position_vectors *source;
+    const float *mean, *root, *projection;
+    int64_t positions, n, d;
     double epsilon;
     float *out;
     atomic_bool starved;
 } distance_job;
 
+/* One position, whose vectors of all images begin at x->v. */
+static void measure(const distance_job *job, int64_t p, const vectors *x)
+{
+    int64_t n = job->n, d = job->d, side = job->projection ? n : d, batch = job->source->batch;
+    const float *root = job->root + p * side * side;
+    for (int64_t b = 0; b < batch; b += IMAGES) {
+        int images = batch - b < IMAGES ? (int)(batch - b) : IMAGES;
+        double squares[IMAGES];
+        vectors some = *x;
+        some.v += b * d;
+        for (int g = 0; g < images; ++g) {
+            subtract(some.v + g * d, job->mean + p * d, d);
+            if (!job->projection)
+                squares[g] = many_rows_square(some.v + g * d, root, d);
+        }
+        if (job->projection)
+            few_rows_squares(squares, &some, job->projection + p * n * d, root, n, d, job->epsilon,
+                             images);
+        for (int g = 0; g < images; ++g)
+            job->out[(b + g) * job->positions + p] = (float)sqrt(squares[g]);
+    }
+}
+
 static void measure_some(void *context, size_t begin, size_t end)
 {
     distance_job *job = context;
-    int64_t n = job->n, d = job->d, side = job->projection ? n : d;
-    float *v = malloc((size_t)(n + d) * sizeof *v);
-    if (!v)
+    int64_t d = job->d, room = IMAGES * (d > job->n ? d : job->n);
+    int64_t all = job->source->batch * d;
+    float *memory = malloc((size_t)(all + 2 * room + IMAGES * WIDE) * sizeof *memory);
+    if (!memory)
         atomic_store(&job->starved, true);
-    for (int64_t p = (int64_t)begin; v && p < (int64_t)end; ++p) {
-        const float *root = job->root + p * side * side;
-        for (int64_t b = 0; b < job->batch; ++b) {
-            const float *x = job->x + (p * job->batch + b) * d, *mean = job->mean + p * d;
-            for (int64_t c = 0; c < d; ++c)
-                v[c] = x[c] - mean[c];
-            double square = job->projection ? few_rows_square(v, v + d, job->projection + p * n * d,
-                                                              root, n, d, job->epsilon)
-                                            : many_rows_square(v, root, d);
-            job->out[b * job->positions + p] = (float)sqrt(square);
-        }
+    vectors x = {memory, NULL, NULL, NULL, d};
+    if (memory) {
+        x.u = memory + all;
+        x.r = x.u + room;
+        x.tails = x.r + room;
     }
-    free(v);
+    for (int64_t p = (int64_t)begin; memory && p < (int64_t)end; ++p) {
+        job->source->read(x.v, job->source->context, p);
+        measure(job, p, &x);
+    }
+    free(memory);
 }
 
-tensor *gaussians_distances_host(const position_gaussians *g, tensor *x)
+tensor *gaussians_distances_from(const position_gaussians *g, const position_vectors *source)
 {
-    int64_t positions = t_size(x, 0), batch = t_size(x, 1);
-    tensor *out = t_zeros(2, (int64_t[]){batch, positions}, F32, CPU);
-    distance_job job = {t_data(t_contiguous(t_to(x, F32))),
+    int64_t positions = t_size(g->mean, 0);
+    tensor *out = t_zeros(2, (int64_t[]){source->batch, positions}, F32, CPU);
+    distance_job job = {source,
                         t_data(g->mean),
                         t_data(g->root),
                         g->projection ? t_data(g->projection) : NULL,
                         positions,
-                        batch,
                         g->projection ? t_size(g->projection, 1) : 0,
-                        t_size(x, 2),
+                        t_size(g->mean, 2),
                         g->epsilon,
                         t_data(out),
                         false};
@@ -272,4 +394,23 @@ tensor *gaussians_distances_host(const position_gaussians *g, tensor *x)
                ? t_fail(IMIAD_NO_MEMORY, "out of memory: distances of %lld positions",
                         (long long)positions)
                : out;
+}
+
+typedef struct rows {
+    const float *x;
+    size_t count; /* floats of a position */
+} rows;
+
+static void read_rows(float *out, const void *context, int64_t position)
+{
+    const rows *r = context;
+    memcpy(out, r->x + (size_t)position * r->count, r->count * sizeof *out);
+}
+
+tensor *gaussians_distances_host(const position_gaussians *g, tensor *x)
+{
+    rows r = {t_data(t_contiguous(t_to(x, F32))), (size_t)(t_size(x, 1) * t_size(x, 2))};
+    if (t_failed())
+        return NULL;
+    return gaussians_distances_from(g, &(position_vectors){t_size(x, 1), read_rows, &r});
 }

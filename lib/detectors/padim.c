@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/threads.h"
 #include "detectors/detector.h"
 #include "detectors/layer_list.h"
 #include "detectors/position_gaussians.h"
@@ -27,6 +28,8 @@ static const option_spec options[] = {
      "most megabytes that fitted features and factors may take; 0: no bound"},
     {0},
 };
+
+enum { POSITIONS = 16 }; /* of a piece of work */
 
 typedef struct padim {
     layer_list layers;
@@ -135,13 +138,12 @@ static const char *const *used_layers(const imiad_detector *self, int *count)
 
 /* The chosen channels of a batch, coarser layers repeated to the first one's grid: positions x
  * batch x dimension. Channels are taken before the repetition, rows last in memory throughout. */
-static tensor *embed(imiad_detector *self, const batch *b, int64_t grid[2])
+static tensor *embed(const imiad_detector *self, tensor *const *features)
 {
-    padim *m = self->state;
-    tensor *features[MOST_LAYERS], *parts[MOST_LAYERS];
-    detector_features(self, b, m->layers.names, m->layers.count, features);
-    grid[0] = t_size(features[0], 2);
-    grid[1] = t_size(features[0], 3);
+    const padim *m = self->state;
+    tensor *parts[MOST_LAYERS];
+    int64_t count = t_size(features[0], 0), height = t_size(features[0], 2),
+            width = t_size(features[0], 3);
     const int64_t *chosen = m->chosen;
     int used = 0;
     for (int i = 0; i < m->layers.count; chosen += m->counts[i++]) {
@@ -151,13 +153,66 @@ static tensor *embed(imiad_detector *self, const batch *b, int64_t grid[2])
         tensor *part = t_permute(features[i], 4, (int[]){0, 2, 3, 1});
         part = t_index_select(part, 3, t_to_device(index, detector_device(self)));
         part = t_permute(part, 4, (int[]){0, 3, 1, 2});
-        if (t_size(part, 2) != grid[0] || t_size(part, 3) != grid[1])
-            part = t_interpolate(part, grid[0], grid[1], NEAREST, false);
+        if (t_size(part, 2) != height || t_size(part, 3) != width)
+            part = t_interpolate(part, height, width, NEAREST, false);
         parts[used++] = t_permute(part, 4, (int[]){0, 2, 3, 1});
     }
     tensor *rows =
-        t_view(t_cat(parts, used, 3), 3, (int64_t[]){b->count, grid[0] * grid[1], m->dimension});
+        t_view(t_cat(parts, used, 3), 3, (int64_t[]){count, height * width, m->dimension});
     return t_permute(rows, 3, (int[]){1, 0, 2});
+}
+
+/* The same on the CPU in float32, read position by position without another copy. */
+typedef struct channel_reader {
+    const padim *m;
+    int64_t batch, height, width;
+    struct {
+        const float *values; /* batch x height x width x channels */
+        int64_t height, width;
+    } layers[MOST_LAYERS];
+} channel_reader;
+
+static void open_reader(channel_reader *r, const padim *m, tensor *const *features)
+{
+    *r = (channel_reader){
+        m, t_size(features[0], 0), t_size(features[0], 2), t_size(features[0], 3), {{0}}};
+    for (int i = 0; i < m->layers.count; ++i) {
+        tensor *rows = t_permute(t_channels_last(features[i]), 4, (int[]){0, 2, 3, 1});
+        r->layers[i].values = t_data(t_contiguous(t_to(rows, F32)));
+        r->layers[i].height = t_size(features[i], 2);
+        r->layers[i].width = t_size(features[i], 3);
+    }
+}
+
+/* The nearest of `inputs` places to one of `outputs`, in libtorch's arithmetic. */
+static int64_t nearest_place(int64_t place, int64_t inputs, int64_t outputs)
+{
+    int64_t found = (int64_t)((float)place * ((float)inputs / (float)outputs));
+    return found < inputs ? found : inputs - 1;
+}
+
+__attribute__((target_clones("avx512f", "avx2", "default"))) static void
+gather(float *out, const float *values, const int64_t *chosen, int64_t count)
+{
+    for (int64_t i = 0; i < count; ++i)
+        out[i] = values[chosen[i]];
+}
+
+/* batch x dimension: position_vectors.read */
+static void read_position(float *out, const void *context, int64_t position)
+{
+    const channel_reader *r = context;
+    const padim *m = r->m;
+    const int64_t *chosen = m->chosen;
+    for (int i = 0; i < m->layers.count; chosen += m->counts[i++]) {
+        int64_t height = r->layers[i].height, width = r->layers[i].width;
+        int64_t y = nearest_place(position / r->width, height, r->height);
+        int64_t x = nearest_place(position % r->width, width, r->width);
+        for (int64_t b = 0; b < r->batch; ++b)
+            gather(out + b * m->dimension + (chosen - m->chosen),
+                   r->layers[i].values + ((b * height + y) * width + x) * m->layers.channels[i],
+                   chosen, m->counts[i]);
+    }
 }
 
 /* ---- fit ---- */
@@ -180,16 +235,47 @@ static tensor *make_room(imiad_detector *self, int64_t images)
     return t_failed() ? NULL : t_keep(rows);
 }
 
+typedef struct row_writer {
+    channel_reader reader;
+    float *rows;
+    int64_t images, done;
+} row_writer;
+
+static void write_some(void *context, size_t begin, size_t end)
+{
+    const row_writer *w = context;
+    int64_t d = w->reader.m->dimension;
+    for (int64_t p = (int64_t)begin; p < (int64_t)end; ++p)
+        read_position(w->rows + (p * w->images + w->done) * d, &w->reader, p);
+}
+
+static void add_rows(tensor *rows, imiad_detector *self, tensor *const *features, int64_t done)
+{
+    const padim *m = self->state;
+    if (t_device(rows).cuda || t_type(rows) != F32) {
+        int64_t end = done + t_size(features[0], 0);
+        t_copy_(t_slice(rows, 1, done, end), embed(self, features));
+        return;
+    }
+    row_writer w = {.rows = t_data(rows), .images = t_size(rows, 1), .done = done};
+    open_reader(&w.reader, m, features);
+    if (!t_failed())
+        parallel_for((size_t)t_size(rows, 0), POSITIONS, write_some, &w);
+}
+
 /* One batch into the rows, which the first one makes; its size, 0 after the last. */
 static int64_t add_batch(tensor **rows, imiad_detector *self, train_set *normals, int64_t done)
 {
     padim *m = self->state;
     batch b;
-    int64_t grid[2];
+    tensor *features[MOST_LAYERS];
     if (!train_set_next(normals, &b))
         return 0;
-    tensor *features = embed(self, &b, grid);
-    if (!*rows && !t_failed()) {
+    detector_features(self, &b, m->layers.names, m->layers.count, features);
+    if (t_failed())
+        return 0;
+    int64_t grid[2] = {t_size(features[0], 2), t_size(features[0], 3)};
+    if (!*rows) {
         memcpy(m->grid, grid, sizeof grid);
         *rows = make_room(self, (int64_t)train_set_count(normals));
     }
@@ -199,7 +285,8 @@ static int64_t add_batch(tensor **rows, imiad_detector *self, train_set *normals
             "detector padim: training images of %lld x %lld and %lld x %lld positions: set crop, "
             "or resize_mode=squash",
             (long long)m->grid[1], (long long)m->grid[0], (long long)grid[1], (long long)grid[0]);
-    t_copy_(t_slice(*rows, 1, done, done + b.count), features);
+    if (!t_failed())
+        add_rows(*rows, self, features, done);
     return b.count;
 }
 
@@ -237,9 +324,12 @@ static imiad_status fit(imiad_detector *self, train_set *normals, const progress
 static void score(imiad_detector *self, const batch *b, scores *out)
 {
     padim *m = self->state;
-    int64_t grid[2];
-    tensor *rows = embed(self, b, grid);
-    if (!t_failed() && (grid[0] != m->grid[0] || grid[1] != m->grid[1])) {
+    tensor *features[MOST_LAYERS];
+    detector_features(self, b, m->layers.names, m->layers.count, features);
+    if (t_failed())
+        return;
+    int64_t grid[2] = {t_size(features[0], 2), t_size(features[0], 3)};
+    if ((grid[0] != m->grid[0] || grid[1] != m->grid[1])) {
         t_fail(IMIAD_MISMATCH,
                "detector padim: the image has %lld x %lld positions, the training images had %lld "
                "x %lld: set crop, or resize_mode=squash",
@@ -247,8 +337,18 @@ static void score(imiad_detector *self, const batch *b, scores *out)
                (long long)m->grid[0]);
         return;
     }
-    tensor *distances = t_to(gaussians_distances(&m->gaussians, rows), F32);
-    out->maps = t_view(distances, 3, (int64_t[]){b->count, grid[0], grid[1]});
+    tensor *distances;
+    if (gaussians_on_host(&m->gaussians)) {
+        channel_reader reader;
+        open_reader(&reader, m, features);
+        if (t_failed())
+            return;
+        position_vectors source = {b->count, read_position, &reader};
+        distances = gaussians_distances_from(&m->gaussians, &source);
+    } else {
+        distances = gaussians_distances(&m->gaussians, embed(self, features));
+    }
+    out->maps = t_view(t_to(distances, F32), 3, (int64_t[]){b->count, grid[0], grid[1]});
 }
 
 /* ---- file ---- */

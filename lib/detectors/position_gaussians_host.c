@@ -27,39 +27,41 @@ typedef float floats __attribute__((vector_size(WIDE * 4), aligned(4), may_alias
 
 /* ---- fit ---- */
 
+INLINE double add_doubles(doubles s)
+{
+    typedef double four __attribute__((vector_size(32)));
+    four a = __builtin_shufflevector(s, s, 0, 1, 2, 3) + __builtin_shufflevector(s, s, 4, 5, 6, 7);
+    return (a[0] + a[2]) + (a[1] + a[3]);
+}
+
 INLINE double dot(const double *a, const double *b, int64_t count)
 {
     doubles parts = {0};
-    double sum = 0;
     int64_t i = 0;
     for (; i + LANES <= count; i += LANES)
         parts += *(const doubles *)(a + i) * *(const doubles *)(b + i);
-    for (int l = 0; l < LANES; ++l)
-        sum += parts[l];
+    double sum = add_doubles(parts);
     for (; i < count; ++i)
         sum += a[i] * b[i];
     return sum;
 }
 
 /* The lower triangle of m m^T, m of `side` rows of `length`, a multiple of LANES, with HIGH - 1
- * rows of anything behind it. HIGH rows share each load. */
+ * rows of anything behind it. HIGH rows share
+ * each load. */
 CLONES static void gram(double *out, const double *m, int64_t side, int64_t length)
 {
     for (int64_t i = 0; i < side; i += HIGH)
-        for (int64_t j = 0; j < side && j < i + HIGH; ++j) {
-            doubles parts[HIGH] = {{0}};
-            for (int64_t c = 0; c < length; c += LANES) {
-                doubles other = *(const doubles *)(m + j * length + c);
+        for (int64_t j = 0; j <= i; j += HIGH) {
+            doubles parts[HIGH][HIGH] = {{{0}}};
+            for (int64_t c = 0; c < length; c += LANES)
                 for (int h = 0; h < HIGH; ++h)
-                    parts[h] += *(const doubles *)(m + (i + h) * length + c) * other;
-            }
-            for (int h = 0; h < HIGH && i + h < side; ++h) {
-                double sum = 0;
-                for (int l = 0; l < LANES; ++l)
-                    sum += parts[h][l];
-                if (j <= i + h)
-                    out[(i + h) * side + j] = sum;
-            }
+                    for (int w = 0; w < HIGH; ++w)
+                        parts[h][w] += *(const doubles *)(m + (i + h) * length + c) *
+                                       *(const doubles *)(m + (j + w) * length + c);
+            for (int h = 0; h < HIGH && i + h < side; ++h)
+                for (int w = 0; w < HIGH && j + w <= i + h; ++w)
+                    out[(i + h) * side + j + w] = add_doubles(parts[h][w]);
         }
 }
 
@@ -91,8 +93,9 @@ CLONES static void solve(float *out, double *a, const double *l, int64_t side, i
                 for (int v = 0; v < SPAN / LANES; ++v)
                     row[v] -= l[i * side + j] * *(const doubles *)(a + j * length + c + v * LANES);
             for (int v = 0; v < SPAN / LANES; ++v)
-                *(doubles *)(values + v * LANES) = row[v] /= l[i * side + i];
-            for (int64_t k = 0; k < SPAN && c + k < columns; ++k)
+                *(doubles *)(values + v * LANES) = row[v] * (1 / l[i * side + i]);
+            int64_t count = columns - c < SPAN ? columns - c : SPAN;
+            for (int64_t k = 0; k < count; ++k)
                 out[i * columns + c + k] = (float)values[k];
         }
 }
@@ -179,17 +182,27 @@ void gaussians_fit_host(position_gaussians *g, tensor *rows, bool few, int64_t b
 
 /* ---- distances ---- */
 
+/* In halves: lanes 0 + 8, ..., 7 + 15; and so on down to one. */
+INLINE float add_lanes(floats s)
+{
+    typedef float eight __attribute__((vector_size(32)));
+    typedef float four __attribute__((vector_size(16)));
+    eight a = __builtin_shufflevector(s, s, 0, 1, 2, 3, 4, 5, 6, 7) +
+              __builtin_shufflevector(s, s, 8, 9, 10, 11, 12, 13, 14, 15);
+    four b = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
+    b += __builtin_shufflevector(b, b, 2, 3, 0, 1);
+    return b[0] + b[1];
+}
+
 INLINE float dot_floats(const float *a, const float *b, int64_t count)
 {
     floats parts[2] = {{0}, {0}};
-    float sum = 0;
     int64_t i = 0;
     for (; i + 2 * WIDE <= count; i += 2 * WIDE)
         for (int h = 0; h < 2; ++h)
             parts[h] += *(const floats *)(a + i + h * WIDE) * *(const floats *)(b + i + h * WIDE);
     parts[0] += parts[1];
-    for (int l = 0; l < WIDE; ++l)
-        sum += parts[0][l];
+    float sum = add_lanes(parts[0]);
     for (; i < count; ++i)
         sum += a[i] * b[i];
     return sum;
@@ -224,10 +237,7 @@ INLINE void product_tile(const vectors *x, int64_t row, const float *w, int64_t 
                              *(const floats *)(x->tails + g * WIDE);
             for (int64_t k = d < WIDE ? 0 : d; k < d; ++k)
                 total += w[h * d + k] * x->v[g * x->stride + k];
-            for (int half = WIDE / 2; half > 0; half /= 2)
-                for (int k = 0; k < half; ++k)
-                    sum[h][g][k] += sum[h][g][k + half];
-            x->u[g * x->stride + row + h] = total + sum[h][g][0];
+            x->u[g * x->stride + row + h] = total + add_lanes(sum[h][g]);
         }
 }
 

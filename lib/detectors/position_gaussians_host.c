@@ -225,7 +225,8 @@ INLINE void product_tile(const vectors *x, int64_t row, const float *w, int64_t 
     for (; c + WIDE <= d; c += WIDE)
         for (int h = 0; h < high; ++h) {
             floats values = *(const floats *)(w + h * d + c);
-            __builtin_prefetch(w + h * d + c + ahead, 0, 2);
+            if (h % 2 == 0)
+                __builtin_prefetch(w + h * d + c + ahead, 0, 2);
             for (int g = 0; g < images; ++g)
                 sum[h][g] += values * *(const floats *)(x->v + g * x->stride + c);
         }
@@ -252,6 +253,8 @@ INLINE void residual_tile(const vectors *x, const float *w, int64_t n, int64_t d
     for (int64_t i = 0; i < n; ++i)
         for (int k = 0; k < wide; ++k) {
             floats values = *(const floats *)(w + i * d + c + k * WIDE);
+            if (i % 2)
+                __builtin_prefetch(w + (n + i) * d + c + k * WIDE, 0, 2);
             for (int g = 0; g < images; ++g)
                 rest[g][k] -= x->u[g * x->stride + i] * values;
         }

@@ -262,6 +262,13 @@ static int64_t held_of(const candidates *c, size_t image)
     return rows < c->each ? rows : c->each;
 }
 
+/* The least that shifted_distance can be where the search, in float32, found this square. */
+static double least_shifted(float square, int64_t channels)
+{
+    double rounding = ((double)channels / 16 + 16) * 0x1p-22;
+    return sqrt((double)square) * (1 - rounding) - shift * sqrt((double)channels);
+}
+
 /* The shift enters only here. It moves a distance by 1e-6 sqrt(channels) at most, so that it could
  * choose another row only among rows whose distances differ by less than twice that. */
 static void merge(float *map, const candidates *c, const float *queries, int64_t positions)
@@ -273,11 +280,15 @@ static void merge(float *map, const candidates *c, const float *queries, int64_t
         for (size_t k = 0; k < c->images; ++k) {
             int64_t each = held_of(c, k);
             const int64_t *rows = c->rows + ((int64_t)k * positions * c->each + i * each);
+            const float *squares = c->squares + (rows - c->rows);
             const float *gallery = imiad_bank_data(c->galleries[k]);
-            for (int64_t j = 0; j < each; ++j)
+            for (int64_t j = 0; j < each; ++j) {
+                if (held == c->each && least_shifted(squares[j], channels) >= list[held - 1])
+                    break; /* nor can those behind it */
                 held = insert(list, held, c->each,
                               shifted_distance(gallery + rows[j] * channels, queries + i * channels,
                                                channels));
+            }
         }
         for (int64_t j = 0; j < held; ++j)
             sum += list[j];

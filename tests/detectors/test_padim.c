@@ -91,6 +91,40 @@ START_TEST(distances_equal_the_definition_in_either_form)
 }
 END_TEST
 
+/* Widths around the vectors and images around the tiles of the host's loops. */
+START_TEST(distances_are_the_same_alone_and_together)
+{
+    static const int widths[] = {64, 75, 96, 97};
+    enum { N = 9, TOGETHER = 7 };
+    int64_t d = widths[_i];
+    static float rows[POSITIONS * N * 97], queries[POSITIONS * TOGETHER * 97];
+    random_stream stream = random_open(4, "gaussians");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i)
+        rows[i] = (float)random_normal(&stream);
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; ++i)
+        queries[i] = (float)random_normal(&stream);
+    scope s = scope_begin();
+    position_gaussians g = {.epsilon = 0.01}, exact = {.epsilon = 0.01};
+    tensor *x = t_from(rows, 3, (int64_t[]){POSITIONS, N, d}, F32, CPU);
+    tensor *q = t_from(queries, 3, (int64_t[]){POSITIONS, TOGETHER, d}, F32, CPU);
+    ck_ok(gaussians_fit(&g, t_keep(t_clone(x)), NULL));
+    ck_ok(gaussians_fit(&exact, t_keep(t_clone(t_to(x, F64))), NULL));
+    const float *together = t_data(gaussians_distances(&g, q));
+    const double *wanted = t_data(gaussians_distances(&exact, q));
+    ck_assert(together && wanted);
+    for (int i = 0; i < TOGETHER; ++i) {
+        const float *alone = t_data(gaussians_distances(&g, t_contiguous(t_slice(q, 1, i, i + 1))));
+        ck_assert_ptr_nonnull(alone);
+        ck_assert_mem_eq(alone, together + i * POSITIONS, POSITIONS * sizeof *alone);
+        for (int p = 0; p < POSITIONS; ++p)
+            ck_assert_double_eq_tol(alone[p] / wanted[i * POSITIONS + p], 1, 1e-5);
+    }
+    gaussians_free(&g);
+    gaussians_free(&exact);
+    ck_ok(scope_end(&s));
+}
+END_TEST
+
 /* ---- the detector ---- */
 
 static imiad_backbone *backbone;
@@ -223,6 +257,7 @@ START_TEST(padim_equals_the_reference)
 END_TEST
 
 SUITE("padim", LOOP_TEST(distances_equal_the_definition_in_either_form, 2 * SIZES),
+      LOOP_TEST(distances_are_the_same_alone_and_together, 4),
       TEST(one_training_image_gives_euclidean_distances),
       TEST(a_list_of_all_channels_equals_dimension_0),
       TEST(precision_of_factors_and_seed_matter_as_they_should), TEST(padims_options_are_checked),

@@ -24,7 +24,7 @@ int main(int argc, char **argv)
     imiad_result result = IMIAD_RESULT_INIT;
     if (imiad_detector_score(&result, detector, image) != IMIAD_OK)
         return failed("score");
-    printf("%g\n", (double)result.score);
+    printf("%.9g\n", (double)result.score);
 
     imiad_image *input, *picture; /* input: the image as the detector saw it, resized and cropped */
     if (imiad_detector_preprocess(&input, detector, image) != IMIAD_OK ||

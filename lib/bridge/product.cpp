@@ -13,11 +13,13 @@
 namespace
 {
 
-enum : int64_t { WORTH = 1 << 17 }; /* multiplications: below, preparing costs more than it gains */
+/* Multiplications of a row, or of an image, from which preparing pays. How many rows or images
+ * there are must not count: an image would score other bits alone than in a batch. */
+enum : int64_t { WORTH_ROW = 1 << 11, WORTH_IMAGE = 1 << 17 };
 
-bool goes_to_onednn(const at::Tensor &a, const at::Tensor &b, int64_t multiplications)
+bool goes_to_onednn(const at::Tensor &a, const at::Tensor &b, bool worth)
 {
-    return multiplications >= WORTH && a.is_cpu() && b.is_cpu() && a.scalar_type() == at::kFloat &&
+    return worth && a.is_cpu() && b.is_cpu() && a.scalar_type() == at::kFloat &&
            b.scalar_type() == at::kFloat && !at::hasMKL() && at::hasMKLDNN() &&
            at::globalContext().userEnabledMkldnn();
 }
@@ -85,7 +87,7 @@ at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, const at::Tenso
 {
     bool fits = x.dim() > 0 && weight.dim() == 2 && x.size(-1) == weight.size(1) &&
                 (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)));
-    if (!fits || !goes_to_onednn(x, weight, x.numel() * weight.size(0)))
+    if (!fits || !goes_to_onednn(x, weight, weight.numel() >= WORTH_ROW))
         return at::linear(x, weight, bias);
     std::vector<int64_t> shape = x.sizes().vec();
     shape.back() = weight.size(0);
@@ -101,9 +103,9 @@ at::Tensor multiply(const at::Tensor &a, const at::Tensor &b)
     bool fits = a.dim() > 1 && b.dim() > 1 && a.size(-1) == b.size(-2);
     int64_t one = fits ? a.size(-2) * a.size(-1) * b.size(-1) : 0;
     if (fits && b.dim() == 2)
-        return goes_to_onednn(a, b, a.numel() * b.size(1)) ? linear(a, b.t(), at::Tensor())
-                                                           : at::matmul(a, b);
-    if (fits && a.dim() == b.dim() && a.numel() > 0 && goes_to_onednn(a, b, one) &&
+        return goes_to_onednn(a, b, b.numel() >= WORTH_ROW) ? linear(a, b.t(), at::Tensor())
+                                                            : at::matmul(a, b);
+    if (fits && a.dim() == b.dim() && a.numel() > 0 && goes_to_onednn(a, b, one >= WORTH_IMAGE) &&
         a.sizes().slice(0, a.dim() - 2) == b.sizes().slice(0, b.dim() - 2))
         return multiply_each(a, b);
     return at::matmul(a, b);
@@ -125,7 +127,7 @@ bool convolve_small(at::Tensor *out, const at::Tensor &x, const at::Tensor &weig
     int64_t columns =
         (x.size(3) + 2 * w.padding - w.dilation * (weight.size(3) - 1) - 1) / w.stride + 1;
     if (rows < 1 || columns < 1 ||
-        !goes_to_onednn(x, weight, x.size(0) * rows * columns * weight.numel()))
+        !goes_to_onednn(x, weight, rows * columns * weight.numel() >= WORTH_IMAGE))
         return false;
     bool is_product = weight.size(2) * weight.size(3) == 1 && groups == 1 && w.stride == 1 &&
                       w.padding == 0 && is_recorded(x, weight);

@@ -349,8 +349,8 @@ static const struct large {
     {"matmul of batches", op_matmul, 2, {{2, 2, 60, 40}, {2, 2, 40, 70}}},
     {"matmul that broadcasts", op_matmul, 2, {{2, 60, 40}, {1, 40, 70}}},
     {"bmm", op_bmm, 2, {{3, 60, 40}, {3, 40, 70}}},
-    {"conv2d 1x1", op_conv2d, 3, {{2, 20, 16, 16}, {24, 20, 1, 1}, {24}}},
-    {"conv2d 1x1 in groups", op_conv2d_groups, 2, {{2, 40, 16, 16}, {24, 20, 1, 1}}},
+    {"conv2d 1x1", op_conv2d, 3, {{2, 20, 20, 20}, {24, 20, 1, 1}, {24}}},
+    {"conv2d 1x1 in groups", op_conv2d_groups, 2, {{2, 40, 20, 20}, {24, 20, 1, 1}}},
     {"conv2d 3x3", op_conv2d, 3, {{2, 8, 16, 16}, {12, 8, 3, 3}, {12}}},
 };
 

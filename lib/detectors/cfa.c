@@ -43,11 +43,11 @@ static const preset_value presets[] = {
 };
 
 typedef struct cfa {
+    training training;
     layer_list layers;
     int64_t channels, outputs; /* of the layers together, of the descriptor */
     int64_t attract, repel;
-    int64_t height, width; /* of the training images, 0 before the first */
-    training training;
+    int64_t height, width;                    /* of the training images, 0 before the first */
     params *store;                            /* the training's, as are the tensors */
     tensor *weight, *bias, *radius, *centres; /* centres: a row each; NULL before they are found */
 } cfa;
@@ -247,7 +247,7 @@ static imiad_status create(imiad_detector *self)
         return fail(
             IMIAD_OUT_OF_RANGE, "detector cfa: option gamma_d is %lld, but %s have %lld channels",
             (long long)gamma_d, options_text(self->options, "layers"), (long long)m->channels);
-    training_begin(&m->training, self, &learning);
+    training_begin(self, &learning);
     m->training.frozen_count = m->layers.count;
     return IMIAD_OK;
 }
@@ -295,10 +295,9 @@ static imiad_status begin(imiad_detector *self)
 
 static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
 {
-    cfa *m = self->state;
     training_run *run;
     TRY(begin(self));
-    TRY(training_open(&run, &m->training, normals, p));
+    TRY(training_open(&run, self, normals, p));
     imiad_status status = find_centres(self, run, p);
     if (status == IMIAD_OK)
         status = training_steps(run);
@@ -324,12 +323,6 @@ static void score(imiad_detector *self, const batch *b, scores *out)
 
 /* ---- file ---- */
 
-static imiad_status save(const imiad_detector *self, weights_writer *writer)
-{
-    const cfa *m = self->state;
-    return training_save(&m->training, writer);
-}
-
 static imiad_status load(imiad_detector *self, const weights *file)
 {
     cfa *m = self->state;
@@ -343,7 +336,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
     tensor *place = t_zeros(2, centres->shape, F32, detector_device(self));
     m->centres = params_add(m->store, "centres", place, false);
     TRY(scope_end(&s));
-    return training_load(&m->training, file);
+    return training_load(self, file);
 }
 
 const detector_ops cfa_ops = {
@@ -357,7 +350,7 @@ const detector_ops cfa_ops = {
     .create = create,
     .fit = fit,
     .score = score,
-    .save = save,
+    .save = training_save,
     .load = load,
     .destroy = destroy,
     .layers = used_layers,

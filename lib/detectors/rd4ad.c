@@ -44,9 +44,7 @@ static const preset_value presets[] = {
 };
 
 typedef struct rd4ad {
-    /* One store: bn.* and decoder.*, the names of the authors' checkpoints. The first member, for
-     * tests that train without images. */
-    training training;
+    training training; /* one store: bn.* and decoder.*, the names of the authors' checkpoints */
     network *bottleneck, *decoder;
     bool flattened;
 } rd4ad;
@@ -139,7 +137,7 @@ static imiad_status create(imiad_detector *self)
     if (options_int(o, "epochs") == 0 && !options_text(o, "initial")[0])
         return fail(IMIAD_OUT_OF_RANGE, "detector rd4ad: epochs=0 needs initial weights");
     m->flattened = strcmp(options_text(o, "loss"), "flattened") == 0;
-    training_begin(&m->training, self, &learning);
+    training_begin(self, &learning);
     m->training.frozen_count = LEVELS;
     return IMIAD_OK;
 }
@@ -213,13 +211,7 @@ static imiad_status fit(imiad_detector *self, train_set *normals, const progress
         TRY(take_initial(m->training.stores[0].parameters, initial));
     if (options_int(self->options, "epochs") == 0)
         return IMIAD_OK;
-    return training_fit(&m->training, normals, p);
-}
-
-static imiad_status fit_more(imiad_detector *self, train_set *normals, const progress *p)
-{
-    rd4ad *m = self->state;
-    return training_fit_more(&m->training, normals, p);
+    return training_fit(self, normals, p);
 }
 
 /* ---- score ---- */
@@ -240,17 +232,10 @@ static void score(imiad_detector *self, const batch *b, scores *out)
 
 /* ---- file ---- */
 
-static imiad_status save(const imiad_detector *self, weights_writer *writer)
-{
-    const rd4ad *m = self->state;
-    return training_save(&m->training, writer);
-}
-
 static imiad_status load(imiad_detector *self, const weights *file)
 {
-    rd4ad *m = self->state;
     TRY(begin(self, false));
-    return training_load(&m->training, file);
+    return training_load(self, file);
 }
 
 const detector_ops rd4ad_ops = {
@@ -263,9 +248,9 @@ const detector_ops rd4ad_ops = {
     .needs_backbone = true,
     .create = create,
     .fit = fit,
-    .fit_more = fit_more,
+    .fit_more = training_fit_more,
     .score = score,
-    .save = save,
+    .save = training_save,
     .load = load,
     .destroy = destroy,
     .layers = used_layers,

@@ -68,10 +68,10 @@ typedef struct folded_layer {
 } folded_layer;
 
 typedef struct simplenet {
+    training training;
     layer_list layers;
     patch_embedding *embedding;
     int64_t dimension;
-    training training;
     perceptron adaptor, discriminator;
     folded_layer folded[2 * MOST_DENSE]; /* both, as score needs them */
     int folded_count;
@@ -320,7 +320,7 @@ static imiad_status create(imiad_detector *self)
     if (patch % 2 == 0)
         return fail(IMIAD_OUT_OF_RANGE,
                     "detector simplenet: option patch_size is %d: it must be odd", patch);
-    training_begin(&m->training, self, &learning);
+    training_begin(self, &learning);
     m->training.frozen_count = 1;
     TRY(layer_list_parse(&m->layers, "detector simplenet", options_text(self->options, "layers"),
                          self->backbone));
@@ -374,14 +374,14 @@ static imiad_status fit(imiad_detector *self, train_set *normals, const progress
 {
     simplenet *m = self->state;
     TRY(begin(self));
-    TRY(training_fit(&m->training, normals, p));
+    TRY(training_fit(self, normals, p));
     return fold(m);
 }
 
 static imiad_status fit_more(imiad_detector *self, train_set *normals, const progress *p)
 {
     simplenet *m = self->state;
-    TRY(training_fit_more(&m->training, normals, p));
+    TRY(training_fit_more(self, normals, p));
     return fold(m);
 }
 
@@ -401,17 +401,11 @@ static void score(imiad_detector *self, const batch *b, scores *out)
 
 /* ---- file ---- */
 
-static imiad_status save(const imiad_detector *self, weights_writer *writer)
-{
-    const simplenet *m = self->state;
-    return training_save(&m->training, writer);
-}
-
 static imiad_status load(imiad_detector *self, const weights *file)
 {
     simplenet *m = self->state;
     TRY(begin(self));
-    TRY(training_load(&m->training, file));
+    TRY(training_load(self, file));
     return fold(m);
 }
 
@@ -427,7 +421,7 @@ const detector_ops simplenet_ops = {
     .fit = fit,
     .fit_more = fit_more,
     .score = score,
-    .save = save,
+    .save = training_save,
     .load = load,
     .destroy = destroy,
     .layers = used_layers,

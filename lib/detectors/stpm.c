@@ -44,7 +44,7 @@ static const preset_value presets[] = {
 };
 
 typedef struct stpm {
-    training training; /* first, for tests that train without images */
+    training training;
     layer_list layers;
     network *student;
     bool summed, on_grid;
@@ -123,7 +123,7 @@ static imiad_status create(imiad_detector *self)
     m->on_grid = strcmp(options_text(self->options, "combine"), "grid") == 0;
     TRY(layer_list_parse(&m->layers, "detector stpm", options_text(self->options, "layers"),
                          self->backbone));
-    training_begin(&m->training, self, &learning);
+    training_begin(self, &learning);
     m->training.frozen_count = m->layers.count;
     m->training.held_out = options_real(self->options, "val_split");
     return IMIAD_OK;
@@ -208,13 +208,7 @@ static imiad_status fit(imiad_detector *self, train_set *normals, const progress
         TRY(self->backbone->digest[0] ? copy_file(student, self->backbone)
                                       : copy_random(student, self->backbone));
     }
-    return training_fit(&m->training, normals, p);
-}
-
-static imiad_status fit_more(imiad_detector *self, train_set *normals, const progress *p)
-{
-    stpm *m = self->state;
-    return training_fit_more(&m->training, normals, p);
+    return training_fit(self, normals, p);
 }
 
 /* ---- score ---- */
@@ -230,17 +224,10 @@ static void score(imiad_detector *self, const batch *b, scores *out)
 
 /* ---- file ---- */
 
-static imiad_status save(const imiad_detector *self, weights_writer *writer)
-{
-    const stpm *m = self->state;
-    return training_save(&m->training, writer);
-}
-
 static imiad_status load(imiad_detector *self, const weights *file)
 {
-    stpm *m = self->state;
     TRY(enrol(self, false));
-    return training_load(&m->training, file);
+    return training_load(self, file);
 }
 
 const detector_ops stpm_ops = {
@@ -253,9 +240,9 @@ const detector_ops stpm_ops = {
     .needs_backbone = true,
     .create = create,
     .fit = fit,
-    .fit_more = fit_more,
+    .fit_more = training_fit_more,
     .score = score,
-    .save = save,
+    .save = training_save,
     .load = load,
     .destroy = destroy,
     .layers = used_layers,

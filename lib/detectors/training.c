@@ -107,12 +107,13 @@ static imiad_status keep_features(training_run *run)
     return IMIAD_OK;
 }
 
-imiad_status training_open(training_run **out, training *t, train_set *images, const progress *p)
+imiad_status training_open(training_run **out, imiad_detector *self, train_set *images,
+                           const progress *p)
 {
     training_run *run = calloc(1, sizeof *run);
     if (!run)
         return fail_memory("a training run", sizeof *run);
-    run->training = t;
+    run->training = self->state;
     run->images = images;
     run->progress = p;
     imiad_status status = prepare(run);
@@ -387,21 +388,22 @@ imiad_status training_steps(training_run *run)
     return checkpoint_remove(run);
 }
 
-imiad_status training_fit(training *t, train_set *images, const progress *p)
+imiad_status training_fit(imiad_detector *self, train_set *images, const progress *p)
 {
     training_run *run;
-    TRY(training_open(&run, t, images, p));
+    TRY(training_open(&run, self, images, p));
     imiad_status status = training_steps(run);
     training_close(run);
     return status;
 }
 
-imiad_status training_fit_more(training *t, train_set *images, const progress *p)
+imiad_status training_fit_more(imiad_detector *self, train_set *images, const progress *p)
 {
+    training *t = self->state;
     training_copy before;
     TRY(training_make_optimizers(t));
     TRY(training_copy_make(&before, t));
-    imiad_status status = training_fit(t, images, p), undone = IMIAD_OK;
+    imiad_status status = training_fit(self, images, p), undone = IMIAD_OK;
     if (status != IMIAD_OK)
         undone = training_copy_restore(t, &before);
     training_copy_free(&before);

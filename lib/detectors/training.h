@@ -8,7 +8,7 @@
  *     static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
  *     {
  *         TRY(begin(self));           // training_clear, training_store, training_optimizer
- *         return training_fit(&m->training, normals, p);
+ *         return training_fit(self, normals, p);
  *     }
  *
  * Everything random comes from streams named by detector, epoch and step, and frozen features are
@@ -66,7 +66,7 @@ typedef struct training_rule {
     optimizer *optimizer; /* NULL until the first step */
 } training_rule;
 
-/* Part of a trained detector's state. */
+/* The first member of a trained detector's state: what takes the detector finds it there. */
 typedef struct training {
     imiad_detector *detector;
     const training_ops *ops;
@@ -84,7 +84,7 @@ typedef struct training {
 } training;
 
 /* In create; then set frozen_count and, where wanted, held_out. */
-void training_begin(training *t, imiad_detector *self, const training_ops *ops);
+void training_begin(imiad_detector *self, const training_ops *ops);
 /* Forgets stores, optimisers and losses: at the beginning of fit, and in destroy. */
 void training_clear(training *t);
 
@@ -101,16 +101,17 @@ void training_optimizer(training *t, const char *name, const char *store_name, c
 
 /* All epochs. IMIAD_NOT_FINITE, with epoch and step, where the loss is NaN or infinite;
  * IMIAD_CANCELLED between steps. */
-imiad_status training_fit(training *t, train_set *images, const progress *p);
+imiad_status training_fit(imiad_detector *self, train_set *images, const progress *p);
 /* The same from the present parameters and optimiser states; after a failure both are what they
- * were. */
-imiad_status training_fit_more(training *t, train_set *images, const progress *p);
+ * were. As detector_ops.fit_more. */
+imiad_status training_fit_more(imiad_detector *self, train_set *images, const progress *p);
 
 /* For detectors that look at all images before the first step (CFA's centres): between opening and
  * running. visit is called for batches in the train set's order, in a scope without gradients;
  * failures of tensors stick. Frozen features are cached by then. */
 typedef struct training_run training_run;
-imiad_status training_open(training_run **out, training *t, train_set *images, const progress *p);
+imiad_status training_open(training_run **out, imiad_detector *self, train_set *images,
+                           const progress *p);
 imiad_status training_visit(training_run *run,
                             void (*visit)(imiad_detector *self, const train_step *step,
                                           void *context),
@@ -121,10 +122,10 @@ void training_close(training_run *run);
 /* ---- for the detector's file ---- */
 
 /* Every store as NAME.PARAMETER; in the caller's scope, as params_save. Optimisers are not saved: a
- * loaded detector that learns another task begins them anew. */
-imiad_status training_save(const training *t, weights_writer *writer);
+ * loaded detector that learns another task begins them anew. As detector_ops.save. */
+imiad_status training_save(const imiad_detector *self, weights_writer *writer);
 /* Into stores that hold the same names and shapes. IMIAD_FORMAT names what does not fit. */
-imiad_status training_load(training *t, const weights *file);
+imiad_status training_load(imiad_detector *self, const weights *file);
 
 /* "stpm/noise/17": the purpose of a random stream for one step. */
 void training_purpose(char out[96], const imiad_detector *self, const char *what,

@@ -135,7 +135,7 @@ static imiad_status write_stores(const training_run *run, weights_writer *writer
 {
     const training *t = run->training;
     char prefix[64];
-    TRY(training_save(t, writer));
+    TRY(training_save(t->detector, writer));
     for (int i = 0; i < t->rule_count; ++i) {
         snprintf(prefix, sizeof prefix, "optimizer.%s.", t->rules[i].name);
         TRY(params_save(optimizer_state(t->rules[i].optimizer), prefix, writer));
@@ -224,7 +224,7 @@ static imiad_status load_stores(training_run *run, const weights *file)
 {
     training *t = run->training;
     char prefix[64];
-    TRY(training_load(t, file));
+    TRY(training_load(t->detector, file));
     for (int i = 0; i < t->rule_count; ++i) {
         snprintf(prefix, sizeof prefix, "optimizer.%s.", t->rules[i].name);
         TRY(params_load(optimizer_state(t->rules[i].optimizer), file, prefix, PARAMS_EXACT));

@@ -7,8 +7,9 @@
 #include "base/error.h"
 #include "detectors/training_state.h"
 
-void training_begin(training *t, imiad_detector *self, const training_ops *ops)
+void training_begin(imiad_detector *self, const training_ops *ops)
 {
+    training *t = self->state;
     *t = (training){.detector = self, .ops = ops};
 }
 
@@ -139,8 +140,9 @@ imiad_status training_checksum(char out[9], const training *t)
 
 /* ---- the detector's file ---- */
 
-imiad_status training_save(const training *t, weights_writer *writer)
+imiad_status training_save(const imiad_detector *self, weights_writer *writer)
 {
+    const training *t = self->state;
     for (int i = 0; i < t->store_count; ++i) {
         char prefix[40];
         snprintf(prefix, sizeof prefix, "%s.", t->stores[i].name);
@@ -149,8 +151,9 @@ imiad_status training_save(const training *t, weights_writer *writer)
     return IMIAD_OK;
 }
 
-imiad_status training_load(training *t, const weights *file)
+imiad_status training_load(imiad_detector *self, const weights *file)
 {
+    const training *t = self->state;
     for (int i = 0; i < t->store_count; ++i) {
         char prefix[40];
         snprintf(prefix, sizeof prefix, "%s.", t->stores[i].name);

@@ -79,7 +79,7 @@ static const training_ops learning = {
 static imiad_status toy_create(imiad_detector *self)
 {
     toy *m = self->state;
-    training_begin(&m->training, self, &learning);
+    training_begin(self, &learning);
     m->training.frozen_count = 1;
     m->training.held_out = options_real(self->options, "held_out");
     return IMIAD_OK;
@@ -111,11 +111,10 @@ static void see_image(imiad_detector *self, const train_step *step, void *contex
 
 static imiad_status toy_fit(imiad_detector *self, train_set *images, const progress *p)
 {
-    toy *m = self->state;
     memset(&seen, 0, sizeof seen);
     TRY(toy_begin(self));
     training_run *run;
-    TRY(training_open(&run, &m->training, images, p));
+    TRY(training_open(&run, self, images, p));
     imiad_status status = training_visit(run, see_image, &seen);
     if (status == IMIAD_OK)
         status = training_steps(run);
@@ -126,7 +125,7 @@ static imiad_status toy_fit(imiad_detector *self, train_set *images, const progr
 static imiad_status toy_fit_more(imiad_detector *self, train_set *images, const progress *p)
 {
     memset(&seen, 0, sizeof seen);
-    return training_fit_more(&((toy *)self->state)->training, images, p);
+    return training_fit_more(self, images, p);
 }
 
 static void toy_score(imiad_detector *self, const batch *b, scores *out)
@@ -134,15 +133,10 @@ static void toy_score(imiad_detector *self, const batch *b, scores *out)
     out->image = t_mean(t_flatten(b->images, 1, 3), 1, false);
 }
 
-static imiad_status toy_save(const imiad_detector *self, weights_writer *writer)
-{
-    return training_save(&((const toy *)self->state)->training, writer);
-}
-
 static imiad_status toy_load(imiad_detector *self, const weights *file)
 {
     TRY(toy_begin(self));
-    return training_load(&((toy *)self->state)->training, file);
+    return training_load(self, file);
 }
 
 static void toy_destroy(imiad_detector *self)
@@ -159,7 +153,7 @@ static const detector_ops toy_ops = {.name = "toy",
                                      .fit = toy_fit,
                                      .fit_more = toy_fit_more,
                                      .score = toy_score,
-                                     .save = toy_save,
+                                     .save = training_save,
                                      .load = toy_load,
                                      .destroy = toy_destroy};
 

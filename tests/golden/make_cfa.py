@@ -22,8 +22,6 @@ Needs torch, torchvision, numpy, Pillow, scipy, scikit-learn and scikit-image; e
 the checkouts import, are replaced.
 """
 import importlib
-import json
-import os
 import sys
 import types
 
@@ -31,7 +29,8 @@ import numpy
 import torch
 
 from make_simplenet import load_images, predict, uniform
-from make_stpm import line, make_resnet18, read_safetensors, sample, shuffled, stream, training_names
+from make_stpm import (line, make_resnet18, print_differences, print_epochs, read_results,
+                       read_safetensors, run_mode, sample, shuffled, stream, training_names)
 
 SEED, BATCH, SIZE = 66, 4, 128
 TESTED = ("test/bent_lead/000.png", "test/good/000.png", "test/misplaced/004.png")
@@ -228,16 +227,13 @@ def train(cfa, shared, epochs, resize, crop):
     module = load_code("cfa", cfa)
     loss = make_loss("cfa", module, features, batches, 1, 1, 1e-5)
     losses = learn(loss, features, batches, epochs, 1e-3)
-    steps = len(losses) // epochs
-    for epoch in range(epochs):
-        print(f"epoch {epoch + 1} loss {sum(losses[epoch * steps:(epoch + 1) * steps]) / steps:.6g}")
+    print_epochs(losses, epochs)
     predict(Model(loss, features, crop), shared, resize, crop)
 
 
 def judge(cfa, shared, saved, results):
-    with open(results) as file:
-        run = json.load(file)
-    resize, crop = (int(run["run"]["options"][name]) for name in ("resize", "crop"))
+    options, ours = read_results(results)
+    resize, crop = (int(options[name]) for name in ("resize", "crop"))
     tensors = read_safetensors(saved)
     features = Features(make_network("cfa", cfa, shared))
     images = load_images(training_names(shared)[:BATCH], resize, crop)
@@ -247,20 +243,8 @@ def judge(cfa, shared, saved, results):
     conv.weight.data, conv.bias.data = (tensors[f"descriptor.{n}"] for n in ("weight", "bias"))
     loss.C.data = tensors["descriptor.centres"].t().contiguous()
     theirs = predict(Model(loss.eval(), features, crop), shared, resize, crop)
-    largest = max(abs(value) for value in theirs.values())
-    worst = max(abs(image["score"] - theirs["/".join(image["path"].split("/")[-2:])])
-                for image in run["categories"][0]["images"])
-    print(f"{len(theirs)} scores: largest difference {worst:.2e}, of the largest score "
-          f"{worst / largest:.2e}")
-
-
-def main():
-    modes = {"golden": golden, "train": train, "judge": judge}
-    if len(sys.argv) < 5 or sys.argv[1] not in modes:
-        sys.exit(__doc__)
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-    modes[sys.argv[1]](*[int(a) if a.isdigit() else a for a in sys.argv[2:]])
+    print_differences(ours, theirs)
 
 
 if __name__ == "__main__":
-    main()
+    run_mode({"golden": golden, "train": train, "judge": judge}, 4, __doc__)

@@ -20,7 +20,6 @@ gave (examples/unsupervised --save --json).
 The first parameters and the orders are libimiad's random streams, computed here once more.
 Needs torch, torchvision, numpy, SciPy, Pillow and scikit-learn.
 """
-import os
 import sys
 import types
 
@@ -28,8 +27,9 @@ import numpy
 import torch
 
 from make_stpm import (SEED, TESTED, compare_scores, each_precision, line, load_images,
-                       missing_modules, normal, print_runs, procedural, read_results,
-                       read_safetensors, sample, shuffled, stream, test_aurocs, training_names)
+                       missing_modules, normal, print_epochs, print_runs, procedural, read_results,
+                       read_safetensors, run_mode, sample, shuffled, stream, test_aurocs,
+                       training_names)
 
 BATCH, STEPS, SIZE = 8, 10, 64
 WEIGHTS = "data/weights/resnet18_imagenet1k_v1_partial_bnfolded.safetensors"
@@ -256,9 +256,7 @@ def train(folder, shared, epochs, size, seed=SEED):
     images = load_images(training_names(shared), size)
     batches = Epochs(images, 16, epochs, lambda x: (x, None), seed)
     losses = run_official(official, networks, batches)
-    steps = len(losses) // epochs
-    for epoch in range(epochs):
-        print(f"epoch {epoch + 1} loss {sum(losses[epoch * steps:(epoch + 1) * steps]) / steps:.6g}")
+    print_epochs(losses, epochs)
     test_aurocs(shared, anomaly_maps(networks, size), size)
 
 
@@ -269,17 +267,9 @@ def compare(folder, shared, saved, results):
         prefix = f"student.{part}."
         network.load_state_dict({name[len(prefix):]: value for name, value in ours.items()
                                  if name.startswith(prefix)}, strict=False)
-    size, scores = read_results(results)
-    compare_scores(shared, anomaly_maps(networks, size), scores)
-
-
-def main():
-    modes = {"golden": golden, "train": train, "compare": compare}
-    if len(sys.argv) < 5 or sys.argv[1] not in modes:
-        sys.exit(__doc__)
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-    modes[sys.argv[1]](*[int(a) if a.isdigit() else a for a in sys.argv[2:]])
+    options, scores = read_results(results)
+    compare_scores(shared, anomaly_maps(networks, int(options["resize"])), scores)
 
 
 if __name__ == "__main__":
-    main()
+    run_mode({"golden": golden, "train": train, "compare": compare}, 4, __doc__)

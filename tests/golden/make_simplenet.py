@@ -19,16 +19,14 @@ modules that the checkout imports are replaced by empty ones.
 Needs torch, torchvision, numpy, Pillow, scipy and scikit-learn.
 """
 import glob
-import json
-import os
 import sys
 import types
 
 import numpy
 import torch
 
-from make_stpm import (line, make_resnet18, normal, read_safetensors, sample, shuffled, stream,
-                       training_names)
+from make_stpm import (line, make_resnet18, normal, print_differences, print_epochs, read_results,
+                       read_safetensors, run_mode, sample, shuffled, stream, training_names)
 
 SEED, STEPS, BATCH, RESIZE, CROP = 66, 10, 4, 108, 96
 TESTED = ("test/bent_lead/000.png", "test/good/000.png", "test/misplaced/004.png")
@@ -212,7 +210,7 @@ def predict(model, shared, resize, crop):
         if kind != "good":
             drawn = Image.open(f"{root}/ground_truth/{kind}/{file[:-4]}_mask.png").convert("L")
             mask = numpy.array(fit(drawn)) >= 128
-        names.append(f"{kind}/{file}")
+        names.append(f"test/{kind}/{file}")
         labels.append(kind != "good")
         found.append(float(scores[0]))
         pixels.append(maps[0].ravel())
@@ -230,16 +228,13 @@ def train(folder, shared, epochs, resize, crop, dimension=1536):
     model = make_official(folder, shared, crop, dict(of_dimension(dimension), gan_epochs=epochs))
     images = load_images(training_names(shared), resize, crop)
     losses = train_official(model, images, 8, epochs)
-    steps = len(losses) // epochs
-    for epoch in range(epochs):
-        print(f"epoch {epoch + 1} loss {sum(losses[epoch * steps:(epoch + 1) * steps]) / steps:.6g}")
+    print_epochs(losses, epochs)
     predict(model, shared, resize, crop)
 
 
 def judge(folder, shared, saved, results):
-    with open(results) as file:
-        run = json.load(file)
-    resize, crop, dimension = (int(run["run"]["options"][name])
+    options, ours = read_results(results)
+    resize, crop, dimension = (int(options[name])
                                for name in ("resize", "crop", "target_embed_dimension"))
     model = make_official(folder, shared, crop, of_dimension(dimension))
     tensors = read_safetensors(saved)
@@ -248,20 +243,8 @@ def judge(folder, shared, saved, results):
                  if name.startswith(part + ".")}
         getattr(model, part).load_state_dict(state, strict=False)
     theirs = predict(model, shared, resize, crop)
-    largest = max(abs(value) for value in theirs.values())
-    worst = max(abs(image["score"] - theirs["/".join(image["path"].split("/")[-2:])])
-                for image in run["categories"][0]["images"])
-    print(f"{len(theirs)} scores: largest difference {worst:.2e}, of the largest score "
-          f"{worst / largest:.2e}")
-
-
-def main():
-    modes = {"golden": golden, "train": train, "judge": judge}
-    if len(sys.argv) < 4 or sys.argv[1] not in modes:
-        sys.exit(__doc__)
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-    modes[sys.argv[1]](*[int(a) if a.isdigit() else a for a in sys.argv[2:]])
+    print_differences(ours, theirs)
 
 
 if __name__ == "__main__":
-    main()
+    run_mode({"golden": golden, "train": train, "judge": judge}, 3, __doc__)

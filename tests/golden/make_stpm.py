@@ -322,21 +322,39 @@ def test_aurocs(shared, anomaly_map, size):
 
 
 def read_results(results):
-    """The input's size; the images' scores by the ends of their paths."""
+    """The options; the images' scores by the ends of their paths."""
     with open(results) as file:
         run = json.load(file)
-    return (int(run["run"]["options"]["resize"]),
+    return (run["run"]["options"],
             {"/".join(image["path"].split("/")[-3:]): image["score"]
              for image in run["categories"][0]["images"]})
 
 
-def compare_scores(shared, anomaly_map, ours):
-    theirs = {name: float(anomaly_map(f"{shared}/data/mvtec_ad/transistor/{name}").max())
-              for name in ours}
+def print_differences(ours, theirs):
     largest = max(abs(value) for value in theirs.values())
     worst = max(abs(ours[name] - theirs[name]) for name in ours)
     print(f"{len(ours)} scores: largest difference {worst:.2e}, of the largest score "
           f"{worst / largest:.2e}")
+
+
+def compare_scores(shared, anomaly_map, ours):
+    root = f"{shared}/data/mvtec_ad/transistor"
+    print_differences(ours, {name: float(anomaly_map(f"{root}/{name}").max()) for name in ours})
+
+
+def print_epochs(losses, epochs):
+    steps = len(losses) // epochs
+    for epoch in range(epochs):
+        print(f"epoch {epoch + 1} loss {sum(losses[epoch * steps:(epoch + 1) * steps]) / steps:.6g}")
+
+
+def run_mode(modes, least, usage):
+    """The mode that the command line names; it has so many words at least, digits are integers."""
+    words = sys.argv[1:]
+    if len(words) < least or words[0] not in modes:
+        sys.exit(usage)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+    modes[words[0]](*[int(word) if word.isdigit() else word for word in words[1:]])
 
 
 def train(official, shared, epochs, size, seed=SEED):
@@ -347,15 +365,14 @@ def train(official, shared, epochs, size, seed=SEED):
     stdout, sys.stdout = sys.stdout, sys.stderr
     model.train()
     sys.stdout = stdout
-    steps = len(losses) // epochs
-    for epoch in range(epochs):
-        print(f"epoch {epoch + 1} loss {sum(losses[epoch * steps:(epoch + 1) * steps]) / steps:.6g}")
+    print_epochs(losses, epochs)
     test_aurocs(shared, lambda path: anomaly_map(module, model, load_images([path], size)[0][None]),
                 size)
 
 
 def compare(official, shared, saved, results):
-    size, ours = read_results(results)
+    options, ours = read_results(results)
+    size = int(options["resize"])
     module, model = load_official(official, make_resnet18(shared), [], 0, [])
     student = {name[len("student."):]: value for name, value in read_safetensors(saved).items()
                if name.startswith("student.")}
@@ -364,13 +381,5 @@ def compare(official, shared, saved, results):
                    ours)
 
 
-def main():
-    modes = {"golden": golden, "train": train, "compare": compare}
-    if len(sys.argv) < 5 or sys.argv[1] not in modes:
-        sys.exit(__doc__)
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-    modes[sys.argv[1]](*[int(a) if a.isdigit() else a for a in sys.argv[2:]])
-
-
 if __name__ == "__main__":
-    main()
+    run_mode({"golden": golden, "train": train, "compare": compare}, 4, __doc__)

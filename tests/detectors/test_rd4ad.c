@@ -121,26 +121,16 @@ END_TEST
 
 /* ---- steps on real images ---- */
 
-static imiad_backbone *open_backbone(const char *path)
-{
-    imiad_backbone *backbone;
-    imiad_backbone_options b = IMIAD_BACKBONE_OPTIONS_INIT;
-    b.weights = path;
-    ck_ok(imiad_backbone_create(&backbone, "resnet18", &b));
-    return backbone;
-}
-
-static const struct {
-    const char *name;
-    imiad_option options[5];
-    size_t count, images;
-    golden_limits limits;
-} cases[] = {
+static const golden_training cases[] = {
     /* nothing moves but the running statistics: maps of given parameters */
-    {"still", {STEPS, {"learning_rate", "0"}}, 4, 8, {1, 0, 3, 1e-6, 1, 1e-4}},
-    {"slow", {STEPS, {"learning_rate", "0.000005"}}, 4, 80, {10, TENSORS, 3, 1e-4, 1e-3, 1e-3}},
-    {"official", {STEPS, {"preset", "official"}}, 4, 80, {10, TENSORS, 3, 0, 0, 0}},
-    {"open_iad", {STEPS, {"preset", "open_iad"}}, 4, 80, {10, TENSORS, 0, 0, 0, 0}},
+    {"still", 8, 4, {STEPS, {"learning_rate", "0"}}, {1, 0, 3, 1e-6, 1, 1e-4, NULL, 0}},
+    {"slow",
+     80,
+     4,
+     {STEPS, {"learning_rate", "0.000005"}},
+     {10, TENSORS, 3, 1e-4, 1e-3, 1e-3, NULL, 0}},
+    {"official", 80, 4, {STEPS, {"preset", "official"}}, {10, TENSORS, 3, 0, 0, 0, NULL, 0}},
+    {"open_iad", 80, 4, {STEPS, {"preset", "open_iad"}}, {10, TENSORS, 0, 0, 0, 0, NULL, 0}},
 };
 
 /* The acceptance is 1e-3 for losses and parameters. Adam divides a gradient by its size, so that
@@ -149,16 +139,7 @@ static const struct {
  * compared to that spread, and in double below. */
 START_TEST(ten_steps_equal_the_public_implementations)
 {
-    static golden_case golden;
-    char root[4096];
-    snprintf(root, sizeof root, "%s", SHARED("data/mvtec_ad/transistor"));
-    imiad_backbone *backbone = open_backbone(SHARED(WEIGHTS));
-    golden_read(&golden, GOLDEN, cases[_i].name);
-    imiad_detector *d =
-        golden_fit("rd4ad", backbone, cases[_i].options, cases[_i].count, root, cases[_i].images);
-    golden_hold(&golden, d, root, "student.", &cases[_i].limits);
-    imiad_detector_free(d);
-    imiad_backbone_free(backbone);
+    golden_train("rd4ad", GOLDEN, "student.", &cases[_i]);
 }
 END_TEST
 
@@ -367,7 +348,8 @@ START_TEST(steps_in_double_equal_the_official_code)
     fit_small(d, &s, 1);
     golden_train_double(d->state, first.store, 10,
                         fill_step); /* its training is the first member */
-    golden_hold(&golden, d, NULL, "student.", &(golden_limits){10, TENSORS, 0, 1e-7, 1e-6, 1});
+    golden_hold(&golden, d, NULL, "student.",
+                &(golden_limits){10, TENSORS, 0, 1e-7, 1e-6, 1, NULL, 0});
     free_networks(&first);
     imiad_detector_free(d);
     close_small(&s);

@@ -19,24 +19,14 @@ enum { LEVELS = 3, TENSORS = 75 /* 15 convolutions, each with its batch norm's f
         "combine", "input"                                                                         \
     }
 
-static imiad_backbone *open_backbone(const char *path)
-{
-    imiad_backbone *backbone;
-    imiad_backbone_options b = IMIAD_BACKBONE_OPTIONS_INIT;
-    b.weights = path;
-    ck_ok(imiad_backbone_create(&backbone, "resnet18", &b));
-    return backbone;
-}
-
-static const struct {
-    const char *name;
-    imiad_option options[7];
-    size_t count;
-    golden_limits limits;
-} cases[] = {
-    {"slow", {HCW, {"learning_rate", "0.0001"}}, 6, {10, TENSORS, 3, 1e-3, 1e-3, 1e-2}},
-    {"stpm", {HCW}, 5, {10, TENSORS, 3, 0, 0, 0}},
-    {"open_iad", {STEPS, {"preset", "open_iad"}}, 4, {10, TENSORS, 0, 0, 0, 0}},
+static const golden_training cases[] = {
+    {"slow",
+     80,
+     6,
+     {HCW, {"learning_rate", "0.0001"}},
+     {10, TENSORS, 3, 1e-3, 1e-3, 1e-2, NULL, 0}},
+    {"stpm", 80, 5, {HCW}, {10, TENSORS, 3, 0, 0, 0, NULL, 0}},
+    {"open_iad", 80, 4, {STEPS, {"preset", "open_iad"}}, {10, TENSORS, 0, 0, 0, 0, NULL, 0}},
 };
 
 /* The acceptance is 1e-3 for losses and parameters. At a rate of 0.4 a fresh student amplifies
@@ -44,16 +34,7 @@ static const struct {
  * are compared to that spread, and in double below. */
 START_TEST(ten_steps_equal_the_public_implementations)
 {
-    static golden_case golden;
-    char root[4096];
-    snprintf(root, sizeof root, "%s", SHARED("data/mvtec_ad/transistor"));
-    imiad_backbone *backbone = open_backbone(SHARED(WEIGHTS));
-    golden_read(&golden, GOLDEN, cases[_i].name);
-    imiad_detector *d =
-        golden_fit("stpm", backbone, cases[_i].options, cases[_i].count, root, GOLDEN_IMAGES);
-    golden_hold(&golden, d, root, "student.", &cases[_i].limits);
-    imiad_detector_free(d);
-    imiad_backbone_free(backbone);
+    golden_train("stpm", GOLDEN, "student.", &cases[_i]);
 }
 END_TEST
 
@@ -92,7 +73,8 @@ START_TEST(steps_in_double_equal_the_public_implementation)
     ck_ok(network_create(&student, backbone->architecture, (const char *const[]){"layer3"}, 1,
                          first, "", 66, "stpm/student", CPU));
     golden_train_double(d->state, first, 10, fill_step); /* its training is the first member */
-    golden_hold(&golden, d, NULL, "student.", &(golden_limits){10, TENSORS, 0, 1e-7, 1e-6, 1});
+    golden_hold(&golden, d, NULL, "student.",
+                &(golden_limits){10, TENSORS, 0, 1e-7, 1e-6, 1, NULL, 0});
     network_free(student);
     params_free(first);
     imiad_detector_free(d);

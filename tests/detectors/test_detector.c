@@ -6,42 +6,21 @@
 
 #include "base/files.h"
 #include "bridge/tensor.h"
-#include "check_suite.h"
 #include "detectors/detector.h"
 #include "detectors/patch_embedding.h"
-#include "imiad/imiad.h"
+#include "product_line.h"
 
-/* A small product line: 8 images train, 4 good and 4 defective ones test, 64 pixels. */
-typedef struct line {
-    imiad_dataset *dataset;
-    imiad_backbone *backbone;
-    imiad_split *split;
-} line;
-
-static line open_line(void)
+/* 8 images train, 4 good and 4 defective ones test. */
+static product_line open_line(void)
 {
-    static const imiad_option options[] = {
-        {"size", "64"}, {"train", "8"}, {"test_good", "4"}, {"test_defective", "4"}};
-    line l;
-    ck_ok(imiad_dataset_open(&l.dataset, "synthetic", NULL, options, 4));
-    ck_ok(imiad_backbone_create(&l.backbone, "resnet18", NULL));
-    ck_ok(imiad_split_create(&l.split, l.dataset, imiad_dataset_category(l.dataset, 0),
-                             "unsupervised", NULL, 0));
-    return l;
-}
-
-static void close_line(line *l)
-{
-    imiad_split_free(l->split);
-    imiad_backbone_free(l->backbone);
-    imiad_dataset_free(l->dataset);
+    return product_line_open("64", "8", "4", "4", "unsupervised");
 }
 
 /* What makes any detector quick enough here: those of these options that its schema has. */
 static const imiad_option small[] = {
     {"resize", "64"}, {"crop", "64"}, {"epochs", "2"}, {"train_batch", "4"}};
 
-static imiad_detector *unfitted(const line *l, const char *name, const imiad_option *more,
+static imiad_detector *unfitted(const product_line *l, const char *name, const imiad_option *more,
                                 size_t count)
 {
     imiad_option options[16];
@@ -59,7 +38,7 @@ static imiad_detector *unfitted(const line *l, const char *name, const imiad_opt
     return d;
 }
 
-static imiad_detector *fitted(const line *l, const char *name, const imiad_option *more,
+static imiad_detector *fitted(const product_line *l, const char *name, const imiad_option *more,
                               size_t count)
 {
     imiad_detector *d = unfitted(l, name, more, count);
@@ -85,7 +64,7 @@ static imiad_status keep(void *user, const imiad_scored *scored)
     return IMIAD_OK;
 }
 
-static void evaluate(seen *s, const line *l, imiad_detector *d)
+static void evaluate(seen *s, const product_line *l, imiad_detector *d)
 {
     s->count = 0;
     ck_ok(imiad_evaluate(NULL, d, l->split, NULL, keep, s, NULL, NULL));
@@ -95,7 +74,7 @@ START_TEST(fitting_twice_gives_the_same)
 {
     const char *name = imiad_detector_type_name((size_t)_i);
     static seen first, second;
-    line l = open_line();
+    product_line l = open_line();
     imiad_detector *d = fitted(&l, name, NULL, 0);
     evaluate(&first, &l, d);
     ck_assert_uint_eq(first.count, imiad_split_test_count(l.split));
@@ -103,7 +82,7 @@ START_TEST(fitting_twice_gives_the_same)
     evaluate(&second, &l, d);
     ck_assert_mem_eq(&first, &second, sizeof first);
     imiad_detector_free(d);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
@@ -112,7 +91,7 @@ START_TEST(a_batch_scores_as_each_image_alone)
 {
     const char *name = imiad_detector_type_name((size_t)_i);
     static seen together;
-    line l = open_line();
+    product_line l = open_line();
     imiad_detector *d = fitted(&l, name, NULL, 0);
     evaluate(&together, &l, d);
     for (size_t i = 0; i < together.count; ++i) {
@@ -128,7 +107,7 @@ START_TEST(a_batch_scores_as_each_image_alone)
                                 1e-4 * fabs(score) + 1e-6);
     }
     imiad_detector_free(d);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
@@ -138,7 +117,7 @@ START_TEST(a_saved_detector_scores_the_same_bytes)
     static seen before, after;
     char path[] = "/tmp/imiad-test-XXXXXX";
     close(mkstemp(path));
-    line l = open_line();
+    product_line l = open_line();
     imiad_detector *d = fitted(&l, name, NULL, 0), *restored = NULL;
     evaluate(&before, &l, d);
     ck_ok(imiad_detector_save(d, path));
@@ -149,7 +128,7 @@ START_TEST(a_saved_detector_scores_the_same_bytes)
     ck_assert_str_eq(imiad_detector_name(restored), name);
     imiad_detector_free(d);
     imiad_detector_free(restored);
-    close_line(&l);
+    product_line_close(&l);
     unlink(path);
 }
 END_TEST
@@ -159,11 +138,11 @@ START_TEST(damaged_files_are_refused)
     const char *name = imiad_detector_type_name((size_t)_i);
     char path[] = "/tmp/imiad-test-XXXXXX";
     close(mkstemp(path));
-    line l = open_line();
+    product_line l = open_line();
     imiad_detector *d = fitted(&l, name, NULL, 0), *restored = NULL;
     ck_ok(imiad_detector_save(d, path));
     imiad_detector_free(d);
-    close_line(&l);
+    product_line_close(&l);
     file_view file;
     ck_ok(file_map(&file, path));
     uint8_t *bytes = malloc(file.size);
@@ -197,7 +176,7 @@ START_TEST(fitting_can_be_cancelled_at_any_moment)
 {
     const char *name = imiad_detector_type_name((size_t)_i);
     static seen whole, again;
-    line l = open_line();
+    product_line l = open_line();
     imiad_detector *d = fitted(&l, name, NULL, 0);
     evaluate(&whole, &l, d);
     for (int calls = 0, stop; calls < 100; ++calls) {
@@ -216,7 +195,7 @@ START_TEST(fitting_can_be_cancelled_at_any_moment)
     evaluate(&again, &l, d);
     ck_assert_mem_eq(&whole, &again, sizeof whole);
     imiad_detector_free(d);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
@@ -225,7 +204,7 @@ START_TEST(another_task_is_learned_on_top_or_anew)
 {
     const char *name = imiad_detector_type_name((size_t)_i);
     static seen first, second, again;
-    line l = open_line();
+    product_line l = open_line();
     imiad_split *other;
     ck_ok(imiad_split_create(&other, l.dataset, imiad_dataset_category(l.dataset, 1),
                              "unsupervised", NULL, 0));
@@ -245,14 +224,14 @@ START_TEST(another_task_is_learned_on_top_or_anew)
     imiad_detector_free(fresh);
     imiad_detector_free(d);
     imiad_split_free(other);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
 START_TEST(one_image_is_enough_to_fit)
 {
     const char *name = imiad_detector_type_name((size_t)_i);
-    line l = open_line();
+    product_line l = open_line();
     imiad_detector *d = unfitted(&l, name, NULL, 0);
     imiad_image *image;
     imiad_result result = IMIAD_RESULT_INIT;
@@ -263,7 +242,7 @@ START_TEST(one_image_is_enough_to_fit)
     ck_assert(isfinite(result.score));
     imiad_image_free(image);
     imiad_detector_free(d);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
@@ -271,13 +250,13 @@ START_TEST(no_tensor_outlives_its_detector)
 {
     const char *name = imiad_detector_type_name((size_t)_i);
     static seen s;
-    line l = open_line();
+    product_line l = open_line();
     size_t alive = t_live();
     imiad_detector *d = fitted(&l, name, NULL, 0);
     evaluate(&s, &l, d);
     imiad_detector_free(d);
     ck_assert_uint_eq(t_live(), alive);
-    close_line(&l);
+    product_line_close(&l);
     ck_assert_uint_eq(t_live(), 0);
 }
 END_TEST
@@ -300,7 +279,7 @@ START_TEST(patchcores_options_are_checked)
         {{"layers", ""}, IMIAD_OUT_OF_RANGE, "layers names no layer"},
         {{"image_score", "mean"}, IMIAD_OUT_OF_RANGE, "max|reweighted"},
     };
-    line l = open_line();
+    product_line l = open_line();
     imiad_detector *d = NULL;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
         ck_fails(imiad_detector_create(&d, "patchcore", l.backbone, &cases[i].option, 1),
@@ -310,13 +289,13 @@ START_TEST(patchcores_options_are_checked)
     ck_fails(imiad_detector_create(&d, "magic", l.backbone, NULL, 0), IMIAD_UNKNOWN_OPTION,
              "no detector \"magic\"; there are:");
     ck_assert_ptr_null(d);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
 START_TEST(patchcores_bank_respects_its_budget_and_ratio)
 {
-    line l = open_line();
+    product_line l = open_line();
     const imiad_option none[] = {{"coreset_ratio", "1"}}, tenth[] = {{"coreset_ratio", "0.1"}};
     const imiad_bank *bank;
     imiad_detector *d = fitted(&l, "patchcore", none, 1);
@@ -332,7 +311,7 @@ START_TEST(patchcores_bank_respects_its_budget_and_ratio)
     ck_ok(imiad_detector_create(&d, "patchcore", l.backbone, budget, 3));
     ck_fails(imiad_detector_fit(d, l.split, NULL, NULL), IMIAD_OVER_BUDGET, "1000000");
     imiad_detector_free(d);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
@@ -341,7 +320,7 @@ END_TEST
 START_TEST(patchcores_bank_keeps_every_task)
 {
     static seen before, after;
-    line l = open_line();
+    product_line l = open_line();
     imiad_split *other;
     ck_ok(imiad_split_create(&other, l.dataset, imiad_dataset_category(l.dataset, 1),
                              "unsupervised", NULL, 0));
@@ -368,14 +347,14 @@ START_TEST(patchcores_bank_keeps_every_task)
     free(first);
     imiad_detector_free(d);
     imiad_split_free(other);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
 enum { GRID = 8, PATCHES = GRID * GRID, DIMENSION = 1024 };
 
 /* The patch features of an image, by way of the parts that PatchCore is made of. */
-static void embed(float rows[PATCHES * DIMENSION], const line *l, const imiad_detector *d,
+static void embed(float rows[PATCHES * DIMENSION], const product_line *l, const imiad_detector *d,
                   const imiad_image *image)
 {
     static const char *const layers[] = {"layer2", "layer3"};
@@ -467,7 +446,7 @@ START_TEST(a_forgotten_image_leaves_the_bank)
     static const char *const names[] = {"patchcore", "softpatch"};
     static const char *const kinds[] = {"float32", "bfloat16", "float16"};
     const imiad_option options[] = {{"coreset_ratio", "0.3"}, {"storage", kinds[_i / 2]}};
-    line l = open_line();
+    product_line l = open_line();
     imiad_detector *d = fitted(&l, names[_i % 2], options, 2), *clone = NULL;
     const imiad_bank *bank;
     int64_t removed = -1, stay = 0;
@@ -509,13 +488,13 @@ START_TEST(a_forgotten_image_leaves_the_bank)
     free(before);
     free(sources);
     imiad_detector_free(d);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
 START_TEST(only_banks_of_patches_forget)
 {
-    line l = open_line();
+    product_line l = open_line();
     imiad_detector *d = unfitted(&l, "patchcore", NULL, 0);
     ck_fails(imiad_detector_forget(d, 0, NULL), IMIAD_WRONG_STATE, "before fit or load");
     ck_fails(imiad_detector_forget(NULL, 0, NULL), IMIAD_INVALID_ARGUMENT, "detector is NULL");
@@ -523,7 +502,7 @@ START_TEST(only_banks_of_patches_forget)
     d = fitted(&l, "padim", NULL, 0);
     ck_fails(imiad_detector_forget(d, 0, NULL), IMIAD_UNSUPPORTED, "padim cannot forget");
     imiad_detector_free(d);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
@@ -531,7 +510,7 @@ START_TEST(the_reweighted_score_follows_the_paper)
 {
     enum { AROUND = 5 };
     static float rows[PATCHES * DIMENSION];
-    line l = open_line();
+    product_line l = open_line();
     const imiad_option options[] = {{"image_score", "reweighted"}, {"reweight_neighbours", "5"}};
     imiad_detector *weighted = fitted(&l, "patchcore", options, 2);
     imiad_detector *plain = fitted(&l, "patchcore", NULL, 0);
@@ -553,13 +532,13 @@ START_TEST(the_reweighted_score_follows_the_paper)
     }
     imiad_detector_free(weighted);
     imiad_detector_free(plain);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
 START_TEST(images_of_different_shapes_need_a_common_size)
 {
-    line l = open_line();
+    product_line l = open_line();
     imiad_detector *d = NULL;
     static uint8_t pixels[200 * 200];
     imiad_image wide = {sizeof wide, IMIAD_PIXEL_GRAY8, 200, 100, 200, pixels};
@@ -575,7 +554,7 @@ START_TEST(images_of_different_shapes_need_a_common_size)
     imiad_result result = IMIAD_RESULT_INIT;
     ck_ok(imiad_detector_score(&result, d, &dot)); /* a 1-pixel image becomes a flat one */
     imiad_detector_free(d);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 

@@ -3,6 +3,7 @@
 #include "detectors/detector.h"
 #include "detectors/patch_embedding.h"
 #include "golden_steps.h"
+#include "product_line.h"
 
 #define GOLDEN "tests/golden/simplenet.csv" /* made by tests/golden/make_simplenet.py */
 
@@ -60,33 +61,13 @@ END_TEST
 
 enum { SIDE = 64, GRID = 8, MOST_WIDE = 64 }; /* layer2 of 64 pixels has 8 x 8 positions */
 
-typedef struct line {
-    imiad_dataset *dataset;
-    imiad_backbone *backbone; /* random weights */
-    imiad_split *split;
-} line;
-
-static line open_line(void)
+static product_line open_line(void)
 {
-    static const imiad_option options[] = {
-        {"size", "64"}, {"train", "6"}, {"test_good", "1"}, {"test_defective", "1"}};
-    line l;
-    ck_ok(imiad_dataset_open(&l.dataset, "synthetic", NULL, options, 4));
-    ck_ok(imiad_backbone_create(&l.backbone, "resnet18", NULL));
-    ck_ok(imiad_split_create(&l.split, l.dataset, imiad_dataset_category(l.dataset, 0),
-                             "unsupervised", NULL, 0));
-    return l;
-}
-
-static void close_line(line *l)
-{
-    imiad_split_free(l->split);
-    imiad_backbone_free(l->backbone);
-    imiad_dataset_free(l->dataset);
+    return product_line_open("64", "6", "1", "1", "unsupervised");
 }
 
 /* 24 values a patch, 16 between the discriminator's layers, large noise for the random network. */
-static imiad_detector *fitted(const line *l, const imiad_option *more, size_t count)
+static imiad_detector *fitted(const product_line *l, const imiad_option *more, size_t count)
 {
     imiad_option options[16] = {{"resize", "64"},
                                 {"crop", "64"},
@@ -199,7 +180,7 @@ START_TEST(an_image_scores_its_worst_patch_as_the_layers_say)
     const imiad_option more[] = {{"adaptor_layers", shapes[_i].adaptor},
                                  {"adaptor_activation", shapes[_i].activated},
                                  {"discriminator_layers", shapes[_i].discriminator}};
-    line l = open_line();
+    product_line l = open_line();
     imiad_detector *d = fitted(&l, more, 3);
     char path[] = "/tmp/imiad-test-XXXXXX";
     close(mkstemp(path));
@@ -227,14 +208,14 @@ START_TEST(an_image_scores_its_worst_patch_as_the_layers_say)
     weights_free(file);
     unlink(path);
     imiad_detector_free(d);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
 START_TEST(features_made_again_train_as_kept_ones)
 {
     double losses[2][6]; /* two steps in each of three epochs */
-    line l = open_line();
+    product_line l = open_line();
     for (int i = 0; i < 2; ++i) {
         const imiad_option more[] = {{"feature_cache", i ? "0" : "2000"}, {"mix_noise", "2"}};
         golden_steps = 0;
@@ -246,7 +227,7 @@ START_TEST(features_made_again_train_as_kept_ones)
     }
     ck_assert_mem_eq(losses[0], losses[1], sizeof losses[0]);
     ck_assert_double_lt(losses[0][5], losses[0][0]);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
@@ -263,7 +244,7 @@ START_TEST(presets_are_the_published_configurations)
         {"open_iad", "margin", "0.8"},    {"open_iad", "train_batch", "4"},
         {"open_iad", "epochs", "4"},
     };
-    line l = open_line();
+    product_line l = open_line();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
         const imiad_option option = {"preset", rows[i].preset};
         imiad_detector *d;
@@ -271,19 +252,19 @@ START_TEST(presets_are_the_published_configurations)
         ck_assert_str_eq(imiad_detector_option(d, rows[i].option), rows[i].value);
         imiad_detector_free(d);
     }
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
 START_TEST(an_even_patch_is_refused)
 {
-    line l = open_line();
+    product_line l = open_line();
     const imiad_option even = {"patch_size", "4"};
     imiad_detector *d = NULL;
     ck_fails(imiad_detector_create(&d, "simplenet", l.backbone, &even, 1), IMIAD_OUT_OF_RANGE,
              "odd");
     ck_assert_ptr_null(d);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 

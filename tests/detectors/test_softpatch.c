@@ -2,35 +2,13 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "check_suite.h"
-#include "imiad/imiad.h"
+#include "product_line.h"
 
 /* ---- the detector on images that the library draws ---- */
 
-typedef struct product_line {
-    imiad_dataset *dataset;
-    imiad_backbone *backbone;
-    imiad_split *split;
-    const char *size; /* of its images */
-} product_line;
-
 static product_line open_line(const char *size, const char *train, const char *setting)
 {
-    const imiad_option options[] = {
-        {"size", size}, {"train", train}, {"test_good", "2"}, {"test_defective", "8"}};
-    product_line l = {.size = size};
-    ck_ok(imiad_dataset_open(&l.dataset, "synthetic", NULL, options, 4));
-    ck_ok(imiad_backbone_create(&l.backbone, "resnet18", NULL));
-    ck_ok(imiad_split_create(&l.split, l.dataset, imiad_dataset_category(l.dataset, 0), setting,
-                             NULL, 0));
-    return l;
-}
-
-static void close_line(product_line *l)
-{
-    imiad_split_free(l->split);
-    imiad_backbone_free(l->backbone);
-    imiad_dataset_free(l->dataset);
+    return product_line_open(size, train, "2", "8", setting);
 }
 
 static imiad_detector *make(const product_line *l, const char *name, const imiad_option *more,
@@ -86,7 +64,7 @@ START_TEST(without_threshold_and_weights_it_is_patchcore)
     ck_same_detectors(soft, core, &l);
     imiad_detector_free(soft);
     imiad_detector_free(core);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
@@ -98,7 +76,7 @@ START_TEST(with_one_or_two_images_it_is_patchcore)
     ck_same_detectors(soft, core, &l);
     imiad_detector_free(soft);
     imiad_detector_free(core);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
@@ -120,7 +98,7 @@ START_TEST(the_threshold_sets_how_many_rows_stay)
         ck_assert_int_eq(imiad_bank_rows(bank_of(d)), cases[m].rows);
         imiad_detector_free(d);
     }
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
@@ -145,7 +123,7 @@ START_TEST(weights_multiply_the_distances)
     imiad_image_free(image);
     imiad_detector_free(hard);
     imiad_detector_free(soft);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
@@ -196,7 +174,7 @@ START_TEST(defects_among_the_training_images_stay_out_of_the_bank)
     ck_assert_int_le(4 * kept, without);
     imiad_detector_free(soft);
     imiad_detector_free(core);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
@@ -226,7 +204,7 @@ START_TEST(another_task_joins_the_bank_and_its_weights)
     imiad_detector_free(first);
     imiad_detector_free(d);
     imiad_split_free(other);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
@@ -253,7 +231,7 @@ START_TEST(softpatchs_options_are_checked)
     d = make(&l, "softpatch", budget, 1); /* 256 KB of patches, 33 KB projected: enough */
     ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
     imiad_detector_free(d);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 
@@ -273,7 +251,7 @@ START_TEST(looking_for_outliers_needs_room_and_a_common_grid)
     d = make(&l, "softpatch", budget, 2); /* 786 KB of patches, 393 KB projected */
     ck_fails(imiad_detector_fit(d, l.split, NULL, NULL), IMIAD_OVER_BUDGET, "looking for outliers");
     imiad_detector_free(d);
-    close_line(&l);
+    product_line_close(&l);
 }
 END_TEST
 

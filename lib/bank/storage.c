@@ -37,6 +37,8 @@ imiad_storage storage_named(const char *name)
 
 /* ---- narrowing, without branches so that the loops run on whole vectors ---- */
 
+enum { FLOAT16_INFINITY = 0x7c00, BFLOAT16_INFINITY = 0x7f80 }; /* their bits */
+
 static inline uint32_t bits_of(float value)
 {
     uint32_t bits;
@@ -56,29 +58,19 @@ static inline uint16_t to_float16(float value)
     /* next to 0.5 floats are 2^-24 apart, as float16's subnormal numbers are: the sum rounds */
     uint32_t subnormal = bits_of(float_of_bits(size) + 0.5f) - bits_of(0.5f);
     uint32_t normal = (size + 0xfffu + (size >> 13 & 1) - (112u << 23)) >> 13;
-    uint32_t most = 0x7c00; /* infinity */
-    normal = size >= bits_of(0x1p16f) ? most : normal;
+    normal = size >= bits_of(0x1p16f) ? (uint32_t)FLOAT16_INFINITY : normal;
     return (uint16_t)(bits >> 16 & 0x8000u) |
            (uint16_t)(size < bits_of(0x1p-14f) ? subnormal : normal);
 }
 
-/* Whether all stay below the first number that stands for infinity. */
-static bool narrow_bfloat16(uint16_t *out, const float *values, size_t count)
+/* Whether all stay below the bits of infinity; a loop of its own for each `to`. */
+static inline __attribute__((always_inline)) bool
+narrow(uint16_t *out, const float *values, size_t count, uint16_t (*to)(float), uint16_t infinity)
 {
     uint32_t overflow = 0;
     for (size_t i = 0; i < count; ++i) {
-        out[i] = to_bfloat16(values[i]);
-        overflow |= (out[i] & 0x7fffu) >= 0x7f80u;
-    }
-    return !overflow;
-}
-
-static bool narrow_float16(uint16_t *out, const float *values, size_t count)
-{
-    uint32_t overflow = 0;
-    for (size_t i = 0; i < count; ++i) {
-        out[i] = to_float16(values[i]);
-        overflow |= (out[i] & 0x7fffu) >= 0x7c00u;
+        out[i] = to(values[i]);
+        overflow |= (out[i] & 0x7fffu) >= infinity;
     }
     return !overflow;
 }
@@ -90,10 +82,11 @@ bool storage_narrow(void *out, imiad_storage storage, const float *values, size_
         return true;
     }
     bool half = storage == IMIAD_STORAGE_FLOAT16;
-    if (half ? narrow_float16(out, values, count) : narrow_bfloat16(out, values, count))
+    if (half ? narrow(out, values, count, to_float16, FLOAT16_INFINITY)
+             : narrow(out, values, count, to_bfloat16, BFLOAT16_INFINITY))
         return true;
-    const uint16_t *narrow = out, infinity = half ? 0x7c00 : 0x7f80;
-    for (*at = 0; (narrow[*at] & 0x7fffu) < infinity;)
+    const uint16_t *narrowed = out, infinity = half ? FLOAT16_INFINITY : BFLOAT16_INFINITY;
+    for (*at = 0; (narrowed[*at] & 0x7fffu) < infinity;)
         ++*at;
     return false;
 }

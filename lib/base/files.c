@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/arrays.h"
 #include "base/error.h"
 
 static imiad_status fail_errno(const char *doing, const char *path)
@@ -96,20 +97,14 @@ imiad_status folder_list(name_list *out, const char *path)
     for (struct dirent *entry; status == IMIAD_OK && (entry = readdir(folder));) {
         if (entry->d_name[0] == '.' || strcasecmp(entry->d_name, "Thumbs.db") == 0)
             continue;
-        if (list.count == room) {
-            room = room ? 2 * room : 64;
-            char **grown = realloc(list.names, room * sizeof *grown);
-            if (!grown) {
-                status = fail_memory("a folder's listing", room * sizeof *grown);
-                break;
-            }
-            list.names = grown;
-        }
         char *name = strdup(entry->d_name);
-        if (!name)
-            status = fail_memory("a file name", strlen(entry->d_name));
-        else
+        status = name ? array_reserve(&list.names, list.count, &room, sizeof *list.names,
+                                      "a folder's listing")
+                      : fail_memory("a file name", strlen(entry->d_name));
+        if (status == IMIAD_OK)
             list.names[list.count++] = name;
+        else
+            free(name);
     }
     closedir(folder);
     if (status != IMIAD_OK) {

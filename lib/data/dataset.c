@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/arrays.h"
 #include "base/error.h"
 
 static const option_spec common_options[] = {
@@ -217,14 +218,8 @@ imiad_status dataset_list_each(imiad_dataset *dataset,
 
 imiad_status dataset_add(imiad_dataset *dataset, const sample *s)
 {
-    if (dataset->sample_count == dataset->sample_room) {
-        size_t room = dataset->sample_room ? 2 * dataset->sample_room : 256;
-        sample *grown = realloc(dataset->samples, room * sizeof *grown);
-        if (!grown)
-            return fail_memory("a dataset's samples", room * sizeof *grown);
-        dataset->samples = grown;
-        dataset->sample_room = room;
-    }
+    TRY(array_reserve(&dataset->samples, dataset->sample_count, &dataset->sample_room,
+                      sizeof *dataset->samples, "a dataset's samples"));
     dataset->samples[dataset->sample_count++] = *s;
     return IMIAD_OK;
 }

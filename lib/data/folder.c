@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/arrays.h"
 #include "base/error.h"
 #include "data/dataset.h"
 
@@ -238,19 +239,6 @@ typedef struct finding {
     size_t count, room;
 } finding;
 
-static imiad_status make_room(finding *f)
-{
-    if (f->count < f->room)
-        return IMIAD_OK;
-    size_t room = f->room ? 2 * f->room : 256;
-    found_image *grown = realloc(f->images, room * sizeof *grown);
-    if (!grown)
-        return fail_memory("a dataset's samples", room * sizeof *grown);
-    f->images = grown;
-    f->room = room;
-    return IMIAD_OK;
-}
-
 static const char *captured(imiad_dataset *dataset, const captures *c, int which,
                             const char *otherwise)
 {
@@ -272,7 +260,7 @@ static imiad_status take_image(visitor *v, const char *path, const captures *c)
         .position = f->count};
     if (!image.sample.kind || !image.sample.path || !image.category)
         return IMIAD_NO_MEMORY;
-    TRY(make_room(f));
+    TRY(array_reserve(&f->images, f->count, &f->room, sizeof *f->images, "a dataset's samples"));
     if (label)
         TRY(find_masks(dataset, &image.sample, c));
     f->images[f->count++] = image;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arrays.h"
 #include "base/error.h"
 #include "base/registry.h"
 #include "data/reader.h"
@@ -98,14 +99,8 @@ imiad_status imiad_listing_add(imiad_listing *listing, const imiad_listed_sample
         return fail(IMIAD_INVALID_ARGUMENT, "imiad_listing_add: NULL");
     TRY(struct_read(&s, sizeof s, given, sizeof s, "a listed sample"));
     TRY(check_listed(listing, &s));
-    if (listing->count == listing->room) {
-        size_t room = listing->room ? 2 * listing->room : 256;
-        sample *grown = realloc(listing->samples, room * sizeof *grown);
-        if (!grown)
-            return fail_memory("a dataset's samples", room * sizeof *grown);
-        listing->samples = grown;
-        listing->room = room;
-    }
+    TRY(array_reserve(&listing->samples, listing->count, &listing->room, sizeof *listing->samples,
+                      "a dataset's samples"));
     TRY(copy_sample(&listing->samples[listing->count], listing, &s));
     ++listing->count;
     return IMIAD_OK;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arrays.h"
 #include "base/error.h"
 #include "base/files.h"
 
@@ -242,14 +243,8 @@ static imiad_status check_role(const reader *r, const split_entry *entry)
 
 static imiad_status add_mention(reader *r, const split_entry *entry)
 {
-    if (r->mention_count == r->mention_room) {
-        size_t room = r->mention_room ? 2 * r->mention_room : 256;
-        mention *grown = realloc(r->mentions, room * sizeof *grown);
-        if (!grown)
-            return fail_memory("a selection", room * sizeof *grown);
-        r->mentions = grown;
-        r->mention_room = room;
-    }
+    TRY(array_reserve(&r->mentions, r->mention_count, &r->mention_room, sizeof *r->mentions,
+                      "a selection"));
     r->mentions[r->mention_count++] = (mention){entry->sample, r->line, entry->role == ROLE_TEST,
                                                 entry->augment.kind == AUGMENT_NONE};
     return IMIAD_OK;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arrays.h"
 #include "base/error.h"
 
 extern const setting_ops unsupervised_setting, supervised_setting, fewshot_setting, noisy_setting,
@@ -132,14 +133,7 @@ void imiad_split_free(imiad_split *split)
 
 imiad_status split_add(entry_list *list, split_entry entry)
 {
-    if (list->count == list->room) {
-        size_t room = list->room ? 2 * list->room : 64;
-        split_entry *grown = realloc(list->entries, room * sizeof *grown);
-        if (!grown)
-            return fail_memory("a split", room * sizeof *grown);
-        list->entries = grown;
-        list->room = room;
-    }
+    TRY(array_reserve(&list->entries, list->count, &list->room, sizeof *list->entries, "a split"));
     list->entries[list->count++] = entry;
     return IMIAD_OK;
 }

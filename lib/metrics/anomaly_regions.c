@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arrays.h"
 #include "base/error.h"
 #include "imiad/regions.h"
 #include "metrics/regions.h"
@@ -82,14 +83,8 @@ static void describe_regions(imiad_region *regions, const mask_regions *found, c
 
 static imiad_status add_point(imiad_regions *out, int32_t x, int32_t y)
 {
-    if (out->point_count == out->point_room) {
-        size_t room = out->point_room ? 2 * out->point_room : 256;
-        int32_t *grown = realloc(out->points, 2 * room * sizeof *grown);
-        if (!grown)
-            return fail_memory("contours", 2 * room * sizeof *grown);
-        out->points = grown;
-        out->point_room = room;
-    }
+    TRY(array_reserve(&out->points, out->point_count, &out->point_room, 2 * sizeof *out->points,
+                      "contours"));
     out->points[2 * out->point_count] = x;
     out->points[2 * out->point_count + 1] = y;
     out->point_count++;

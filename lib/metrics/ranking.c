@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/arrays.h"
 #include "base/error.h"
 
 ranking ranking_begin(uint64_t positives, uint64_t negatives)
@@ -87,14 +88,7 @@ imiad_status image_scores_add(image_scores *list, int label, double score, bool 
     if (isnan(score) || (isinf(score) && !infinities))
         return fail(IMIAD_NOT_FINITE, "the score of image %zu is %s", list->count,
                     isnan(score) ? "NaN" : "infinite; option infinities=allow admits it");
-    if (list->count == list->room) {
-        size_t room = list->room ? 2 * list->room : 64;
-        image_score *grown = realloc(list->items, room * sizeof *grown);
-        if (!grown)
-            return fail_memory("image scores", room * sizeof *grown);
-        list->items = grown;
-        list->room = room;
-    }
+    TRY(array_reserve(&list->items, list->count, &list->room, sizeof *list->items, "image scores"));
     list->items[list->count++] = (image_score){score, label};
     return IMIAD_OK;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arrays.h"
 #include "base/error.h"
 #include "image/pixels.h"
 
@@ -53,14 +54,7 @@ static int32_t skip_set(const uint8_t *row, int32_t x, int32_t width)
 static imiad_status add_run(mask_regions *m, int32_t row, int32_t begin, int32_t end,
                             uint32_t region)
 {
-    if (m->run_count == m->run_room) {
-        size_t room = m->run_room ? 2 * m->run_room : 256;
-        mask_run *grown = realloc(m->runs, room * sizeof *grown);
-        if (!grown)
-            return fail_memory("the runs of a mask", room * sizeof *grown);
-        m->runs = grown;
-        m->run_room = room;
-    }
+    TRY(array_reserve(&m->runs, m->run_count, &m->run_room, sizeof *m->runs, "the runs of a mask"));
     if (m->run_count == UINT32_MAX)
         return fail(IMIAD_UNSUPPORTED, "a mask with more than 2^32 - 1 runs of defective pixels");
     m->runs[m->run_count++] = (mask_run){row, begin, end, region};

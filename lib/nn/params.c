@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arrays.h"
 #include "base/error.h"
 #include "nn/weights.h"
 
@@ -34,19 +35,6 @@ void params_free(params *p)
     free(p);
 }
 
-static bool make_room(params *p)
-{
-    if (p->count < p->room)
-        return true;
-    size_t room = p->room ? 2 * p->room : 64;
-    param *list = realloc(p->list, room * sizeof *list);
-    if (!list)
-        return t_try(fail_memory("a parameter store", room * sizeof *list));
-    p->list = list;
-    p->room = room;
-    return true;
-}
-
 tensor *params_add(params *p, const char *name, tensor *initial, bool trainable)
 {
     if (t_failed())
@@ -54,7 +42,8 @@ tensor *params_add(params *p, const char *name, tensor *initial, bool trainable)
     if (params_find(p, name))
         return t_fail(IMIAD_INTERNAL, "the parameter %s is there already", name);
     char *own_name = strdup(name);
-    if (!own_name || !make_room(p)) {
+    if (!own_name ||
+        !t_try(array_reserve(&p->list, p->count, &p->room, sizeof *p->list, "a parameter store"))) {
         free(own_name);
         return t_fail(IMIAD_NO_MEMORY, "out of memory for the parameter %s", name);
     }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arrays.h"
 #include "base/error.h"
 #include "nn/weights_file.h"
 
@@ -141,14 +142,7 @@ imiad_status weights_add(weights *w, const char *name, size_t name_length,
     if (!text_is_utf8(name, name_length))
         return fail(IMIAD_FORMAT, "%s: the name of tensor %zu is not UTF-8", w->memory.owner,
                     w->count);
-    if (w->count == w->room) {
-        size_t room = w->room ? 2 * w->room : 64;
-        weight *grown = realloc(w->items, room * sizeof *grown);
-        if (!grown)
-            return fail_memory("a list of tensors", room * sizeof *grown);
-        w->items = grown;
-        w->room = room;
-    }
+    TRY(array_reserve(&w->items, w->count, &w->room, sizeof *w->items, "a list of tensors"));
     char *copy;
     TRY(arena_take(&copy, &w->memory, name_length + 1));
     memcpy(copy, name, name_length);

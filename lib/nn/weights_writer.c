@@ -4,6 +4,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/arrays.h"
 #include "base/error.h"
 #include "nn/weights_file.h"
 
@@ -69,19 +70,6 @@ static imiad_status check_name(const weights_writer *w, const char *name)
     return IMIAD_OK;
 }
 
-static imiad_status make_room(weights_writer *w)
-{
-    if (w->count < w->room)
-        return IMIAD_OK;
-    size_t room = w->room ? 2 * w->room : 64;
-    item *grown = realloc(w->items, room * sizeof *grown);
-    if (!grown)
-        return fail_memory("a list of tensors", room * sizeof *grown);
-    w->items = grown;
-    w->room = room;
-    return IMIAD_OK;
-}
-
 imiad_status weights_writer_add(weights_writer *w, const char *name, dtype type, int rank,
                                 const int64_t *shape, const void *data)
 {
@@ -96,7 +84,7 @@ imiad_status weights_writer_add(weights_writer *w, const char *name, dtype type,
         return IMIAD_INVALID_ARGUMENT; /* with the message that stands */
     if (!data && new.bytes > 0)
         return fail(IMIAD_INVALID_ARGUMENT, "tensor %s has no data", name);
-    TRY(make_room(w));
+    TRY(array_reserve(&w->items, w->count, &w->room, sizeof *w->items, "a list of tensors"));
     new.name = strdup(name);
     if (!new.name || json_object_set_new(w->names, name, json_true()) != 0) {
         free(new.name);

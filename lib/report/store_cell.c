@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/arrays.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "report/store.h"
@@ -250,12 +251,8 @@ static imiad_status take_values(stored_cell *out, const imiad_results *results, 
     size_t count = 0, room = 0;
     int code = SQLITE_ROW;
     while (status == IMIAD_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
-        if (count == room) {
-            room = room ? 2 * room : 32;
-            double *grown = realloc(out->values, room * sizeof *grown);
-            out->values = grown ? grown : out->values;
-            status = grown ? IMIAD_OK : fail_memory("a stored cell's values", room * sizeof *grown);
-        }
+        status = array_reserve(&out->values, count, &room, sizeof *out->values,
+                               "a stored cell's values");
         if (status == IMIAD_OK) {
             bool exists = sqlite3_column_type(rows, 1) != SQLITE_NULL;
             out->values[count++] = exists ? sqlite3_column_double(rows, 1) : NAN;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arrays.h"
 #include "base/error.h"
 #include "report/store.h"
 
@@ -41,12 +42,8 @@ static imiad_status collect_ids(id_list *out, sqlite3_stmt *statement, const imi
     imiad_status status = IMIAD_OK;
     int code = SQLITE_ROW;
     while (status == IMIAD_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        if (list.count == list.room) {
-            list.room = list.room ? 2 * list.room : 256;
-            int64_t *grown = realloc(list.ids, list.room * sizeof *grown);
-            list.ids = grown ? grown : list.ids;
-            status = grown ? IMIAD_OK : fail_memory("a list of cells", list.room * sizeof *grown);
-        }
+        status =
+            array_reserve(&list.ids, list.count, &list.room, sizeof *list.ids, "a list of cells");
         if (status == IMIAD_OK)
             list.ids[list.count++] = sqlite3_column_int64(statement, 0);
     }
@@ -122,13 +119,8 @@ typedef struct family_walk {
 
 static imiad_status add_entry(family_walk *walk, sqlite3_stmt *row)
 {
-    if (walk->count == walk->room) {
-        walk->room = walk->room ? 2 * walk->room : 256;
-        entry *grown = realloc(walk->entries, walk->room * sizeof *grown);
-        if (!grown)
-            return fail_memory("the values of cells", walk->room * sizeof *grown);
-        walk->entries = grown;
-    }
+    TRY(array_reserve(&walk->entries, walk->count, &walk->room, sizeof *walk->entries,
+                      "the values of cells"));
     bool exists = sqlite3_column_type(row, 4) != SQLITE_NULL;
     char *name = strdup((const char *)sqlite3_column_text(row, 3));
     if (!name)

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arrays.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/options.h"
@@ -258,6 +259,21 @@ START_TEST(a_write_is_whole_or_nothing)
 }
 END_TEST
 
+START_TEST(an_array_keeps_its_elements_as_it_grows)
+{
+    int64_t *values = NULL;
+    size_t room = 0;
+    for (size_t i = 0; i < 1000; ++i) {
+        ck_ok(array_reserve(&values, i, &room, sizeof *values, "numbers"));
+        ck_assert_uint_gt(room, i);
+        values[i] = (int64_t)i;
+    }
+    for (size_t i = 0; i < 1000; ++i)
+        ck_assert_int_eq(values[i], (int64_t)i);
+    free(values);
+}
+END_TEST
+
 SUITE("base", TEST(philox_gives_its_published_vectors),
       TEST(streams_repeat_and_differ_by_seed_and_purpose),
       TEST(bounded_draws_are_even_and_normals_are_normal), TEST(a_shuffle_is_a_permutation),
@@ -265,4 +281,4 @@ SUITE("base", TEST(philox_gives_its_published_vectors),
       TEST(the_last_error_belongs_to_its_thread),
       TEST(a_message_may_quote_the_last_one_and_is_cut_when_long),
       TEST(a_later_table_overrides_defaults), TEST(wrong_options_are_named),
-      TEST(a_write_is_whole_or_nothing))
+      TEST(a_write_is_whole_or_nothing), TEST(an_array_keeps_its_elements_as_it_grows))

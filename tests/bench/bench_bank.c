@@ -19,13 +19,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bank/bank.h"
 #include "base/files.h"
 #include "base/random.h"
 #include "imiad/imiad.h"
+#include "measure.h"
 
 enum {
     COLUMNS = 1024,
@@ -40,33 +40,6 @@ enum {
     PLAIN_QUERIES = 32,
     ROUNDS = 7,
 };
-
-static double cpu_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void check(imiad_status status)
-{
-    if (status == IMIAD_OK)
-        return;
-    fprintf(stderr, "%s\n", imiad_last_error());
-    exit(EXIT_FAILURE);
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, compare);
-    return values[count / 2];
-}
 
 /* ---- memory ---- */
 
@@ -277,7 +250,7 @@ static double select_time(int64_t *picks, const imiad_bank *bank, const imiad_co
         check(imiad_bank_select(picks, bank, o, NULL, NULL));
         times[round] = cpu_seconds() - begin;
     }
-    return median(times, (size_t)rounds);
+    return median(times, rounds);
 }
 
 /* The plain twin on the first columns, which is what it is given after the projection. */

@@ -19,11 +19,11 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/files.h"
 #include "imiad/imiad.h"
+#include "measure.h"
 
 enum { SIZE = 224 };
 
@@ -32,17 +32,7 @@ enum { SIZE = 224 };
 double __wrap_clock_seconds(void);
 double __wrap_clock_seconds(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void check(imiad_status status)
-{
-    if (status == IMIAD_OK)
-        return;
-    fprintf(stderr, "%s\n", imiad_last_error());
-    exit(EXIT_FAILURE);
+    return cpu_seconds();
 }
 
 typedef struct settings {

@@ -19,16 +19,9 @@
 #include "image/pixels.h"
 #include "image/preprocess.h"
 #include "image/resize_kernels.h"
+#include "measure.h"
 
 enum { RESIZED = 256, MOST_ROUNDS = 99 };
-
-static void check(imiad_status status)
-{
-    if (status == IMIAD_OK)
-        return;
-    fprintf(stderr, "%s\n", imiad_last_error());
-    exit(EXIT_FAILURE);
-}
 
 /* Smooth shapes with a sensor's noise of two levels: compresses about as a photograph does. */
 static void write_procedural(const char *path, int size)
@@ -48,12 +41,6 @@ static void write_procedural(const char *path, int size)
 }
 
 enum { DECODE, RESIZE, BOTH, PREPROCESS, FLOOR, TIMES };
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 /* Reads the file's bytes, which are in the cache, and writes as many as the image has. */
 static double floor_seconds(const uint8_t *file, size_t size, const imiad_image *image)
@@ -96,10 +83,8 @@ static void measure(double out[TIMES], const char *path, int rounds)
         imiad_image_free(resized);
         imiad_image_free(input);
     }
-    for (int k = 0; k < TIMES; ++k) {
-        qsort(seconds[k], (size_t)rounds, sizeof **seconds, compare);
-        out[k] = seconds[k][rounds / 2];
-    }
+    for (int k = 0; k < TIMES; ++k)
+        out[k] = median(seconds[k], rounds);
     file_unmap(&file);
     free(planes);
 }

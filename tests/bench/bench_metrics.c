@@ -20,12 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/progress.h"
 #include "base/random.h"
 #include "imiad/metrics.h"
+#include "measure.h"
 
 enum { MOST_ROUNDS = 99 };
 
@@ -39,22 +39,6 @@ static long peak_kib(void)
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     return usage.ru_maxrss;
-}
-
-/* Of the processor, all threads: what can be compared where others share the machine. */
-static double processor_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static void must(imiad_status status)
-{
-    if (status == IMIAD_OK)
-        return;
-    fprintf(stderr, "%s: %s\n", imiad_status_name(status), imiad_last_error());
-    exit(1);
 }
 
 enum { GRID = 28 };
@@ -152,18 +136,6 @@ static void measure_floors(floors *f, const float *map, const uint8_t *mask, siz
     f->binning += clock_seconds() - middle;
 }
 
-/* The middle one; sorts them. */
-static double median(double *values, int count)
-{
-    for (int i = 1; i < count; ++i)
-        for (int j = i; j > 0 && values[j] < values[j - 1]; --j) {
-            double swapped = values[j];
-            values[j] = values[j - 1];
-            values[j - 1] = swapped;
-        }
-    return values[count / 2];
-}
-
 static void ask(const imiad_metrics *m, bool tell)
 {
     static const struct {
@@ -175,11 +147,11 @@ static void ask(const imiad_metrics *m, bool tell)
                    {"pixel AP", imiad_metrics_pixel_ap}};
     double value;
     for (size_t i = 0; i < sizeof metrics / sizeof *metrics; ++i) {
-        must(metrics[i].compute(&value, m));
+        check(metrics[i].compute(&value, m));
         if (tell)
             printf("%-12s %.12f\n", metrics[i].name, value);
     }
-    must(imiad_metrics_aupro(&value, m, 0.3));
+    check(imiad_metrics_aupro(&value, m, 0.3));
     if (tell)
         printf("%-12s %.12f\n", "AUPRO 0.3", value);
 }
@@ -193,7 +165,7 @@ typedef struct spro_bench {
 
 static void spro_begin(spro_bench *b, size_t count)
 {
-    must(imiad_spro_create(&b->spro, NULL, 0));
+    check(imiad_spro_create(&b->spro, NULL, 0));
     for (int i = 0; i < 2; ++i)
         b->halves[i] = malloc(count);
 }
@@ -213,20 +185,20 @@ static void spro_add(spro_bench *b, const float *map, const uint8_t *mask, int s
     imiad_spro_kind kind = good             ? IMIAD_SPRO_GOOD
                            : index % 2 == 0 ? IMIAD_SPRO_STRUCTURAL
                                             : IMIAD_SPRO_LOGICAL;
-    double begin = clock_seconds(), processor = processor_seconds();
-    must(imiad_spro_add_map(b->spro, map, size, size, kind, channels, good ? 0 : 2));
+    double begin = clock_seconds(), processor = cpu_seconds();
+    check(imiad_spro_add_map(b->spro, map, size, size, kind, channels, good ? 0 : 2));
     b->seconds += clock_seconds() - begin;
-    b->processor += processor_seconds() - processor;
+    b->processor += cpu_seconds() - processor;
 }
 
 static void spro_end(spro_bench *b)
 {
     static const double limits[] = {0.01, 0.05, 0.1, 0.3, 1};
-    double begin = clock_seconds(), processor = processor_seconds(), value[5];
+    double begin = clock_seconds(), processor = cpu_seconds(), value[5];
     for (int i = 0; i < 5; ++i)
-        must(imiad_spro_area(&value[i], b->spro, IMIAD_SPRO_MEAN, limits[i]));
+        check(imiad_spro_area(&value[i], b->spro, IMIAD_SPRO_MEAN, limits[i]));
     double asking = clock_seconds() - begin;
-    b->processor += processor_seconds() - processor;
+    b->processor += cpu_seconds() - processor;
     printf(
         "sPRO 0.05 %.12f: %.3f s (adding %.3f, asking for five limits of both kinds %.3f), %.3f s "
         "of processor\n",
@@ -305,19 +277,19 @@ static times run_round(imiad_metrics *m, inputs *in, const settings *s, floors *
         if (fread(in->map, sizeof *in->map, in->count, maps) != in->count ||
             fread(in->mask, 1, in->count, masks) != in->count)
             exit(1);
-        must(imiad_metrics_add_image(m, i % 5 < 3, largest(in->map, in->count)));
-        double begin = clock_seconds(), begin_processor = processor_seconds();
-        must(imiad_metrics_add_map(m, in->map, s->size, s->size, &image));
+        check(imiad_metrics_add_image(m, i % 5 < 3, largest(in->map, in->count)));
+        double begin = clock_seconds(), begin_processor = cpu_seconds();
+        check(imiad_metrics_add_map(m, in->map, s->size, s->size, &image));
         t.adding += clock_seconds() - begin;
-        t.processor += processor_seconds() - begin_processor;
+        t.processor += cpu_seconds() - begin_processor;
         measure_floors(f, in->map, in->mask, in->count);
     }
     fclose(maps);
     fclose(masks);
-    double begin = clock_seconds(), begin_processor = processor_seconds();
+    double begin = clock_seconds(), begin_processor = cpu_seconds();
     ask(m, tell);
     t.asking = clock_seconds() - begin;
-    t.processor += processor_seconds() - begin_processor;
+    t.processor += cpu_seconds() - begin_processor;
     return t;
 }
 
@@ -336,9 +308,9 @@ static medians run_rounds(inputs *in, const settings *s)
     for (int i = 0; i < s->rounds; ++i) {
         imiad_metrics *metrics = NULL;
         floors f = {0};
-        must(imiad_metrics_create(&metrics, NULL, 0));
+        check(imiad_metrics_create(&metrics, NULL, 0));
         times t = run_round(metrics, in, s, &f, i == 0);
-        must(imiad_metrics_count(&m.counts, metrics));
+        check(imiad_metrics_count(&m.counts, metrics));
         imiad_metrics_free(metrics);
         m.peak = i == 0 ? peak_kib() - before : m.peak;
         m.check += f.sum + f.bins[0][100];
@@ -446,7 +418,7 @@ int main(int argc, char **argv)
         }
     }
     s.rounds = s.rounds < 1 ? 1 : s.rounds > MOST_ROUNDS ? MOST_ROUNDS : s.rounds;
-    must(imiad_set_threads(s.threads));
+    check(imiad_set_threads(s.threads));
     run(&s);
     return 0;
 }

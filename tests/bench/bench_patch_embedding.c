@@ -15,6 +15,7 @@
 #include "base/progress.h"
 #include "bridge/tensor.h"
 #include "detectors/patch_embedding.h"
+#include "measure.h"
 
 enum { LEVELS = 2, PATCH = 3, DIMENSION = 1024, MOST_ROUNDS = 99 };
 
@@ -110,12 +111,6 @@ static void as_floor(input *in)
         memcpy(in->out + j, sums, sizeof sums);
 }
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Median seconds an image. */
 static double measure(void (*embed)(input *), input *in, const settings *s, int rounds)
 {
@@ -126,8 +121,7 @@ static double measure(void (*embed)(input *), input *in, const settings *s, int 
         embed(in);
         seconds[i] = (clock_seconds() - begin) / s->batch;
     }
-    qsort(seconds, (size_t)rounds, sizeof *seconds, compare);
-    return seconds[rounds / 2];
+    return median(seconds, rounds);
 }
 
 static imiad_status run(const settings *s)
@@ -183,9 +177,7 @@ int main(int argc, char **argv)
             if (strcmp(argv[i], numbers[k].name) == 0)
                 *numbers[k].value = atoi(argv[i + 1]);
     s.rounds = s.rounds < 1 ? 1 : s.rounds > MOST_ROUNDS ? MOST_ROUNDS : s.rounds;
-    if (imiad_set_threads(s.threads) != IMIAD_OK || run(&s) != IMIAD_OK) {
-        fprintf(stderr, "%s\n", imiad_last_error());
-        return 1;
-    }
+    check(imiad_set_threads(s.threads));
+    check(run(&s));
     return 0;
 }

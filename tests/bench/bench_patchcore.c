@@ -17,14 +17,7 @@
 #include "base/progress.h"
 #include "floor.h"
 #include "imiad/imiad.h"
-
-#define CHECK(call)                                                                                \
-    do {                                                                                           \
-        if ((call) != IMIAD_OK) {                                                                  \
-            fprintf(stderr, "%s: %s\n", #call, imiad_last_error());                                \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
+#include "measure.h"
 
 enum { ROUNDS = 5 };
 
@@ -32,33 +25,26 @@ typedef struct settings {
     const char *backbone, *ratio, *train, *test, *size, *pixels, *precision, *threads, *batch;
 } settings;
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Median seconds an image of the backbone alone, to the deepest layer that PatchCore uses. */
 static double backbone_seconds(const imiad_backbone *backbone, const settings *s)
 {
     int64_t shape[3], batch = atoi(s->batch);
     int32_t size = atoi(s->size);
-    CHECK(imiad_backbone_shape(shape, backbone, "layer3", size, size));
+    check(imiad_backbone_shape(shape, backbone, "layer3", size, size));
     size_t inputs = (size_t)batch * 3 * (size_t)size * (size_t)size;
     size_t outputs = (size_t)(batch * shape[0] * shape[1] * shape[2]);
     float *images = calloc(inputs, sizeof *images), *features = calloc(outputs, sizeof *features);
     double seconds[ROUNDS];
     for (int i = -1; i < ROUNDS; ++i) { /* one to warm up */
         double start = clock_seconds();
-        CHECK(imiad_backbone_features(features, outputs, backbone, "layer3", images, batch, size,
+        check(imiad_backbone_features(features, outputs, backbone, "layer3", images, batch, size,
                                       size));
         if (i >= 0)
             seconds[i] = (clock_seconds() - start) / (double)batch;
     }
-    qsort(seconds, ROUNDS, sizeof *seconds, compare);
     free(images);
     free(features);
-    return seconds[ROUNDS / 2];
+    return median(seconds, ROUNDS);
 }
 
 /* Multiplications and additions of a Wide-ResNet-50-2 up to layer3, an image; 0 for others. */
@@ -90,10 +76,10 @@ static imiad_dataset *open_images(const settings *s, const char *folder)
     const imiad_option sizes[] = {
         {"train", s->train}, {"test_good", half}, {"test_defective", half}, {"size", s->pixels}};
     imiad_dataset *drawn, *dataset;
-    CHECK(imiad_dataset_open(&drawn, "synthetic", NULL, sizes, 4));
-    CHECK(imiad_dataset_export(drawn, folder));
+    check(imiad_dataset_open(&drawn, "synthetic", NULL, sizes, 4));
+    check(imiad_dataset_export(drawn, folder));
     imiad_dataset_free(drawn);
-    CHECK(imiad_dataset_open(&dataset, "mvtec_ad", folder, NULL, 0));
+    check(imiad_dataset_open(&dataset, "mvtec_ad", folder, NULL, 0));
     return dataset;
 }
 
@@ -138,20 +124,20 @@ static void run(const settings *s, const char *folder)
     const imiad_bank *bank;
     imiad_timings fitted = IMIAD_TIMINGS_INIT, done = IMIAD_TIMINGS_INIT;
     imiad_dataset *dataset = open_images(s, folder);
-    CHECK(imiad_split_create(&split, dataset, imiad_dataset_category(dataset, 0), "unsupervised",
+    check(imiad_split_create(&split, dataset, imiad_dataset_category(dataset, 0), "unsupervised",
                              NULL, 0));
-    CHECK(imiad_backbone_create(&backbone, s->backbone, &wanted));
-    CHECK(imiad_detector_create(&detector, "patchcore", backbone, options, 4));
-    CHECK(imiad_metrics_create(&metrics, NULL, 0));
+    check(imiad_backbone_create(&backbone, s->backbone, &wanted));
+    check(imiad_detector_create(&detector, "patchcore", backbone, options, 4));
+    check(imiad_metrics_create(&metrics, NULL, 0));
     double before = backbone_seconds(backbone, s), start = clock_seconds();
-    CHECK(imiad_detector_fit(detector, split, NULL, NULL));
+    check(imiad_detector_fit(detector, split, NULL, NULL));
     double fit = clock_seconds() - start;
-    CHECK(imiad_detector_timings(&fitted, detector));
-    CHECK(imiad_detector_bank(&bank, detector));
+    check(imiad_detector_timings(&fitted, detector));
+    check(imiad_detector_bank(&bank, detector));
     start = clock_seconds();
-    CHECK(imiad_evaluate(metrics, detector, split, NULL, NULL, NULL, NULL, NULL));
+    check(imiad_evaluate(metrics, detector, split, NULL, NULL, NULL, NULL, NULL));
     double n = (double)imiad_split_test_count(split), whole = (clock_seconds() - start) / n;
-    CHECK(imiad_detector_timings(&done, detector));
+    check(imiad_detector_timings(&done, detector));
     double floor = (before + backbone_seconds(backbone, s)) / 2;
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
@@ -189,7 +175,7 @@ int main(int argc, char **argv)
     char folder[] = "/tmp/imiad-bench-XXXXXX", command[64];
     if (!mkdtemp(folder))
         return 1;
-    CHECK(imiad_set_threads(atoi(s.threads)));
+    check(imiad_set_threads(atoi(s.threads)));
     run(&s, folder);
     snprintf(command, sizeof command, "rm -r %s", folder);
     return system(command) != 0;

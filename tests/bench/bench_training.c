@@ -9,17 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "imiad/imiad.h"
-
-#define CHECK(call)                                                                                \
-    do {                                                                                           \
-        if ((call) != IMIAD_OK) {                                                                  \
-            fprintf(stderr, "%s: %s\n", #call, imiad_last_error());                                \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
+#include "measure.h"
 
 enum { ROUNDS = 3, MOST_IMAGES = 256 };
 
@@ -29,14 +21,6 @@ typedef struct plan {
     imiad_image pictures[MOST_IMAGES];
     const imiad_image *list[MOST_IMAGES];
 } plan;
-
-static double cpu_seconds(void)
-{
-    struct rusage used;
-    getrusage(RUSAGE_SELF, &used);
-    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
-           1e-6 * (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
-}
 
 static void draw(plan *p)
 {
@@ -61,9 +45,9 @@ static double fit_seconds(const plan *p, imiad_backbone *backbone, const char *e
                                     {"train_batch", batch}, {"resize", size},
                                     {"crop", "0"},          {"resize_mode", "squash"}};
     imiad_detector *detector;
-    CHECK(imiad_detector_create(&detector, p->detector, backbone, options, 6));
+    check(imiad_detector_create(&detector, p->detector, backbone, options, 6));
     double before = cpu_seconds();
-    CHECK(imiad_detector_fit_images(detector, p->list, (size_t)p->images, NULL, NULL));
+    check(imiad_detector_fit_images(detector, p->list, (size_t)p->images, NULL, NULL));
     double seconds = cpu_seconds() - before;
     imiad_detector_free(detector);
     return seconds;
@@ -108,8 +92,8 @@ int main(int argc, char **argv)
         return 1;
     }
     imiad_backbone *backbone;
-    CHECK(imiad_set_threads(1));
-    CHECK(imiad_backbone_create(&backbone, "resnet18", NULL));
+    check(imiad_set_threads(1));
+    check(imiad_backbone_create(&backbone, "resnet18", NULL));
     draw(&p);
     double computed = step_seconds(&p, backbone, "0"), kept = step_seconds(&p, backbone, "2000");
     double first = fit_seconds(&p, backbone, "1", "2000"), python[2] = {0, 0};

@@ -255,9 +255,11 @@ def test_a_mapped_bank_and_a_device_search_the_same(tmp_path):
 
 def test_a_detector_forgets_an_image(backbone, split):
     with imiad.detectors.patchcore(backbone, coreset_ratio=0.5, **SMALL).fit(split) as detector:
-        rows = len(detector.bank)
+        rows, sources = len(detector.bank), detector.bank_sources
+        assert sources.shape == (rows,) and set(sources) == {0, 1, 2, 3}
         removed = detector.forget(1)
         assert 0 < removed < rows and len(detector.bank) == rows - removed and detector.forget(1) == 0
+        assert detector.bank_sources.tolist() == sources[sources != 1].tolist()
         with pytest.raises(imiad.Error) as caught:
             detector.forget(4)
         assert caught.value.status == imiad.Status.OUT_OF_RANGE
@@ -355,6 +357,11 @@ def test_fitting_from_images_is_fitting_from_their_split(fitted, backbone, datas
 
 
 def test_an_unfitted_detector_says_so(backbone, dataset):
+    detector = imiad.detectors.patchcore(backbone)
+    for name in ("bank", "bank_sources"):
+        with pytest.raises(imiad.Error) as caught:
+            getattr(detector, name)
+        assert caught.value.status == imiad.Status.WRONG_STATE
     with pytest.raises(imiad.Error) as caught:
         imiad.detectors.padim(backbone).score(dataset.read_image(0))
     assert caught.value.status == imiad.Status.WRONG_STATE

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, NamedTuple, Optional, Sequence, Union
+from typing import Any, Callable, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
@@ -317,16 +317,26 @@ class Detector(Handle):
         lib.imiad_detector_forget(self, image, ctypes.addressof(removed))
         return removed.value
 
-    @property
-    def bank(self) -> np.ndarray:
-        """A copy of the rows of the memory bank of a fitted detector that has one."""
+    def _of_bank(self, what: Callable[[Bank], Any]) -> Any:
         out = ctypes.c_void_p()
         lib.imiad_detector_bank(out, self)
         borrowed = Bank.__new__(Bank)
         borrowed._pointer = out.value
-        rows = borrowed.rows
-        borrowed._pointer = None  # the detector's own
-        return rows
+        try:
+            return what(borrowed)
+        finally:
+            borrowed._pointer = None  # the detector's own
+
+    @property
+    def bank(self) -> np.ndarray:
+        """A copy of the rows of the memory bank of a fitted detector that has one."""
+        return self._of_bank(lambda bank: bank.rows)
+
+    @property
+    def bank_sources(self) -> Optional[np.ndarray]:
+        """For each row of `bank`, the training image that it came from, int64, counted as forget counts
+        them; a copy. None where no row has a source."""
+        return self._of_bank(lambda bank: bank.sources)
 
     def save(self, path: Path) -> None:
         """Writes one file with all that scoring needs: preprocessing, options, weights, bank."""

@@ -44,4 +44,17 @@ works "the efficiency study runs it" run efficiency --category thin
 
 says "a plug-in is loaded once" "\"mean_feature\" is taken" run unsupervised --plugin "$module" --list-detectors
 says "a file that is none is told" "cannot be loaded" "$programs/unsupervised" --plugin "$IMIAD_SOURCE/meson.build"
+
+# the same in C++: another detector and another dataset
+cp -r "$IMIAD_SOURCE/examples/plugin_cpp" "$scratch/plugin_cpp"
+works "the plug-in in C++ finds the library" env CXXFLAGS="${sanitize:-}" LDFLAGS="${sanitize:-}" \
+    meson setup "$scratch/plugin_cpp/build" "$scratch/plugin_cpp" -Db_lundef=false
+works "and builds without a warning" ninja -C "$scratch/plugin_cpp/build"
+works "the unsupervised setting runs it" "$programs/unsupervised" \
+    --plugin "$scratch/plugin_cpp/build/example.so" --dataset tiles --detector pixel_range \
+    --set resize=64 --set crop=64 --set margin=2 --json "$scratch/tiles.json" --save "$scratch/tiles"
+works "and finds the corners" python3 -c "
+import json
+cell, = json.load(open('$scratch/tiles.json'))['categories']
+assert cell['category'] == 'tile' and cell['image_auroc'] == 1 and cell['pixel_auroc'] > 0.95, cell"
 finish plugin-outside

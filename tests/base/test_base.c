@@ -88,6 +88,7 @@ START_TEST(parallel_for_visits_everything_once)
 {
     enum { COUNT = 10007 };
     static size_t squares[COUNT];
+    memset(squares, 0, sizeof squares); /* where tests run in one process */
     ck_ok(imiad_set_threads(_i));
     for (int round = 1; round <= 50; ++round) {
         parallel_for(COUNT, 100, add_up, squares);

@@ -1,32 +1,11 @@
 /* imiad.hpp: ownership, exceptions, spans, options. Built as C++17 and as C++20, which has
  * std::span. */
-#include <imiad/imiad.hpp>
+#include "checks.hpp"
 
 #include <clocale>
-#include <cstdio>
 #include <fstream>
 #include <numeric>
 #include <thread>
-
-static int passed, failed;
-
-static void holds(bool condition, const char *statement)
-{
-    condition ? ++passed : ++failed;
-    if (!condition)
-        std::printf("FAILED: %s\n", statement);
-}
-
-/* The status of what the work throws; IMIAD_OK where it throws nothing. */
-template <class F> static imiad_status thrown(F &&work)
-{
-    try {
-        work();
-    } catch (const imiad::error &problem) {
-        return problem.status();
-    }
-    return IMIAD_OK;
-}
 
 static const imiad::options tiny = {
     {"size", 64}, {"train", 4}, {"test_good", 3}, {"test_defective", 4}};

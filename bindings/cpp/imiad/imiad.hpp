@@ -10,8 +10,11 @@
 #include "imiad/cpp/bank.hpp"
 #include "imiad/cpp/base.hpp"
 #include "imiad/cpp/data.hpp"
+#include "imiad/cpp/dataset_plugin.hpp"
 #include "imiad/cpp/detector.hpp"
+#include "imiad/cpp/detector_plugin.hpp"
 #include "imiad/cpp/image.hpp"
 #include "imiad/cpp/measure.hpp"
+#include "imiad/cpp/plugin.hpp"
 
 #endif

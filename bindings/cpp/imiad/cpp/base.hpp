@@ -156,6 +156,11 @@ template <class T, void (*Free)(T *)> class handle
     {
         return pointer_.get();
     }
+    /* Gives the handle away: somebody else frees it. */
+    T *release() noexcept
+    {
+        return pointer_.release();
+    }
 
   protected:
     handle() = default;

@@ -14,6 +14,9 @@ namespace imiad
 class dataset : public detail::handle<imiad_dataset, imiad_dataset_free>
 {
   public:
+    explicit dataset(imiad_dataset *taken) : handle(taken)
+    {
+    }
     explicit dataset(const std::string &name, const std::string &root = "",
                      const options &given = {})
     {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -63,7 +64,9 @@ struct results_of_batch {
 class detector : public detail::handle<imiad_detector, imiad_detector_free>
 {
   public:
-    detector(const std::string &name, const backbone &features, const options &given = {})
+    /* a template, so that a list of options in braces is never taken for a backbone */
+    template <class B, class = std::enable_if_t<std::is_same_v<B, backbone>>>
+    detector(const std::string &name, const B &features, const options &given = {})
         : detector(name, features.get(), given)
     {
     }

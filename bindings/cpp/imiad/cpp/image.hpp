@@ -65,6 +65,12 @@ class image : public detail::handle<imiad_image, imiad_image_free>
     explicit image(imiad_image *taken) : handle(taken)
     {
     }
+    /* All zeros. */
+    static image create(imiad_pixel_format format, int width, int height)
+    {
+        return made(
+            [&](imiad_image **out) { return imiad_image_create(out, format, width, height); });
+    }
     static image read(const std::string &path)
     {
         return made([&](imiad_image **out) { return imiad_image_read(out, path.c_str()); });
@@ -86,6 +92,10 @@ class image : public detail::handle<imiad_image, imiad_image_free>
     operator image_view() const noexcept
     {
         return view();
+    }
+    span<std::uint8_t> row(int y) noexcept
+    {
+        return {get()->pixels + static_cast<std::size_t>(y) * get()->stride, view().row(y).size()};
     }
     int width() const noexcept
     {

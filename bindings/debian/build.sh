@@ -14,7 +14,7 @@ trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/libimiad"
 git ls-files -z | tar -c --null --files-from=- | tar -x -C "$scratch/libimiad"
 cp -r bindings/debian "$scratch/libimiad/debian"
-rm "$scratch/libimiad/debian/build.sh" "$scratch/libimiad/debian/try.sh"
+rm "$scratch"/libimiad/debian/*.sh
 (cd "$scratch/libimiad" && dpkg-buildpackage -us -uc -b -j"$(nproc)") >"$folder/build.log" 2>&1 || {
     tail -n 40 "$folder/build.log"
     exit 1

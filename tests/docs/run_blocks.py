@@ -21,6 +21,7 @@ own, so that one can use what an earlier one left. In that folder
 and pkg-config, CMake and the dynamic linker find an installation of the library.
 """
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -39,26 +40,45 @@ WRAPPER = """#!/bin/sh
 for word; do case $word in --describe|--list-*|--help|--version) exec {program} "$@" ;; esac; done
 exec {program} "$@" --backbone resnet18 --set resize=64 --set crop=64
 """
-WEIGHTS = """
-import torch
-def norm(name, n):
-    return {name + "." + k: v for k, v in [("weight", torch.ones(n)), ("bias", torch.zeros(n)),
-            ("running_mean", torch.zeros(n)), ("running_var", torch.ones(n))]}
-def conv(name, n, m, k):
-    return {name + ".weight": torch.randn(n, m, k, k) * (2 / (m * k * k)) ** 0.5}
-torch.manual_seed(0)
-state = {**conv("conv1", 64, 3, 7), **norm("bn1", 64)}
-before = 64
-for i, n in enumerate([64, 128, 256, 512], 1):
-    for j in range(2):
-        at, m = f"layer{i}.{j}.", before if j == 0 else n
-        state |= {**conv(at + "conv1", n, m, 3), **norm(at + "bn1", n), **conv(at + "conv2", n, n, 3),
-                  **norm(at + "bn2", n)}
-        if m != n:
-            state |= {**conv(at + "downsample.0", n, m, 1), **norm(at + "downsample.1", n)}
-    before = n
-torch.save(state, "weights.pth")
-"""
+
+
+def random_weights(path):
+    """A file of weights for ResNet-18 as torchvision names them; of NumPy and in safetensors, as not every
+    place where blocks run has PyTorch. Readers know a file by its content."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    state = {}
+
+    def convolution(name, n, m, k):
+        state[name + ".weight"] = random.standard_normal((n, m, k, k)) * (2 / (m * k * k)) ** 0.5
+
+    def norm(name, n):
+        for key, value in [("weight", 1), ("bias", 0), ("running_mean", 0), ("running_var", 1)]:
+            state[f"{name}.{key}"] = np.full(n, value)
+
+    convolution("conv1", 64, 3, 7)
+    norm("bn1", 64)
+    before = 64
+    for i, n in enumerate([64, 128, 256, 512], 1):
+        for j, m in enumerate([before, n]):
+            at = f"layer{i}.{j}."
+            for k, inputs in [(1, m), (2, n)]:
+                convolution(f"{at}conv{k}", n, inputs, 3)
+                norm(f"{at}bn{k}", n)
+            if m != n:
+                convolution(at + "downsample.0", n, m, 1)
+                norm(at + "downsample.1", n)
+        before = n
+    header, end = {}, 0
+    for name, values in state.items():
+        header[name] = {"dtype": "F32", "shape": values.shape, "data_offsets": [end, end + 4 * values.size]}
+        end += 4 * values.size
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for values in state.values():
+            file.write(values.astype("<f4").tobytes())
 
 
 class Block:
@@ -134,19 +154,7 @@ class Runner:
         os.symlink(self.source + "/bindings", stage + "/bindings")
         for name in ["lib", "bindings"]:
             os.symlink(f"{self.build}/{name}", f"{stage}/build/{name}")
-        tree = stage + "/data/mvtec_ad"
-        self.command([f"{self.build}/examples/export_dataset", tree, "size=64", "train=4", "test_good=3",
-                      "test_defective=4"], stage)
-        for name in ["circuit", "fuse_box"]:
-            shutil.rmtree(f"{tree}/{name}")
-        os.rename(tree + "/hex_nut", tree + "/bottle")
-        os.rename(tree + "/fabric", tree + "/transistor")
-        for subset in ["train", "test"]:
-            shutil.copytree(f"{tree}/bottle/{subset}", f"{stage}/parts/{subset}")
-        shutil.copy(tree + "/bottle/test/good/000.png", stage + "/part.png")
-        self.command([sys.executable, "-c", WEIGHTS], stage)
-        for name in ["resnet18-f37072fd", "wide_resnet50_2-95faca4d"]:
-            os.link(stage + "/weights.pth", f"{stage}/{name}.pth")
+        self.prepare_images(stage)
         self.command(["meson", "install", "-C", self.build, "--no-rebuild", "--quiet"], stage,
                      DESTDIR=stage + "/root")
         config = next(os.path.join(folder, "libimiad.pc") for folder, _, files in os.walk(stage + "/root")
@@ -160,7 +168,30 @@ class Runner:
                           LD_LIBRARY_PATH=os.path.dirname(folder), IMIAD_LIBRARY=self.library,
                           PYTHONPATH=self.build + "/bindings/python", MPLBACKEND="Agg")
 
+    def prepare_images(self, stage):
+        """Of the library's procedural images: a dataset, a folder of parts, and weight files."""
+        tree = stage + "/data/mvtec_ad"
+        self.export(tree, {"size": 64, "train": 4, "test_good": 3, "test_defective": 4})
+        for name in ["circuit", "fuse_box"]:
+            shutil.rmtree(f"{tree}/{name}")
+        os.rename(tree + "/hex_nut", tree + "/bottle")
+        os.rename(tree + "/fabric", tree + "/transistor")
+        for subset in ["train", "test"]:
+            shutil.copytree(f"{tree}/bottle/{subset}", f"{stage}/parts/{subset}")
+        shutil.copy(tree + "/bottle/test/good/000.png", stage + "/part.png")
+        random_weights(stage + "/weights.pth")
+        for name in ["resnet18-f37072fd", "wide_resnet50_2-95faca4d"]:
+            os.link(stage + "/weights.pth", f"{stage}/{name}.pth")
+
+    def export(self, tree, options):
+        words = [f"{name}={value}" for name, value in options.items()]
+        self.command([f"{self.build}/examples/export_dataset", tree, *words], ".")
+
     # ---- one block ----
+
+    def leaves_out(self, block):
+        """Why a block is not run, "" where that needs no word; None where it is."""
+        return block.get("not run")
 
     def run(self, block, folder, earlier):
         text = in_folder(block.text, folder)
@@ -212,13 +243,8 @@ class Runner:
         self.compile([self.cxx, "-std=c++17"], path, arguments, folder, block)
 
 
-def main():
-    source, build, library, sanitizers, *pages = sys.argv[1:]
-    if not pages:
-        pages = ["README.md"] + sorted(
-            os.path.relpath(os.path.join(folder, name), source)
-            for folder, _, names in os.walk(source + "/docs") for name in names if name.endswith(".md"))
-    runner = Runner(source, build, library, sanitizers)
+def run_pages(runner, pages):
+    """Every block of these pages; 0 where none failed."""
     passed = failed = 0
     left_out = []
     with contextlib.ExitStack() as stack:
@@ -231,9 +257,10 @@ def main():
             for name in os.listdir(stage):
                 if name != "root":
                     os.symlink(f"{stage}/{name}", f"{folder}/{name}")
-            for block in read_blocks(f"{source}/{page}", page):
-                if block.get("not run") is not None:
-                    left_out.append(f"{block.place}: {block.get('not run')}")
+            for block in read_blocks(f"{runner.source}/{page}", page):
+                why = runner.leaves_out(block)
+                if why is not None:
+                    left_out += [f"{block.place}: {why}"] if why else []
                     continue
                 try:
                     runner.run(block, folder, earlier)
@@ -247,4 +274,14 @@ def main():
     return failed != 0
 
 
-sys.exit(main())
+def main():
+    source, build, library, sanitizers, *pages = sys.argv[1:]
+    if not pages:
+        pages = ["README.md"] + sorted(
+            os.path.relpath(os.path.join(folder, name), source)
+            for folder, _, names in os.walk(source + "/docs") for name in names if name.endswith(".md"))
+    return run_pages(Runner(source, build, library, sanitizers), pages)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

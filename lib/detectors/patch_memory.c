@@ -178,15 +178,23 @@ typedef struct found {
     int64_t *rows;
 } found;
 
-static imiad_status search(found *out, const patch_memory *m, const float *patches, int64_t count)
+/* On the device that the network runs on: the neighbours and their distances are the same. */
+static imiad_status search(found *out, const patch_memory *m, const imiad_detector *self,
+                           const float *patches, int64_t count)
 {
+    device place = detector_device(self);
+    char name[16];
+
     size_t places = (size_t)(count * m->neighbours);
     out->squares = malloc(places * sizeof *out->squares);
     out->rows = malloc(places * sizeof *out->rows);
     if (!out->squares || !out->rows)
         return fail_memory("distances", places * (sizeof *out->squares + sizeof *out->rows));
-    return imiad_bank_search(out->squares, out->rows, m->bank, patches, count,
-                             (int32_t)m->neighbours);
+    return place.cuda
+               ? imiad_bank_search_on(out->squares, out->rows, m->bank, device_name(place, name),
+                                      patches, count, (int32_t)m->neighbours)
+               : imiad_bank_search(out->squares, out->rows, m->bank, patches, count,
+                                   (int32_t)m->neighbours);
 }
 
 static float patch_score(const found *f, int64_t patch, int64_t neighbours,
@@ -206,7 +214,7 @@ static imiad_status score_patches(float *patch_scores, float *image_scores, cons
 {
     int64_t k = m->neighbours;
     found f = {NULL, NULL};
-    imiad_status status = search(&f, m, patches, count * positions);
+    imiad_status status = search(&f, m, self, patches, count * positions);
     for (int64_t n = 0; status == IMIAD_OK && n < count; ++n) {
         int64_t worst = n * positions;
         for (int64_t i = n * positions; i < (n + 1) * positions; ++i) {

@@ -2,8 +2,8 @@
 # Installs the packages of a folder with apt into an empty Debian 12 and works with them there:
 #     sh bindings/debian/try_chroot.sh [FOLDER [MIRROR]]
 # MIRROR is an address or a line of sources.list; without it, the machine's own sources of Debian serve.
-# Nothing of the machine but these packages and the sources' documentation is in there, and nothing of it
-# stays. It needs root, or a kernel that gives users namespaces of their own.
+# Nothing of the machine but these packages and the pages with their programs is in there, and nothing of it
+# stays. Run it as root.
 set -eu
 cd "$(dirname "$0")/../.."
 folder=$(cd "${1:-packages}" && pwd)

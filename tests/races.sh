@@ -5,10 +5,11 @@
 #
 #     tests/races.sh [FOLDER]         the folder of the build; without one it is thrown away
 #
-# libtorch itself is not built for the sanitizer. What it does on the threads that call it is seen
-# where it copies and allocates; its own threads wait in libgomp, whose barriers are not seen, so that
-# each of them would be reported: OMP_THREAD_LIMIT=1 leaves libtorch the threads that call it, while
-# the library's own pool keeps all of its. Nothing is suppressed.
+# libtorch itself is not built for the sanitizer. What its operations read and change is told to the
+# sanitizer by the bridge (lib/bridge/race_watch.h), so that clones that changed a tensor that they
+# share would be reported. libtorch's own threads wait in libgomp, whose barriers are not seen, so that
+# each of them would be reported too: OMP_THREAD_LIMIT=1 leaves libtorch the threads that call it, while
+# the library's own pool keeps all of its. Nothing is suppressed. Not seen: races inside libtorch.
 set -eu
 cd "$(dirname "$0")/.."
 if [ $# -gt 0 ]; then

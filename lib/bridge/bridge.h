@@ -9,6 +9,7 @@
 #include "bridge/torch_compat.h" /* before tensor.h, whose names are short */
 
 #include "base/random.h"
+#include "bridge/race_watch.h"
 #include "bridge/tensor.h"
 #undef CPU /* a constant for C; here it would replace libtorch's words */
 
@@ -88,6 +89,7 @@ tensor *operation(const char *name, const operands &given, const Body &body) noe
     if (!may_run(name, given))
         return nullptr;
     try {
+        const race_watch watch(given.list, given.count);
         return give(body());
     } catch (...) {
         record_caught(name, given);
@@ -102,6 +104,7 @@ bool action(const char *name, const operands &given, const Body &body) noexcept
     if (!may_run(name, given))
         return false;
     try {
+        const race_watch watch(given.list, given.count);
         body();
         return true;
     } catch (...) {

@@ -159,6 +159,8 @@ imiad_status folder_make_above(const char *path)
 
 imiad_status file_write_begin(file_writer *out, const char *path)
 {
+    if (folder_exists(path)) /* rename() would put the file in the place of a link to a folder */
+        return fail(IMIAD_IO, "cannot write %s: it is a folder", path);
     TRY(folder_make_above(path));
     file_writer writer = {NULL, strdup(path), NULL};
     if (!writer.path || asprintf(&writer.temporary, "%s.XXXXXX", path) < 0) {

@@ -324,6 +324,16 @@ static imiad_status add_found(imiad_dataset *dataset, const finding *f)
     return IMIAD_OK;
 }
 
+static imiad_status fail_empty(const imiad_dataset *dataset)
+{
+    const option_set *o = dataset->options;
+    return fail(IMIAD_NOT_FOUND,
+                "dataset folder: no image below %s fits train=%s, test_good=%s or "
+                "test_defective=%s; these options describe where images lie",
+                dataset->root, options_text(o, "train"), options_text(o, "test_good"),
+                options_text(o, "test_defective"));
+}
+
 static imiad_status list(imiad_dataset *dataset)
 {
     finding f = {.visitor = {take_image, dataset}};
@@ -332,6 +342,8 @@ static imiad_status list(imiad_dataset *dataset)
     for (f.option = 0; status == IMIAD_OK && f.option < LISTED; ++f.option)
         status = walk_option(&f.visitor, listed[f.option].option, &nothing);
     drop_doubles(&f);
+    if (status == IMIAD_OK && f.count == 0)
+        status = fail_empty(dataset);
     if (status == IMIAD_OK)
         status = set_categories(dataset, &f);
     if (status == IMIAD_OK)

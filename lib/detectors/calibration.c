@@ -72,7 +72,9 @@ static imiad_status find(const imiad_calibration **out, const imiad_detector *se
     if (!self)
         return fail(IMIAD_INVALID_ARGUMENT, "calibration: the detector is NULL");
     if (!self->calibration)
-        return fail(IMIAD_WRONG_STATE, "detector %s has no thresholds: calibrate it",
+        return fail(IMIAD_WRONG_STATE,
+                    "detector %s has no thresholds: calibrate it from scores, or fit it with "
+                    "fit_calibrated",
                     self->ops->name);
     *out = &self->calibration->values;
     return IMIAD_OK;

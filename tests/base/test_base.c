@@ -249,6 +249,7 @@ START_TEST(a_write_is_whole_or_nothing)
     ck_fails(file_write_begin(&writer, below), IMIAD_IO, "a/b/file/below");
     ck_fails(folder_list(&list, below), IMIAD_NOT_FOUND, "a/b/file/below");
     ck_fails(folder_make(path), IMIAD_IO, "a/b/file");
+    ck_fails(file_write_begin(&writer, nested), IMIAD_IO, "a/b: it is a folder");
     unlink(path);
     rmdir(nested);
     *strrchr(nested, '/') = '\0';

@@ -188,9 +188,10 @@ START_TEST(patterns_stay_below_the_root_and_find_something)
     for (int i = 0; i < 4; ++i)
         ck_fails(tree_open(&d, "folder", OPTIONS("train", outside[i])), IMIAD_OUT_OF_RANGE,
                  "option train");
-    ck_fails(tree_open(&d, "folder", NULL), IMIAD_NOT_FOUND, "no category");
+    ck_fails(tree_open(&d, "folder", NULL), IMIAD_NOT_FOUND,
+             "fits train=train/good/*, test_good=test/good/* or test_defective=test/{kind}/*");
     ck_fails(tree_open(&d, "folder", OPTIONS("train", "x/0.png/*")), IMIAD_NOT_FOUND,
-             "no category");
+             "fits train=x/0.png/*,");
 }
 END_TEST
 

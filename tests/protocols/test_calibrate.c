@@ -141,7 +141,7 @@ START_TEST(thresholds_are_in_the_file_and_go_with_another_fit)
     imiad_detector_free(clone);
     imiad_detector_free(loaded);
     ck_ok(imiad_detector_fit(l.detector, l.split, NULL, NULL));
-    ck_fails(imiad_detector_calibration(&before, l.detector), IMIAD_WRONG_STATE, "calibrate it");
+    ck_fails(imiad_detector_calibration(&before, l.detector), IMIAD_WRONG_STATE, "fit_calibrated");
     int32_t verdict;
     ck_fails(imiad_detector_verdict(&verdict, l.detector, 1, IMIAD_SENSITIVITY_NORMAL),
              IMIAD_WRONG_STATE, "no thresholds");

@@ -68,7 +68,11 @@ static int describe(const char *name)
                    info.default_value[0] ? info.default_value : "\"\"", info.range, info.help);
         return 0;
     }
-    fprintf(stderr, "no detector, dataset or setting is called \"%s\"\n", name);
+    fprintf(
+        stderr,
+        "no detector, dataset or setting is called \"%s\"; --list-detectors and --list-datasets "
+        "name them\n",
+        name);
     return -1;
 }
 
@@ -358,6 +362,8 @@ int front_read(front *f, int argc, char **argv, const char *about, front_own *ow
     }
     if (optind < argc)
         return stop_reading(f, mistake(f, "what is", argv[optind]));
+    if (f->root && strcmp(f->dataset, "synthetic") == 0)
+        return stop_reading(f, mistake(f, "--dataset must say what lies in", f->root));
     if (imiad_set_threads(f->threads) != IMIAD_OK)
         return stop_reading(f, mistake(f, imiad_last_error(), "--threads"));
     return 1;

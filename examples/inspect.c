@@ -18,7 +18,24 @@ static int failed(const char *what)
 
 /* ---- learning ---- */
 
-static int learn(const char *root, const char *path, const char *weights)
+enum { MOST_OPTIONS = 16 };
+
+/* The words NAME=VALUE as options; they are cut at the equals sign. -1 where there are too many. */
+static int read_layout(imiad_option *layout, int count, char **words)
+{
+    for (int i = 0; i < count; ++i) {
+        char *equals = strchr(words[i], '=');
+        if (!equals || i == MOST_OPTIONS)
+            return -1;
+        *equals = '\0';
+        layout[i] = (imiad_option){words[i], equals + 1};
+    }
+    return count;
+}
+
+/* The layout says where in the folder the images lie: options of the dataset "folder". */
+static int learn(const char *root, const char *path, const char *weights,
+                 const imiad_option *layout, size_t layout_count)
 {
     imiad_dataset *dataset;
     imiad_split *split;
@@ -27,7 +44,7 @@ static int learn(const char *root, const char *path, const char *weights)
     imiad_backbone_options network = IMIAD_BACKBONE_OPTIONS_INIT;
     imiad_calibration found = IMIAD_CALIBRATION_INIT;
     network.weights = weights;
-    if (imiad_dataset_open(&dataset, "folder", root, NULL, 0) != IMIAD_OK ||
+    if (imiad_dataset_open(&dataset, "folder", root, layout, layout_count) != IMIAD_OK ||
         imiad_split_create(&split, dataset, imiad_dataset_category(dataset, 0), "unsupervised",
                            NULL, 0) != IMIAD_OK ||
         imiad_backbone_create(&backbone, "resnet18", &network) != IMIAD_OK ||
@@ -171,18 +188,23 @@ static int inspect_folder(station *s, const char *folder)
     }
     if (count >= 0)
         free(entries);
-    return failures;
+    if (count > 0)
+        return failures;
+    fprintf(stderr, "%s: no images in this folder\n", folder);
+    return 1;
 }
 
 /* ---- the command line ---- */
 
 static int usage(const char *program)
 {
-    fprintf(stderr,
-            "usage: %s learn FOLDER DETECTOR [WEIGHTS]\n"
-            "       %s DETECTOR IMAGE-OR-FOLDER... [--pictures DIR] [--tiles SIDE]\n"
-            "           [--sensitivity low|normal|high]\n",
-            program, program);
+    fprintf(
+        stderr,
+        "usage: %s learn FOLDER DETECTOR [WEIGHTS] [NAME=VALUE...]\n"
+        "           NAME=VALUE: where images lie in FOLDER, as options of the dataset \"folder\"\n"
+        "       %s DETECTOR IMAGE-OR-FOLDER... [--pictures DIR] [--tiles SIDE]\n"
+        "           [--sensitivity low|normal|high]\n",
+        program, program);
     return 2;
 }
 
@@ -228,8 +250,13 @@ int main(int argc, char **argv)
     s.options.map_frame = IMIAD_MAP_IMAGE;
     if (!read_options(&s, &argc, argv) || argc < 3)
         return usage(argv[0]);
-    if (strcmp(argv[1], "learn") == 0)
-        return argc < 4 ? usage(argv[0]) : learn(argv[2], argv[3], argc > 4 ? argv[4] : NULL);
+    if (strcmp(argv[1], "learn") == 0) {
+        imiad_option layout[MOST_OPTIONS];
+        const char *weights = argc > 4 && !strchr(argv[4], '=') ? argv[4] : NULL;
+        int words = weights ? 5 : 4, count = read_layout(layout, argc - words, argv + words);
+        return argc < 4 || count < 0 ? usage(argv[0])
+                                     : learn(argv[2], argv[3], weights, layout, (size_t)count);
+    }
     if (imiad_detector_load(&s.detector, argv[1], "cpu") != IMIAD_OK ||
         imiad_detector_calibration(&s.thresholds, s.detector) != IMIAD_OK)
         return failed("inspect");

@@ -33,6 +33,15 @@ low=$(count)
 works "and at high" inspects "$parts/test/good" "$defect" --sensitivity high
 works "where no fewer are anomalous" test "$(count)" -ge "$low"
 works "it inspects by tiles" inspects "$parts/test/good/000.png" --tiles 64
+mkdir "$scratch/nothing"
+says "a folder without images is told" "no images" "$inspect" "$scratch/nut.imiad" "$scratch/nothing"
+mkdir "$scratch/mine"
+cp -r "$parts/train/good" "$scratch/mine/fine"
+cp -r "$parts/test/good" "$scratch/mine/shipped"
+works "it learns from folders of any names" "$inspect" learn "$scratch/mine" "$scratch/mine.imiad" \
+    'train=fine/*' 'test_good=shipped/*'
+says "a layout that nothing fits is told" "fits train=train/good/*" "$inspect" learn "$scratch/mine" "$scratch/x"
+says "and so is a word that is no option" "usage" "$inspect" learn "$parts" "$scratch/x" train=a "fine/*"
 says "an image that is none is told" "000.txt" "$inspect" "$scratch/nut.imiad" "$scratch/000.txt"
 says "a detector without threshold is told" "no such" "$inspect" "$scratch/no such" "$defect"
 says "a wrong option is told" "usage" "$inspect" "$scratch/nut.imiad" "$defect" --sensitivity medium

@@ -138,6 +138,12 @@ static void open_line(void)
     ck_ok(imiad_backbone_create(&backbone, "resnet18", NULL));
 }
 
+static void close_line(void)
+{
+    imiad_backbone_free(backbone);
+    imiad_dataset_free(dataset);
+}
+
 static imiad_detector *padim(const char *name, const char *value)
 {
     const imiad_option options[] = {{"resize", "64"}, {"crop", "64"}, {name, value}};
@@ -176,6 +182,7 @@ START_TEST(one_training_image_gives_euclidean_distances)
                             1e-5 * (double)tenth.score);
     imiad_detector_free(d);
     imiad_detector_free(wide);
+    close_line();
 }
 END_TEST
 
@@ -191,6 +198,7 @@ START_TEST(a_list_of_all_channels_equals_dimension_0)
     ck_assert_mem_eq(a.map, b.map, 64 * 64 * sizeof(float));
     imiad_detector_free(listed);
     imiad_detector_free(all);
+    close_line();
 }
 END_TEST
 
@@ -206,6 +214,7 @@ START_TEST(precision_of_factors_and_seed_matter_as_they_should)
     imiad_detector_free(d);
     imiad_detector_free(precise);
     imiad_detector_free(other);
+    close_line();
 }
 END_TEST
 
@@ -238,6 +247,7 @@ START_TEST(padims_options_are_checked)
              IMIAD_OVER_BUDGET, "1000000");
     imiad_detector_free(d);
     imiad_image_free(image);
+    close_line();
 }
 END_TEST
 

@@ -460,8 +460,14 @@ imiad_status front_split(imiad_split **out, const front *f, const imiad_dataset 
     if (name)
         options[count++] = (imiad_option){name, value};
     memcpy(options + count, f->split_settings, f->split_setting_count * sizeof *options);
-    return imiad_split_create(out, dataset, category, setting, options,
-                              count + f->split_setting_count);
+    imiad_status status = imiad_split_create(out, dataset, category, setting, options,
+                                             count + f->split_setting_count);
+    if (status == IMIAD_OK && imiad_split_test_count(*out) == 0) { /* said before a long fit */
+        imiad_split_free(*out);
+        *out = NULL;
+        status = imiad_fail(IMIAD_NOT_FOUND, "there are no test images to measure it with");
+    }
+    return status;
 }
 
 size_t front_category_count(const front *f, const imiad_dataset *dataset)

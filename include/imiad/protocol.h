@@ -51,8 +51,8 @@ typedef imiad_status (*imiad_scored_function)(void *user, const imiad_scored *sc
 
 /* Scores every test image of the split with a fitted detector and adds scores, maps and masks to
  * the metrics. metrics, options and both callbacks may be NULL. What was added before a failure or
- * a cancellation stays. Errors: those of reading the images and of scoring, IMIAD_INVALID_ARGUMENT
- * for options that contradict each other. */
+ * a cancellation stays. Errors: those of reading the images and of scoring, IMIAD_NOT_FOUND for a
+ * split without test images, IMIAD_INVALID_ARGUMENT for options that contradict each other. */
 IMIAD_API imiad_status imiad_evaluate(imiad_metrics *metrics, imiad_detector *detector,
                                       const imiad_split *split,
                                       const imiad_evaluation_options *options,

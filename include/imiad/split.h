@@ -24,8 +24,10 @@ IMIAD_API imiad_status imiad_setting_option_info(imiad_option_info *out, const c
 /* Splits a category as a setting asks. What is drawn depends on the option seed, the names of
  * setting, dataset and category, and the paths of the candidates; on no other category, setting,
  * option or thread. A draw of n images begins with those of every smaller draw.
- * Errors: IMIAD_NOT_FOUND for an unknown category, for one without training or test images, and
- * where a setting finds nothing to draw; IMIAD_UNKNOWN_OPTION for an unknown setting or option;
+ * Datasets of somebody's own (folder, in memory, by functions) may have no test images: what such a
+ * split trains can be calibrated and used, not evaluated.
+ * Errors: IMIAD_NOT_FOUND for an unknown category, for one without training images, or without test
+ * images elsewhere, and where a setting finds nothing to draw; IMIAD_UNKNOWN_OPTION for an unknown setting or option;
  * IMIAD_OUT_OF_RANGE; IMIAD_INVALID_ARGUMENT for options that contradict each other; what kept the
  * category from being listed. */
 IMIAD_API imiad_status imiad_split_create(imiad_split **out, const imiad_dataset *dataset,

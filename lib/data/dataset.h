@@ -39,6 +39,7 @@ typedef struct dataset_ops {
     const char *name, *title;
     const option_spec *options; /* beside the common ones; may give those other defaults; or NULL */
     bool needs_root;
+    bool may_lack_tests; /* of somebody's own: good images alone can train and calibrate */
     const char *layout; /* where images are expected, for messages; NULL without files */
     imiad_status (*list)(imiad_dataset *dataset); /* fills categories and samples */
     void (*unlist)(imiad_dataset *dataset);       /* frees `state`; may be NULL */

@@ -357,6 +357,7 @@ const dataset_ops folder_ops = {
     .title = "Any tree of image files, described by patterns",
     .options = folder_options,
     .needs_root = true,
+    .may_lack_tests = true,
     .layout = "images that fit the options train, test_good and test_defective",
     .list = list,
 };

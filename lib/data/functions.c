@@ -260,6 +260,7 @@ imiad_status functions_adapt(dataset_ops **out, const imiad_dataset_functions *f
     a->ops = (dataset_ops){.name = strdup(f.name),
                            .title = strdup(f.title ? f.title : f.name),
                            .needs_root = f.needs_root != 0,
+                           .may_lack_tests = true,
                            .layout = "what its function list adds",
                            .list = list,
                            .draw_image = f.read_image ? draw_image : NULL,

@@ -176,7 +176,10 @@ imiad_status imiad_evaluate(imiad_metrics *metrics, imiad_detector *detector,
                     .highest = -INFINITY};
     TRY(check_options(&e.options, options));
     size_t count = imiad_split_test_count(split);
-    size_t *samples = malloc((count ? count : 1) * sizeof *samples);
+    if (count == 0)
+        return fail(IMIAD_NOT_FOUND, "evaluate: dataset %s: category %s has no test images",
+                    imiad_dataset_name(imiad_split_dataset(split)), imiad_split_category(split));
+    size_t *samples = malloc(count * sizeof *samples);
     if (!samples)
         return fail_memory("a split", count * sizeof *samples);
     for (size_t i = 0; i < count; ++i)

@@ -40,6 +40,8 @@ cp -r "$parts/train/good" "$scratch/mine/fine"
 cp -r "$parts/test/good" "$scratch/mine/shipped"
 works "it learns from folders of any names" "$inspect" learn "$scratch/mine" "$scratch/mine.imiad" \
     'train=fine/*' 'test_good=shipped/*'
+rm -r "$scratch/mine/shipped"
+works "and from good parts alone" "$inspect" learn "$scratch/mine" "$scratch/mine.imiad" 'train=fine/*'
 says "a layout that nothing fits is told" "fits train=train/good/*" "$inspect" learn "$scratch/mine" "$scratch/x"
 says "and so is a word that is no option" "usage" "$inspect" learn "$parts" "$scratch/x" train=a "fine/*"
 says "an image that is none is told" "000.txt" "$inspect" "$scratch/nut.imiad" "$scratch/000.txt"

@@ -193,30 +193,31 @@ START_TEST(told_defects_of_the_supervised_setting_give_f1)
 }
 END_TEST
 
-START_TEST(official_validation_images_are_used_where_there_are_any)
+START_TEST(official_validation_images_are_used_and_no_test_images_needed)
 {
-    uint8_t pixels[8][64 * 64];
-    imiad_image images[8];
-    imiad_memory_sample samples[8];
-    for (int i = 0; i < 8; ++i) {
+    uint8_t pixels[7][64 * 64];
+    imiad_image images[7];
+    imiad_memory_sample samples[7];
+    for (int i = 0; i < 7; ++i) {
         for (int j = 0; j < 64 * 64; ++j)
             pixels[i][j] = (uint8_t)(j * (3 + i % 3) + 9 * i);
         images[i] = (imiad_image){sizeof(imiad_image), IMIAD_PIXEL_GRAY8, 64, 64, 64, pixels[i]};
-        samples[i] = (imiad_memory_sample){.struct_size = sizeof samples[i],
-                                           .subset = i < 4   ? IMIAD_SUBSET_TRAIN
-                                                     : i < 7 ? IMIAD_SUBSET_VALIDATION
-                                                             : IMIAD_SUBSET_TEST,
-                                           .image = &images[i]};
+        samples[i] =
+            (imiad_memory_sample){.struct_size = sizeof samples[i],
+                                  .subset = i < 4 ? IMIAD_SUBSET_TRAIN : IMIAD_SUBSET_VALIDATION,
+                                  .image = &images[i]};
     }
     line l = open_line("unsupervised", NULL, 0);
     imiad_dataset *memory;
     imiad_split *split;
-    ck_ok(imiad_dataset_from_images(&memory, "station", samples, 8, NULL, 0));
+    ck_ok(imiad_dataset_from_images(&memory, "station", samples, 7, NULL, 0));
     ck_ok(imiad_split_create(&split, memory, "default", "unsupervised", NULL, 0));
     ck_ok(imiad_detector_fit_calibrated(l.detector, split, NULL, NULL, NULL));
     imiad_calibration c = get(l.detector);
     ck_assert_int_eq(c.normal_count, 3);
     ck_assert_str_eq(c.source, "official validation images of station/default: 3");
+    ck_fails(imiad_evaluate(NULL, l.detector, split, NULL, NULL, NULL, NULL, NULL), IMIAD_NOT_FOUND,
+             "dataset station: category default has no test images");
     imiad_split_free(split);
     imiad_dataset_free(memory);
     close_line(&l);
@@ -256,5 +257,5 @@ SUITE("calibrate", TEST(quantiles_of_normal_scores_are_numpys),
       TEST(thresholds_are_in_the_file_and_go_with_another_fit),
       TEST(a_share_of_the_training_images_is_held_out),
       TEST(told_defects_of_the_supervised_setting_give_f1),
-      TEST(official_validation_images_are_used_where_there_are_any),
+      TEST(official_validation_images_are_used_and_no_test_images_needed),
       TEST(what_cannot_calibrate_is_refused))

@@ -22,6 +22,9 @@ import torchvision
 
 LIMIT = 1e-5
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
+TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16,
+         "BF16": torch.bfloat16, "I64": torch.int64, "I32": torch.int32, "U8": torch.uint8,
+         "BOOL": torch.bool}
 
 
 class Options(ctypes.Structure):
@@ -88,9 +91,8 @@ def read_safetensors(path):
         header = json.loads(file.read(size))
         data = file.read()
     header.pop("__metadata__", None)
-    assert all(entry["dtype"] == "F32" for entry in header.values())
     return {name: torch.frombuffer(bytearray(data[slice(*entry["data_offsets"])]),
-                                   dtype=torch.float32).reshape(entry["shape"])
+                                   dtype=TYPES[entry["dtype"]]).reshape(entry["shape"])
             for name, entry in header.items()}
 
 

@@ -12,7 +12,8 @@
  *
  * IMIAD_PYTHON names a Python with torch, torchvision, scipy and, for SoftPatch, scikit-learn and
  * faiss ("python3"); IMIAD_SOFTPATCH the src folder of a checkout of SoftPatch's official code,
- * without which that reference is left out. */
+ * without which that reference is left out. Ends in 1 where a reference fails or its scores and
+ * maps are others than the library's, so that only the same work is compared. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@
 #include "imiad/imiad.h"
 #include "measure.h"
 
-enum { SIZE = 224 };
+enum { SIZE = 224, NOT_FOUND = 127 /* the shell's status for a missing program */ };
 
 /* The linker gives every clock_seconds of the library to this one (--wrap in meson.build): the
  * timings of a detector become processor time. */
@@ -133,14 +134,18 @@ static imiad_detector *make(const settings *s, const char *name)
     imiad_detector *d;
     b.weights = s->weights;
     check(imiad_backbone_create(&backbone, s->backbone, &b));
-    imiad_option options[2] = {{"smoothing", "4"}};
-    size_t count = 1;
+    /* The resized side is the crop's, so that images that were preprocessed once, for Python too,
+     * stay as they are when the detector preprocesses them again. */
+    imiad_option options[4] = {{"smoothing", "4"}, {"resize", "224"}};
+    size_t count = 2;
     bool wide = strcmp(s->backbone, "wide_resnet50_2") == 0;
     if (strcmp(name, "padim") == 0)
         options[count++] =
             wide ? (imiad_option){"channels", even_channels()} : (imiad_option){"dimension", "0"};
-    if (strcmp(name, "softpatch") == 0)
+    if (strcmp(name, "softpatch") == 0) { /* as the official code; see make_softpatch.py */
         options[count++] = (imiad_option){"first_pick", "any"};
+        options[count++] = (imiad_option){"starts", "128"};
+    }
     if (strcmp(name, "spade") == 0 && s->weights) /* a file may end at layer3 */
         options[count++] = (imiad_option){"image_layer", "layer3"};
     check(imiad_detector_create(&d, name, backbone, options, count));
@@ -169,6 +174,14 @@ static double score_together(const settings *s, imiad_detector *d, imiad_image *
     return (after.score_seconds - before.score_seconds) / (double)s->test;
 }
 
+static double largest(const imiad_result *result)
+{
+    float most = result->map[0];
+    for (int32_t i = 1; i < result->width * result->height; ++i)
+        most = fmaxf(most, result->map[i]);
+    return (double)most;
+}
+
 static void run(const settings *s, const char *name)
 {
     check(imiad_set_threads(s->threads));
@@ -184,7 +197,7 @@ static void run(const settings *s, const char *name)
     for (size_t i = 0; i < s->test; ++i) {
         imiad_result result = IMIAD_RESULT_INIT;
         check(imiad_detector_score(&result, d, images[s->train + i]));
-        fprintf(scores, "%.9g\n", (double)result.score);
+        fprintf(scores, "%.9g %.9g\n", (double)result.score, largest(&result));
     }
     fclose(scores);
     check(imiad_detector_timings(&scored, d));
@@ -205,15 +218,45 @@ static void run(const settings *s, const char *name)
     imiad_detector_free(d);
 }
 
-static void ask_python(const settings *s, const char *name)
+/* False where the reference failed or its scores are others: it then has said why. */
+static bool ask_python(const settings *s, const char *name)
 {
     const char *python = getenv("IMIAD_PYTHON"), *official = getenv("IMIAD_SOFTPATCH");
     char command[8192];
     snprintf(command, sizeof command, "%s tests/bench/time_closed_form.py %s %s %s %zu %d %d %s",
              python ? python : "python3", s->folder, name, s->backbone, s->train, SIZE, s->threads,
              official ? official : "");
-    if (system(command) != 0)
-        printf("  no reference: the Python or what it needs is missing\n");
+    int status = system(command);
+    bool missing = WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND;
+    if (missing)
+        printf("  no reference: there is no such Python\n");
+    else if (status != 0)
+        fprintf(stderr, "%s: the reference failed or computed something else\n", name);
+    return missing || status == 0;
+}
+
+static bool compare(const settings *s, const char *name)
+{
+    int status = 0;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        run(s, name);
+        fflush(stdout);
+        _exit(EXIT_SUCCESS);
+    }
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0 && ask_python(s, name);
+}
+
+static void remove_files(const settings *s)
+{
+    static const char *const files[] = {"images", "scores", "detector"};
+    for (int i = 0; i < 3; ++i) {
+        char *path = path_join(s->folder, files[i]);
+        unlink(path);
+        free(path);
+    }
+    rmdir(s->folder);
 }
 
 int main(int count, char **arguments)
@@ -237,25 +280,9 @@ int main(int count, char **arguments)
         "%s, %s, %s, %zu training and %zu test images of %d pixels, %d threads, processor time\n",
         s.backbone, s.weights ? s.weights : "random weights", s.root ? s.root : "procedural",
         s.train, s.test, SIZE, s.threads);
-    for (int i = 0; i < 3; ++i) {
-        int status = 0;
-        fflush(stdout);
-        pid_t child = fork();
-        if (child == 0) {
-            run(&s, detectors[i]);
-            fflush(stdout);
-            _exit(EXIT_SUCCESS);
-        }
-        if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
-            return EXIT_FAILURE;
-        ask_python(&s, detectors[i]);
-    }
-    static const char *const files[] = {"images", "scores", "detector"};
-    for (int i = 0; i < 3; ++i) {
-        char *path = path_join(s.folder, files[i]);
-        unlink(path);
-        free(path);
-    }
-    rmdir(s.folder);
-    return EXIT_SUCCESS;
+    bool right = true;
+    for (int i = 0; i < 3; ++i)
+        right &= compare(&s, detectors[i]);
+    remove_files(&s);
+    return right ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -131,9 +131,19 @@ void t_add_(tensor *a, tensor *b, double alpha)
     in_place("add_", {a, b}, [&] { a->value.add_(*b, number_for(a, alpha)); });
 }
 
+void t_add_scalar_(tensor *a, double b)
+{
+    in_place("add_scalar_", {a}, [&] { a->value.add_(number_for(a, b)); });
+}
+
 void t_mul_(tensor *a, double b)
 {
     in_place("mul_", {a}, [&] { a->value.mul_(number_for(a, b)); });
+}
+
+void t_div_(tensor *a, double b)
+{
+    in_place("div_", {a}, [&] { a->value.div_(number_for(a, b)); });
 }
 
 void t_lerp_(tensor *a, tensor *b, double weight)

@@ -170,7 +170,9 @@ tensor *t_times(tensor *a_or_null, tensor *b);
 void t_zero_(tensor *a);
 void t_fill_(tensor *a, double value);
 void t_add_(tensor *a, tensor *b, double alpha); /* a += alpha b */
+void t_add_scalar_(tensor *a, double b);
 void t_mul_(tensor *a, double b);
+void t_div_(tensor *a, double b);
 void t_lerp_(tensor *a, tensor *b, double weight);              /* a += weight (b - a) */
 void t_addcmul_(tensor *a, tensor *b, tensor *c, double value); /* a += value b c */
 void t_addcdiv_(tensor *a, tensor *b, tensor *c, double value); /* a += value b / c */

@@ -173,8 +173,10 @@ static void step_adam(const optimizer_options *options, const target *t, tensor 
         t_copy_(largest, t_maximum(largest, square));
     double bias1 = 1 - pow(options->beta1, (double)step);
     double bias2 = 1 - pow(options->beta2, (double)step);
-    tensor *root = t_div_scalar(t_sqrt(largest ? largest : square), sqrt(bias2));
-    t_addcdiv_(t->value, mean, t_add_scalar(root, options->eps), -rate / bias1);
+    tensor *root = t_sqrt(largest ? largest : square);
+    t_div_(root, sqrt(bias2));
+    t_add_scalar_(root, options->eps);
+    t_addcdiv_(t->value, mean, root, -rate / bias1);
 }
 
 void optimizer_step(optimizer *o, double learning_rate)

@@ -53,11 +53,16 @@ static double fit_seconds(const plan *p, imiad_backbone *backbone, const char *e
     return seconds;
 }
 
+static int steps_of(const plan *p)
+{
+    return (p->images + p->batch - 1) / p->batch;
+}
+
 /* Of one step: two epochs more, over their steps. */
 static double step_seconds(const plan *p, imiad_backbone *backbone, const char *cache)
 {
     double best = 1e30;
-    int steps = (p->images + p->batch - 1) / p->batch;
+    int steps = steps_of(p);
     for (int i = 0; i < ROUNDS; ++i) {
         double two_more =
             fit_seconds(p, backbone, "3", cache) - fit_seconds(p, backbone, "1", cache);
@@ -71,8 +76,9 @@ static bool python_seconds(const plan *p, double out[2])
 {
     const char *python = getenv("IMIAD_PYTHON");
     char command[512];
-    snprintf(command, sizeof command, "%s tests/bench/time_training.py %s %d %d %d 2>/dev/null",
-             python ? python : "/usr/bin/python3", p->detector, p->batch, p->size, 2 * ROUNDS);
+    snprintf(command, sizeof command, "%s tests/bench/time_training.py %s %d %d %d %d 2>/dev/null",
+             python ? python : "/usr/bin/python3", p->detector, p->batch, p->size, ROUNDS,
+             2 * steps_of(p));
     FILE *pipe = popen(command, "r");
     bool read = pipe && fscanf(pipe, "%lf %lf", &out[0], &out[1]) == 2;
     if (pipe)

@@ -1,10 +1,10 @@
 """Seconds of one CPU that a training step takes in PyTorch's Python front end, eager:
 
-    time_training.py DETECTOR BATCH SIZE ROUNDS
+    time_training.py DETECTOR BATCH SIZE ROUNDS STEPS
 
-ResNet-18, random weights, default memory format; prints the least over the rounds of a step with the
-frozen network's forward pass in it, and of one without. The steps are those of the papers' codes at
-their defaults, without what these compute and do not use (CFA's score).
+ResNet-18, random weights, default memory format; prints the least over the rounds, each a mean of so
+many steps, of a step with the frozen network's forward pass in it, and of one without. The steps are
+those of the papers' codes at their defaults, without what these compute and do not use (CFA's score).
 """
 import sys
 import time
@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 torch.set_num_threads(1)
-detector, (batch, size, rounds) = sys.argv[1], (int(text) for text in sys.argv[2:5])
+detector, (batch, size, rounds, steps) = sys.argv[1], (int(text) for text in sys.argv[2:6])
 images = torch.rand(batch, 3, size, size)
 network = torchvision.models.resnet18().eval()
 
@@ -150,8 +150,9 @@ def best(action):
     times = []
     for _ in range(rounds):
         begin = time.process_time()
-        action()
-        times.append(time.process_time() - begin)
+        for _ in range(steps):
+            action()
+        times.append((time.process_time() - begin) / steps)
     return min(times)
 
 

@@ -58,6 +58,13 @@ static int *skipped_tests;
         shared_path_;                                                                              \
     })
 
+/* Where networks run: IMIAD_TEST_DEVICE names a GPU where there is one (upstream-libtorch.sh). */
+static inline const char *test_device(void)
+{
+    const char *name = getenv("IMIAD_TEST_DEVICE");
+    return name ? name : "cpu";
+}
+
 /* Success, or the library's message in the report. */
 #define ck_ok(expression)                                                                          \
     do {                                                                                           \

@@ -6,8 +6,11 @@
 # DIR has include/ and lib/: the unpacked libtorch archive, or the folder "torch" inside an unpacked
 # Python wheel of torch. A CUDA build needs the CUDA libraries that it was linked with; a wheel looks
 # for them beside itself, in ../nvidia, where the wheels that it requires unpack to.
+#
+# IMIAD_TEST_DEVICE=cuda tests/upstream-libtorch.sh DIR runs the networks of the detectors' tests, the
+# bridge's operations and the searches of banks on the GPU; "devices" holds each detector against the CPU.
 set -eu
-[ $# -ge 1 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2; }
 libtorch=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
 build=${2:-build-upstream}

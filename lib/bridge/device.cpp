@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 
 #include "base/error.h"
 
@@ -52,6 +53,17 @@ at::IntArrayRef shape_of(int rank, const int64_t *shape)
     return at::IntArrayRef(shape, static_cast<size_t>(rank));
 }
 
+/* float32 is float32: cuDNN's default would multiply in TF32, of 10 bits, and may add in any order.
+ * These settings are the process's own, for whoever else uses this libtorch in it too. */
+static void keep_float32()
+{
+    static std::once_flag done;
+    std::call_once(done, [] {
+        at::globalContext().setAllowTF32CuDNN(false);
+        at::globalContext().setDeterministicCuDNN(true);
+    });
+}
+
 static imiad_status find_cuda(int index)
 {
     if (!at::hasCUDA())
@@ -79,6 +91,7 @@ imiad_status device_parse(device *out, const char *text)
         parsed = {true, static_cast<int>(index)};
         try {
             TRY(find_cuda(parsed.index));
+            keep_float32();
         } catch (const std::exception &e) {
             return fail(IMIAD_UNSUPPORTED, "device %s: %s", text, e.what());
         }

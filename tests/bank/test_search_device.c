@@ -3,12 +3,6 @@
 #include "bank_data.h"
 #include "bridge/tensor.h"
 
-static const char *device_name_here(void)
-{
-    const char *name = getenv("IMIAD_TEST_DEVICE");
-    return name ? name : "cpu";
-}
-
 START_TEST(a_device_finds_the_same_bits)
 {
     random_stream s = random_open((uint64_t)_i, "device");
@@ -30,7 +24,7 @@ START_TEST(a_device_finds_the_same_bits)
         float *expected = malloc(2 * queries * k * sizeof *expected), *d = expected + queries * k;
         int64_t *found = malloc(2 * queries * k * sizeof *found);
         ck_ok(imiad_bank_search(expected, found, bank, asked, (int64_t)queries, (int32_t)k));
-        ck_ok(imiad_bank_search_on(d, found + queries * k, bank, device_name_here(), asked,
+        ck_ok(imiad_bank_search_on(d, found + queries * k, bank, test_device(), asked,
                                    (int64_t)queries, (int32_t)k));
         ck_assert_msg(memcmp(d, expected, queries * k * sizeof *d) == 0 &&
                           memcmp(found, found + queries * k, queries * k * sizeof *found) == 0,
@@ -53,10 +47,10 @@ START_TEST(the_copy_on_the_device_follows_the_bank)
     size_t before = t_live();
     imiad_bank *bank = bank_of(rows, ROWS / 2, COLUMNS);
     const float *queries = rows + ROWS / 2 * COLUMNS;
-    ck_ok(imiad_bank_search_on(distances, found, bank, device_name_here(), queries, 20, 1));
+    ck_ok(imiad_bank_search_on(distances, found, bank, test_device(), queries, 20, 1));
     ck_assert_float_gt(distances[0], 0);
     ck_ok(imiad_bank_add(bank, queries, ROWS / 2));
-    ck_ok(imiad_bank_search_on(distances, found, bank, device_name_here(), queries, 20, 1));
+    ck_ok(imiad_bank_search_on(distances, found, bank, test_device(), queries, 20, 1));
     for (int i = 0; i < 20; ++i)
         ck_assert_int_eq(found[i], ROWS / 2 + i);
     ck_ok(imiad_bank_search_on(distances, NULL, bank, NULL, queries, 20, 1));

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bridge/tensor.h"
+#include "check_suite.h"
 
 enum { MOST_VALUES = 256, MOST_OPERANDS = 5, MOST_RANK = 5 };
 
@@ -71,20 +72,36 @@ static inline const char *operand_read(operand *out, const char *text)
     return *text == '|' ? text + 1 : NULL;
 }
 
-static inline tensor *operand_make(const operand *o, dtype real)
+static inline device test_place(void)
 {
-    return t_to(t_from(o->values, o->rank, o->shape, F64, CPU), o->type ? o->type : real);
+    device place = CPU;
+    ck_ok(device_parse(&place, test_device()));
+    return place;
 }
 
-static inline int operands_make(tensor **out, const char *text, dtype real)
+static inline tensor *operand_make(const operand *o, dtype real)
+{
+    return t_to(t_from(o->values, o->rank, o->shape, F64, test_place()), o->type ? o->type : real);
+}
+
+/* With `step` more in one element of one of them. */
+static inline int operands_make_near(tensor **out, const char *text, dtype real, int which,
+                                     int element, double step)
 {
     int count = 0;
     operand o;
     while (text && *text) {
         text = operand_read(&o, text);
+        if (count == which)
+            o.values[element] += step;
         out[count++] = operand_make(&o, real);
     }
     return count;
+}
+
+static inline int operands_make(tensor **out, const char *text, dtype real)
+{
+    return operands_make_near(out, text, real, -1, 0, 0);
 }
 
 /* Writes what is wrong with `got`; false where nothing is. */

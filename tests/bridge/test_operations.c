@@ -271,7 +271,7 @@ END_TEST
 /* Some linear function of all elements, so that every element of the result counts. */
 static tensor *weigh(tensor *result)
 {
-    tensor *weights = t_cos(t_mul_scalar(t_arange(t_count(result), F64, CPU), 0.7));
+    tensor *weights = t_cos(t_mul_scalar(t_arange(t_count(result), F64, test_place()), 0.7));
     return t_sum_all(t_mul(t_view(result, 1, (int64_t[]){-1}), weights));
 }
 
@@ -279,10 +279,7 @@ static double weighed_at(const row *r, const char *in, int which, int element, d
 {
     scope s = scope_begin();
     tensor *x[MOST_OPERANDS] = {NULL};
-    operands_make(x, in, F64);
-    double *data = t_data(x[which]);
-    if (data)
-        data[element] += step;
+    operands_make_near(x, in, F64, which, element, step);
     double value = t_item(weigh(r->apply(x)));
     scope_end(&s);
     return value;
@@ -362,7 +359,7 @@ static tensor *whole_numbers(const int64_t *shape, int number, dtype type)
     int64_t count = 1;
     while (rank < 4 && shape[rank])
         count *= shape[rank++];
-    tensor *angles = t_mul_scalar(t_arange(count, F64, CPU), 1.3 + number);
+    tensor *angles = t_mul_scalar(t_arange(count, F64, test_place()), 1.3 + number);
     tensor *digits = t_to(t_to(t_mul_scalar(t_sin(angles), 4), I64), type);
     return t_view(digits, rank, shape);
 }

@@ -320,6 +320,7 @@ static inline void golden_train(const char *detector, const char *table, const c
     imiad_backbone *backbone;
     imiad_backbone_options b = IMIAD_BACKBONE_OPTIONS_INIT;
     b.weights = SHARED(WEIGHTS);
+    b.device = test_device();
     ck_ok(imiad_backbone_create(&backbone, "resnet18", &b));
     golden_read(&golden, table, c->name);
     imiad_detector *d = golden_fit(detector, backbone, c->options, c->count, root, c->images);

@@ -2,6 +2,8 @@
 #ifndef TESTS_DETECTORS_PRODUCT_LINE_H
 #define TESTS_DETECTORS_PRODUCT_LINE_H
 
+#include <string.h>
+
 #include "check_suite.h"
 #include "imiad/imiad.h"
 
@@ -13,17 +15,48 @@ typedef struct product_line {
 } product_line;
 
 /* Images of size x size: how many train, how many good and defective ones test. */
-static inline product_line product_line_open(const char *size, const char *train, const char *good,
-                                             const char *defective, const char *setting)
+static inline product_line product_line_open_on(const char *place, const char *size,
+                                                const char *train, const char *good,
+                                                const char *defective, const char *setting)
 {
     const imiad_option options[] = {
         {"size", size}, {"train", train}, {"test_good", good}, {"test_defective", defective}};
     product_line l = {.size = size};
     ck_ok(imiad_dataset_open(&l.dataset, "synthetic", NULL, options, 4));
-    ck_ok(imiad_backbone_create(&l.backbone, "resnet18", NULL));
+    imiad_backbone_options b = IMIAD_BACKBONE_OPTIONS_INIT;
+    b.device = place;
+    ck_ok(imiad_backbone_create(&l.backbone, "resnet18", &b));
     ck_ok(imiad_split_create(&l.split, l.dataset, imiad_dataset_category(l.dataset, 0), setting,
                              NULL, 0));
     return l;
+}
+
+static inline product_line product_line_open(const char *size, const char *train, const char *good,
+                                             const char *defective, const char *setting)
+{
+    return product_line_open_on(test_device(), size, train, good, defective, setting);
+}
+
+/* Not fitted, with these options and with what makes any detector quick enough for tests: those of
+ * `small` that its schema has. */
+static inline imiad_detector *product_line_detector(const product_line *l, const char *name,
+                                                    const imiad_option *more, size_t count)
+{
+    static const imiad_option small[] = {
+        {"resize", "64"}, {"crop", "64"}, {"epochs", "2"}, {"train_batch", "4"}};
+    imiad_option options[16];
+    imiad_detector *d = NULL;
+    size_t used = 0;
+    for (size_t i = 0; i < sizeof small / sizeof *small; ++i) {
+        imiad_option_info info = IMIAD_OPTION_INFO_INIT;
+        for (size_t j = 0; imiad_detector_option_info(&info, name, j) == IMIAD_OK; ++j)
+            if (strcmp(info.name, small[i].name) == 0)
+                options[used++] = small[i];
+    }
+    for (size_t i = 0; i < count; ++i)
+        options[used++] = more[i];
+    ck_ok(imiad_detector_create(&d, name, l->backbone, options, used));
+    return d;
 }
 
 static inline void product_line_close(product_line *l)

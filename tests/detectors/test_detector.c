@@ -16,32 +16,10 @@ static product_line open_line(void)
     return product_line_open("64", "8", "4", "4", "unsupervised");
 }
 
-/* What makes any detector quick enough here: those of these options that its schema has. */
-static const imiad_option small[] = {
-    {"resize", "64"}, {"crop", "64"}, {"epochs", "2"}, {"train_batch", "4"}};
-
-static imiad_detector *unfitted(const product_line *l, const char *name, const imiad_option *more,
-                                size_t count)
-{
-    imiad_option options[16];
-    imiad_detector *d = NULL;
-    size_t used = 0;
-    for (size_t i = 0; i < sizeof small / sizeof *small; ++i) {
-        imiad_option_info info = IMIAD_OPTION_INFO_INIT;
-        for (size_t j = 0; imiad_detector_option_info(&info, name, j) == IMIAD_OK; ++j)
-            if (strcmp(info.name, small[i].name) == 0)
-                options[used++] = small[i];
-    }
-    for (size_t i = 0; i < count; ++i)
-        options[used++] = more[i];
-    ck_ok(imiad_detector_create(&d, name, l->backbone, options, used));
-    return d;
-}
-
 static imiad_detector *fitted(const product_line *l, const char *name, const imiad_option *more,
                               size_t count)
 {
-    imiad_detector *d = unfitted(l, name, more, count);
+    imiad_detector *d = product_line_detector(l, name, more, count);
     ck_ok(imiad_detector_fit(d, l->split, NULL, NULL));
     return d;
 }
@@ -208,7 +186,8 @@ START_TEST(another_task_is_learned_on_top_or_anew)
     imiad_split *other;
     ck_ok(imiad_split_create(&other, l.dataset, imiad_dataset_category(l.dataset, 1),
                              "unsupervised", NULL, 0));
-    imiad_detector *d = fitted(&l, name, NULL, 0), *fresh = unfitted(&l, name, NULL, 0);
+    imiad_detector *d = fitted(&l, name, NULL, 0),
+                   *fresh = product_line_detector(&l, name, NULL, 0);
     evaluate(&first, &l, d);
     ck_ok(imiad_detector_fit_more(fresh, l.split, NULL, NULL));
     evaluate(&again, &l, fresh);
@@ -232,7 +211,7 @@ START_TEST(one_image_is_enough_to_fit)
 {
     const char *name = imiad_detector_type_name((size_t)_i);
     product_line l = open_line();
-    imiad_detector *d = unfitted(&l, name, NULL, 0);
+    imiad_detector *d = product_line_detector(&l, name, NULL, 0);
     imiad_image *image;
     imiad_result result = IMIAD_RESULT_INIT;
     ck_ok(imiad_dataset_read_image(&image, l.dataset, 0));
@@ -307,7 +286,7 @@ START_TEST(patchcores_bank_respects_its_budget_and_ratio)
     ck_assert_int_eq(imiad_bank_rows(bank), 51);
     imiad_detector_free(d);
 
-    imiad_option budget[] = {small[0], small[1], {"memory_budget", "1"}};
+    imiad_option budget[] = {{"resize", "64"}, {"crop", "64"}, {"memory_budget", "1"}};
     ck_ok(imiad_detector_create(&d, "patchcore", l.backbone, budget, 3));
     ck_fails(imiad_detector_fit(d, l.split, NULL, NULL), IMIAD_OVER_BUDGET, "1000000");
     imiad_detector_free(d);
@@ -495,7 +474,7 @@ END_TEST
 START_TEST(only_banks_of_patches_forget)
 {
     product_line l = open_line();
-    imiad_detector *d = unfitted(&l, "patchcore", NULL, 0);
+    imiad_detector *d = product_line_detector(&l, "patchcore", NULL, 0);
     ck_fails(imiad_detector_forget(d, 0, NULL), IMIAD_WRONG_STATE, "before fit or load");
     ck_fails(imiad_detector_forget(NULL, 0, NULL), IMIAD_INVALID_ARGUMENT, "detector is NULL");
     imiad_detector_free(d);
@@ -549,7 +528,7 @@ START_TEST(images_of_different_shapes_need_a_common_size)
     ck_ok(imiad_detector_create(&d, "patchcore", l.backbone, uncropped, 2));
     ck_fails(imiad_detector_fit_images(d, images, 2, NULL, NULL), IMIAD_MISMATCH, "set crop");
     imiad_detector_free(d);
-    ck_ok(imiad_detector_create(&d, "patchcore", l.backbone, small, 2));
+    d = product_line_detector(&l, "patchcore", NULL, 0);
     ck_ok(imiad_detector_fit_images(d, images, 2, NULL, NULL));
     imiad_result result = IMIAD_RESULT_INIT;
     ck_ok(imiad_detector_score(&result, d, &dot)); /* a 1-pixel image becomes a flat one */

@@ -136,6 +136,7 @@ static real real_transistor(const char *root, const char *weights_path, const im
     real r;
     imiad_backbone_options b = IMIAD_BACKBONE_OPTIONS_INIT;
     b.weights = weights_path;
+    b.device = test_device();
     ck_ok(imiad_dataset_open(&r.dataset, "mvtec_ad", root, NULL, 0));
     ck_ok(imiad_backbone_create(&r.backbone, "resnet18", &b));
     ck_ok(imiad_split_create(&r.split, r.dataset, "transistor", "unsupervised", NULL, 0));

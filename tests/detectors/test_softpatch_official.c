@@ -48,6 +48,7 @@ static real open_real(const char *root, const char *weight_file)
     real r = {.table = read_table()};
     imiad_backbone_options b = IMIAD_BACKBONE_OPTIONS_INIT;
     b.weights = weight_file;
+    b.device = test_device();
     ck_ok(imiad_dataset_open(&r.dataset, "mvtec_ad", root, NULL, 0));
     ck_ok(imiad_backbone_create(&r.backbone, "resnet18", &b));
     const char *line;

@@ -111,6 +111,7 @@ static inline void detector_agrees_with_golden(const char *name, const char *var
     imiad_timings before = IMIAD_TIMINGS_INIT, after = IMIAD_TIMINGS_INIT;
     imiad_backbone_options b = IMIAD_BACKBONE_OPTIONS_INIT;
     b.weights = weights;
+    b.device = test_device();
     ck_ok(imiad_dataset_open(&dataset, "mvtec_ad", root, NULL, 0));
     ck_ok(imiad_backbone_create(&backbone, "resnet18", &b));
     ck_ok(imiad_split_create(&split, dataset, "transistor", "unsupervised", NULL, 0));

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <imiad/imiad.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,21 @@ static json_t *describe_regions(const imiad_regions *regions)
     return list;
 }
 
+/* DIR/parts_bad_001.png of parts/bad/001.png: images of one name in several folders have a picture
+ * each, and so have 001.png and 001.jpg. */
+static void name_picture(char *out, size_t size, const char *folder, const char *path)
+{
+    while (*path == '/' || *path == '.')
+        ++path;
+    const char *dot = strrchr(path, '.');
+    bool png = dot && strcasecmp(dot, ".png") == 0;
+    int at = snprintf(out, size, "%s/", folder);
+    if (at >= 0 && (size_t)at < size)
+        snprintf(out + at, size - (size_t)at, "%s%s", path, png ? "" : ".png");
+    for (char *c = out + at; (size_t)at < size && *c; ++c)
+        *c = *c == '/' ? '_' : *c;
+}
+
 static imiad_status draw(const station *s, const char *path, const imiad_image *image,
                          const float *map)
 {
@@ -105,14 +121,13 @@ static imiad_status draw(const station *s, const char *path, const imiad_image *
                         .pixels = malloc(size)};
     imiad_heatmap_options options = IMIAD_HEATMAP_OPTIONS_INIT;
     imiad_image *picture = NULL;
-    const char *name = strrchr(path, '/');
     char out[4096];
     if (!mask.pixels)
         return imiad_fail(IMIAD_NO_MEMORY, "out of memory for a mask");
     for (size_t i = 0; i < size; ++i)
         mask.pixels[i] = (double)map[i] > s->thresholds.map_threshold ? 255 : 0;
     options.mask = &mask;
-    snprintf(out, sizeof out, "%s/%s.png", s->pictures, name ? name + 1 : path);
+    name_picture(out, sizeof out, s->pictures, path);
     imiad_status status =
         imiad_image_draw_heatmap(&picture, image, map, image->width, image->height, &options);
     if (status == IMIAD_OK)

@@ -149,6 +149,23 @@ static imiad_status walk(visitor *v, const char *path, const char *pattern, cons
     return status;
 }
 
+/* A pattern stays below the root, and its braces hold what there is. */
+static imiad_status check_pattern(const char *option, const char *pattern)
+{
+    if (*pattern == '/' || strcmp(pattern, "..") == 0 || strncmp(pattern, "../", 3) == 0 ||
+        strstr(pattern, "/../"))
+        return fail(IMIAD_OUT_OF_RANGE,
+                    "dataset folder: option %s is \"%s\", which leads out of the root", option,
+                    pattern);
+    for (const char *brace = pattern; (brace = strchr(brace, '{')); ++brace)
+        if (strchr(brace, '}') && placeholder_at(brace) < 0)
+            return fail(IMIAD_OUT_OF_RANGE,
+                        "dataset folder: option %s is \"%s\": %.*s is none of {category}, {kind} "
+                        "and {stem}",
+                        option, pattern, (int)(strchr(brace, '}') + 1 - brace), brace);
+    return IMIAD_OK;
+}
+
 /* Every pattern of an option in turn; they are separated by semicolons. */
 static imiad_status walk_option(visitor *v, const char *option, const captures *known)
 {
@@ -158,13 +175,8 @@ static imiad_status walk_option(visitor *v, const char *option, const captures *
     imiad_status status = IMIAD_OK;
     char *rest = patterns;
     for (char *pattern; status == IMIAD_OK && (pattern = strsep(&rest, ";"));) {
-        bool outside = *pattern == '/' || strcmp(pattern, "..") == 0 ||
-                       strncmp(pattern, "../", 3) == 0 || strstr(pattern, "/../");
-        if (outside)
-            status = fail(IMIAD_OUT_OF_RANGE,
-                          "dataset folder: option %s is \"%s\", which leads out of the root",
-                          option, pattern);
-        else if (*pattern)
+        status = check_pattern(option, pattern);
+        if (status == IMIAD_OK && *pattern)
             status = walk(v, "", pattern, known);
     }
     free(patterns);

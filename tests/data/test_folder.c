@@ -195,10 +195,31 @@ START_TEST(patterns_stay_below_the_root_and_find_something)
 }
 END_TEST
 
+/* A misspelt placeholder would fit nothing, or only itself. */
+START_TEST(a_placeholder_that_there_is_not_is_refused)
+{
+    static const char *const unknown[] = {"test/{sort}/*", "*;{kind}/{Stem}.png", "{}/*"};
+    tree_begin();
+    tree_image("train/good/a.png", 4, 4, 9);
+    tree_image("test/bad/a.png", 4, 4, 9);
+    imiad_dataset *d;
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; ++i) {
+        ck_fails(tree_open(&d, "folder", OPTIONS("test_defective", unknown[i])), IMIAD_OUT_OF_RANGE,
+                 "is none of {category}, {kind} and {stem}");
+        ck_fails(tree_open(&d, "folder", OPTIONS("masks", unknown[i])), IMIAD_OUT_OF_RANGE,
+                 "option masks");
+    }
+    tree_image("train/{good/a.png", 4, 4, 9); /* one brace alone is part of a name */
+    ck_ok(tree_open(&d, "folder", OPTIONS("train", "train/{good/*")));
+    imiad_dataset_free(d);
+}
+END_TEST
+
 SUITE("folder", TEST(two_flat_folders_need_two_options),
       TEST(an_image_of_an_earlier_option_is_not_listed_again),
       TEST(patterns_describe_the_layout_of_mvtec_ad), TEST(images_and_masks_may_lie_side_by_side),
       TEST(all_masks_that_fit_are_channels_of_the_ground_truth),
       TEST(a_stem_may_be_a_part_of_the_name), TEST(several_patterns_are_separated_by_semicolons),
       TEST(categories_may_lie_below_kinds_and_be_parts_of_names),
-      TEST(patterns_stay_below_the_root_and_find_something))
+      TEST(patterns_stay_below_the_root_and_find_something),
+      TEST(a_placeholder_that_there_is_not_is_refused))

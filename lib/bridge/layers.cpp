@@ -26,6 +26,10 @@ tensor *t_conv_transpose2d(tensor *x, tensor *weight, tensor *bias, int stride, 
                            int output_padding, int groups)
 {
     return operation("conv_transpose2d", {2, {x, weight, bias}}, [&] {
+        at::Tensor convolved;
+        if (padding == 0 && output_padding == 0 && groups == 1 &&
+            transpose_apart(&convolved, *x, *weight, optional(bias), stride))
+            return convolved;
         return at::conv_transpose2d(*x, *weight, optional(bias), {stride, stride},
                                     {padding, padding}, {output_padding, output_padding}, groups);
     });

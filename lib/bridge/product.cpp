@@ -140,3 +140,23 @@ bool convolve_small(at::Tensor *out, const at::Tensor &x, const at::Tensor &weig
                                   {w.dilation, w.dilation}, groups);
     return true;
 }
+
+/* libtorch leaves transposed convolutions to the BLAS. Where the kernel is as wide as the stride no
+ * two of its places overlap, and they are a product: the pixels as rows by the kernels. */
+bool transpose_apart(at::Tensor *out, const at::Tensor &x, const at::Tensor &weight,
+                     const at::Tensor &bias, int64_t stride)
+{
+    bool fits = x.dim() == 4 && weight.dim() == 4 && x.size(1) == weight.size(0) &&
+                weight.size(2) == stride && weight.size(3) == stride &&
+                (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(1)));
+    if (!fits || x.numel() == 0 || !goes_to_onednn(x, weight, weight.numel() >= WORTH_ROW))
+        return false;
+    int64_t images = x.size(0), rows = x.size(2), columns = x.size(3), channels = weight.size(1);
+    at::Tensor places = linear(x.permute({0, 2, 3, 1}), weight.flatten(1).t(), at::Tensor());
+    *out = places.view({images, rows, columns, channels, stride, stride})
+               .permute({0, 3, 1, 4, 2, 5})
+               .reshape({images, channels, rows * stride, columns * stride});
+    if (bias.defined())
+        *out = *out + bias.view({-1, 1, 1});
+    return true;
+}

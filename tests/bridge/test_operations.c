@@ -351,6 +351,8 @@ static const struct large {
     {"conv2d 1x1", op_conv2d, 3, {{2, 20, 20, 20}, {24, 20, 1, 1}, {24}}},
     {"conv2d 1x1 in groups", op_conv2d_groups, 2, {{2, 40, 20, 20}, {24, 20, 1, 1}}},
     {"conv2d 3x3", op_conv2d, 3, {{2, 8, 16, 16}, {12, 8, 3, 3}, {12}}},
+    {"conv_transpose2d apart", op_conv_transpose2d, 3, {{2, 24, 9, 7}, {24, 30, 2, 2}, {30}}},
+    {"conv_transpose2d over itself", op_conv_transpose2d, 3, {{2, 24, 9, 7}, {24, 30, 3, 3}, {30}}},
 };
 
 static tensor *whole_numbers(const int64_t *shape, int number, dtype type)

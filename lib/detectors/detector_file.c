@@ -161,11 +161,12 @@ imiad_status imiad_detector_load(imiad_detector **out, const char *path, const c
 {
     if (!out || !path)
         return fail(IMIAD_INVALID_ARGUMENT, "load: out or path is NULL");
-    weights *file;
-    TRY(weights_open(&file, path));
-    imiad_status status = weights_verify(file);
+    weights *file = NULL;
+    imiad_status status = weights_open(&file, path);
+    if (status == IMIAD_OK)
+        status = weights_verify(file);
     if (status == IMIAD_OK)
         status = read_all(out, file, path, device_text);
     weights_free(file);
-    return status;
+    return status == IMIAD_FORMAT ? fail_within(status, "loading a detector") : status;
 }

@@ -112,6 +112,23 @@ static void sweep_span(const sweep_work *work, size_t lane, const page_span *spa
     }
 }
 
+/* The first span of a lane, so that all have as much to do: looking at a page takes about as long
+ * as looking at PAGE_COST of its defective pixels. */
+static size_t first_span(const sweep_work *work, size_t lane)
+{
+    enum { PAGE_COST = 400 };
+    const uint64_t all = work->store->defect_count + PAGE_COST * work->span_count;
+    size_t low = 0, high = work->span_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (work->spans[middle].positives_below + PAGE_COST * middle < all / work->lanes * lane)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static void sweep_lanes(void *context, size_t begin, size_t end)
 {
     sweep_work *work = context;
@@ -119,8 +136,8 @@ static void sweep_lanes(void *context, size_t begin, size_t end)
         normal_walks walks = {0};
         spare_room spare = {0};
         bool good = true;
-        size_t first = work->span_count * lane / work->lanes;
-        size_t last = work->span_count * (lane + 1) / work->lanes;
+        size_t first = first_span(work, lane);
+        size_t last = lane + 1 < work->lanes ? first_span(work, lane + 1) : work->span_count;
         for (size_t i = first; i < last && good; ++i) {
             const page_span *span = &work->spans[i];
             good = defect_page_sort(&work->store->defects->pages[span->page], &spare) &&

@@ -151,6 +151,8 @@ static bool empty_list(score_set *set, score_lane *lane, uint32_t number)
     pthread_mutex_t *lock = &set->locks[number % LOCKS];
     pthread_mutex_lock(lock);
     bool good = page->counts || (page->counts = calloc(PAGE_KEYS, 1));
+    for (size_t i = 0; good && i < PAGE_KEYS; i += 64) /* keys ask for its lines in no order */
+        __builtin_prefetch(page->counts + i, 1);
     good = good && count_keys(page, lane->lists[number].keys, LIST_MOST);
     pthread_mutex_unlock(lock);
     lane->next[number] = lane->lists[number].keys;

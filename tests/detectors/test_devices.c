@@ -6,6 +6,7 @@
 
 #include "bridge/tensor.h"
 #include "product_line.h"
+#include "relative_l2.h"
 
 enum { SIZE = 64, IMAGES = 8 };
 
@@ -50,22 +51,12 @@ static void run_on(seen *there, seen *at_home, const char *place, const char *na
     unlink(path);
 }
 
-/* Of the scores and of the maps, relative to their own size over all images: relative L2. */
-static double apart(const float *a, const float *b, size_t count)
-{
-    double difference = 0, size = 0;
-    for (size_t i = 0; i < count; ++i) {
-        difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-        size += (double)b[i] * (double)b[i];
-    }
-    return sqrt(difference / size);
-}
-
+/* Over all images: of the scores or of the maps, whichever are farther. */
 static double runs_apart(const seen *a, const seen *b)
 {
     ck_assert_uint_eq(a->count, b->count);
-    return fmax(apart(a->scores, b->scores, a->count),
-                apart(a->maps[0], b->maps[0], a->count * SIZE * SIZE));
+    return fmax(relative_l2(a->scores, b->scores, a->count),
+                relative_l2(a->maps[0], b->maps[0], a->count * SIZE * SIZE));
 }
 
 START_TEST(a_device_learns_and_scores_what_the_cpu_does)

@@ -5,17 +5,7 @@
 #include "check_suite.h"
 #include "image/preprocess.h"
 #include "nn/backbone.h"
-
-/* |a - b| / |b| */
-static double relative_l2(const float *a, const float *b, size_t count)
-{
-    double difference = 0, norm = 0;
-    for (size_t i = 0; i < count; ++i) {
-        difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-        norm += (double)b[i] * (double)b[i];
-    }
-    return sqrt(difference / norm);
-}
+#include "relative_l2.h"
 
 /* Smooth procedural images, different from one another: n x 3 x height x width. */
 static float *test_images(int64_t n, int32_t height, int32_t width)

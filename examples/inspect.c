@@ -102,11 +102,9 @@ static void name_picture(char *out, size_t size, const char *folder, const char 
         ++path;
     const char *dot = strrchr(path, '.');
     bool png = dot && strcasecmp(dot, ".png") == 0;
-    int at = snprintf(out, size, "%s/", folder);
-    if (at >= 0 && (size_t)at < size)
-        snprintf(out + at, size - (size_t)at, "%s%s", path, png ? "" : ".png");
-    for (char *c = out + at; (size_t)at < size && *c; ++c)
-        *c = *c == '/' ? '_' : *c;
+    snprintf(out, size, "%s/%s%s", folder, path, png ? "" : ".png");
+    for (size_t i = strlen(folder) + 1; i < strlen(out); ++i)
+        out[i] = out[i] == '/' ? '_' : out[i];
 }
 
 static imiad_status draw(const station *s, const char *path, const imiad_image *image,
@@ -218,7 +216,8 @@ static int usage(const char *program)
         "usage: %s learn FOLDER DETECTOR [WEIGHTS] [NAME=VALUE...]\n"
         "           NAME=VALUE: where images lie in FOLDER, as options of the dataset \"folder\"\n"
         "       %s DETECTOR IMAGE-OR-FOLDER... [--pictures DIR] [--tiles SIDE]\n"
-        "           [--sensitivity low|normal|high]\n",
+        "           [--sensitivity low|normal|high]\n"
+        "           pictures: DIR/parts_bad_001.png of parts/bad/001.png\n",
         program, program);
     return 2;
 }

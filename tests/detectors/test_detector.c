@@ -144,6 +144,19 @@ START_TEST(damaged_files_are_refused)
 }
 END_TEST
 
+START_TEST(a_file_that_is_no_detector_is_told)
+{
+    char path[] = "/tmp/imiad-test-XXXXXX";
+    int file = mkstemp(path);
+    ck_assert_int_eq(write(file, "\x89PNG", 4), 4);
+    close(file);
+    imiad_detector *d = NULL;
+    ck_fails(imiad_detector_load(&d, path, NULL), IMIAD_FORMAT,
+             "loading a detector: /tmp/imiad-test-");
+    unlink(path);
+}
+END_TEST
+
 static int stop_after(void *user, const imiad_progress *p)
 {
     int *calls = user;
@@ -541,6 +554,7 @@ SUITE("detector", LOOP_TEST(fitting_twice_gives_the_same, (int)imiad_detector_ty
       LOOP_TEST(a_batch_scores_as_each_image_alone, (int)imiad_detector_type_count()),
       LOOP_TEST(a_saved_detector_scores_the_same_bytes, (int)imiad_detector_type_count()),
       LOOP_TEST(damaged_files_are_refused, (int)imiad_detector_type_count()),
+      TEST(a_file_that_is_no_detector_is_told),
       LOOP_TEST(fitting_can_be_cancelled_at_any_moment, (int)imiad_detector_type_count()),
       LOOP_TEST(another_task_is_learned_on_top_or_anew, (int)imiad_detector_type_count()),
       LOOP_TEST(one_image_is_enough_to_fit, (int)imiad_detector_type_count()),

@@ -16,7 +16,8 @@ typedef struct imiad_backbone_options {
     uint32_t struct_size;
     const char *weights;   /* a .safetensors or torchvision .pth file; NULL: random weights */
     uint64_t seed;         /* of the random weights */
-    const char *device;    /* "cpu", "cuda", "cuda:1"; NULL: "cpu" */
+    const char *device;    /* "cpu", "cuda", "cuda:1"; NULL: "cpu". The first use of a CUDA device
+                              turns TF32 off and determinism on in this process's cuDNN */
     const char *precision; /* "float32" or "bfloat16"; NULL: "float32" */
 } imiad_backbone_options;
 #define IMIAD_BACKBONE_OPTIONS_INIT                                                                \

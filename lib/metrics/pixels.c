@@ -112,8 +112,8 @@ static void sweep_span(const sweep_work *work, size_t lane, const page_span *spa
     }
 }
 
-/* The first span of a lane, so that all have as much to do: looking at a page takes about as long
- * as looking at PAGE_COST of its defective pixels. */
+/* The first span of a lane, so that all have as much to do: beginning a page takes about as long as
+ * PAGE_COST of its defective pixels do (6.5 us and 15 ns in a profile of bench-metrics). */
 static size_t first_span(const sweep_work *work, size_t lane)
 {
     enum { PAGE_COST = 400 };

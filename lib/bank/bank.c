@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "nn/weights.h"
+#include "weights/weights.h"
 
 imiad_status imiad_bank_create(imiad_bank **out, int64_t dimension, uint64_t budget_bytes)
 {

@@ -4,7 +4,7 @@
 
 #include "bank/bank.h"
 #include "base/error.h"
-#include "nn/weights.h"
+#include "weights/weights.h"
 
 static const char rows_name[] = "bank", sources_name[] = "bank.sources", kind_key[] = "imiad.kind",
                   kind[] = "bank 1", digest_key[] = "imiad.content";

@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/dtype.h"
 #include "imiad/common.h"
 
 #ifdef __cplusplus
@@ -31,8 +32,6 @@ extern "C" {
 #endif
 
 typedef struct tensor tensor;
-
-typedef enum dtype { F32 = 1, F64, F16, BF16, I64, I32, U8, BOOL } dtype;
 
 typedef struct device {
     bool cuda;

@@ -20,30 +20,12 @@ static const option_spec common_options[] = {
     {0},
 };
 
-/* ---- the registry ---- */
-
-static imiad_status find_ops(const dataset_ops **out, const char *name)
-{
-    if (!name)
-        return fail(IMIAD_INVALID_ARGUMENT, "the dataset's name is NULL");
-    char known[512] = "";
-    size_t used = 0;
-    const dataset_ops *ops;
-    for (size_t i = 0; (ops = dataset_type(i)); ++i) {
-        if (strcmp(ops->name, name) == 0) {
-            *out = ops;
-            return IMIAD_OK;
-        }
-        if (used < sizeof known)
-            used += (size_t)snprintf(known + used, sizeof known - used, " %s", ops->name);
-    }
-    return fail(IMIAD_UNKNOWN_OPTION, "no dataset is named \"%s\"; there are:%s", name, known);
-}
+/* ---- options ---- */
 
 imiad_status imiad_dataset_option_info(imiad_option_info *out, const char *name, size_t index)
 {
     const dataset_ops *ops;
-    TRY(find_ops(&ops, name));
+    TRY(dataset_find(&ops, name));
     return options_info(out, (const option_spec *const[]){common_options, ops->options, NULL},
                         index);
 }
@@ -286,7 +268,7 @@ imiad_status imiad_dataset_open(imiad_dataset **out, const char *name, const cha
     const dataset_ops *ops;
     if (!out)
         return fail(IMIAD_INVALID_ARGUMENT, "imiad_dataset_open: out is NULL");
-    TRY(find_ops(&ops, name));
+    TRY(dataset_find(&ops, name));
     return dataset_open(out, ops, root, options, option_count);
 }
 

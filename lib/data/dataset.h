@@ -34,7 +34,7 @@ typedef struct category_entry {
     const char *defects_expected; /* the file that describes them, or NULL */
 } category_entry;
 
-/* One reader: a file in lib/data and a line in registry.c. */
+/* One reader: a file in lib/data/readers and a line in the table there. */
 typedef struct dataset_ops {
     const char *name, *title;
     const option_spec *options; /* beside the common ones; may give those other defaults; or NULL */
@@ -51,8 +51,11 @@ typedef struct dataset_ops {
     void (*release)(const struct dataset_ops *ops);
 } dataset_ops;
 
-/* The library's readers, then those that programs registered; NULL past the last. */
-const dataset_ops *dataset_type(size_t index);
+extern const dataset_ops *const dataset_table[]; /* the library's own; ends in NULL */
+
+/* The reader of that name, the library's or one that a program registered. IMIAD_UNKNOWN_OPTION
+ * names all that there are. */
+imiad_status dataset_find(const dataset_ops **out, const char *name);
 
 /* Opens a dataset of a table that need not be registered; takes the table, also on failure, where
  * it has a release. */

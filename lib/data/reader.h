@@ -4,7 +4,7 @@
 #define DATA_READER_H
 
 #include "data/dataset.h"
-#include "data/table.h"
+#include "data/readers/text_table.h"
 
 /* Sorted bytewise; a folder that does not exist is empty. */
 imiad_status reader_list(name_list *out, const imiad_dataset *dataset, const char *folder);

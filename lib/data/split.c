@@ -8,14 +8,7 @@
 
 #include "base/arrays.h"
 #include "base/error.h"
-
-extern const setting_ops unsupervised_setting, supervised_setting, fewshot_setting, noisy_setting,
-    transfer_setting;
-
-static const setting_ops *const settings[] = {
-    &unsupervised_setting, &supervised_setting, &fewshot_setting, &noisy_setting, &transfer_setting,
-};
-enum { SETTINGS = sizeof settings / sizeof *settings };
+#include "base/registry.h"
 
 static const option_spec common_options[] = {
     {"seed", OPT_INT, "0", "0..", "another seed draws other images; what is not drawn ignores it"},
@@ -30,36 +23,35 @@ const role_info split_roles[ROLE_COUNT] = {
 
 /* ---- the registry ---- */
 
+static const void *built_in(size_t index)
+{
+    return table_at((const void *const *)setting_table, index);
+}
+
+static registry settings = REGISTRY_INIT("setting", built_in);
+
 size_t imiad_setting_count(void)
 {
-    return SETTINGS;
+    return registry_count(&settings);
 }
 
 const char *imiad_setting_name(size_t index)
 {
-    return index < SETTINGS ? settings[index]->name : NULL;
+    return registry_name_at(&settings, index);
 }
 
 const char *imiad_setting_title(size_t index)
 {
-    return index < SETTINGS ? settings[index]->title : NULL;
+    const setting_ops *setting = registry_at(&settings, index);
+    return setting ? setting->title : NULL;
 }
 
 static imiad_status find_setting(const setting_ops **out, const char *name)
 {
-    if (!name)
-        return fail(IMIAD_INVALID_ARGUMENT, "the setting's name is NULL");
-    char known[256] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < SETTINGS; ++i) {
-        if (strcmp(settings[i]->name, name) == 0) {
-            *out = settings[i];
-            return IMIAD_OK;
-        }
-        if (used < sizeof known)
-            used += (size_t)snprintf(known + used, sizeof known - used, " %s", settings[i]->name);
-    }
-    return fail(IMIAD_UNKNOWN_OPTION, "no setting is named \"%s\"; there are:%s", name, known);
+    const void *setting;
+    TRY(registry_find(&setting, &settings, name));
+    *out = setting;
+    return IMIAD_OK;
 }
 
 imiad_status imiad_setting_option_info(imiad_option_info *out, const char *name, size_t index)

@@ -34,12 +34,14 @@ typedef struct entry_list {
     size_t count, room;
 } entry_list;
 
-/* One setting: a file setting_NAME.c and a line in split.c's registry. */
+/* One setting: a file in lib/data/settings and a line in the table there. */
 typedef struct setting_ops {
     const char *name, *title;
     const option_spec *options; /* beside the seed, or NULL */
     imiad_status (*draw)(imiad_split *split);
 } setting_ops;
+
+extern const setting_ops *const setting_table[]; /* ends in NULL */
 
 struct imiad_split {
     const setting_ops *setting;

@@ -1,7 +1,7 @@
 /* What every detector shares, done once: options, preprocessing, batches, upsampling and smoothing
- * of maps, image scores, timings, files. An algorithm is one file with a detector_ops, a
- * declaration and a line in registry.c, and its name in meson.build; docs/adding-a-detector.md
- * walks through it. */
+ * of maps, image scores, timings, files. An algorithm is one file in algorithms/ with a
+ * detector_ops, a line in the table there and one in meson.build; docs/adding-a-detector.md walks
+ * through it. */
 #ifndef DETECTORS_DETECTOR_H
 #define DETECTORS_DETECTOR_H
 
@@ -86,7 +86,7 @@ typedef struct detector_ops {
     const char *const *(*layers)(const imiad_detector *self, int *count);
 } detector_ops;
 
-extern const detector_ops *const detector_registry[]; /* the library's own; ends in NULL */
+extern const detector_ops *const detector_table[]; /* the library's own; ends in NULL */
 
 struct imiad_detector {
     const detector_ops *ops;

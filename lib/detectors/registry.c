@@ -7,14 +7,6 @@
 #include "detectors/plugin.h"
 #include "detectors/schema.h"
 
-extern const detector_ops cfa_ops, padim_ops, patchcore_ops, rd4ad_ops, simplenet_ops,
-    softpatch_ops, spade_ops, stpm_ops;
-
-const detector_ops *const detector_registry[] = {
-    &cfa_ops,       &padim_ops, &patchcore_ops, &rd4ad_ops, &simplenet_ops,
-    &softpatch_ops, &spade_ops, &stpm_ops,      NULL,
-};
-
 static const option_spec common_options[] = {
     {"resize_mode", OPT_CHOICE, "shorter", "shorter|squash",
      "resize the shorter side and keep the shape, or squash to a square"},
@@ -25,44 +17,26 @@ static const option_spec common_options[] = {
     {0},
 };
 
-static registry registered = REGISTRY_INIT;
-
-enum { BUILT_IN = sizeof detector_registry / sizeof *detector_registry - 1 };
-
-/* The library's, then those that programs registered; NULL past the last. */
-static const detector_ops *type_at(size_t index)
+static const void *built_in(size_t index)
 {
-    return index < BUILT_IN ? detector_registry[index] : registry_at(&registered, index - BUILT_IN);
+    return table_at((const void *const *)detector_table, index);
 }
+
+static registry registered = REGISTRY_INIT("detector", built_in);
 
 imiad_status detector_find(const detector_ops **out, const char *name)
 {
-    char known[512] = "";
-    size_t used = 0;
-    const detector_ops *ops;
-    for (size_t i = 0; (ops = type_at(i)); ++i) {
-        if (!ops->name)
-            return fail(IMIAD_INTERNAL, "entry %zu of detector_registry has no name", i);
-        if (strcmp(ops->name, name) == 0) {
-            *out = ops;
-            return IMIAD_OK;
-        }
-        if (used < sizeof known)
-            used += (size_t)snprintf(known + used, sizeof known - used, " %s", ops->name);
-    }
-    return fail(IMIAD_UNKNOWN_OPTION, "no detector \"%s\"; there are:%s", name, known);
+    const void *ops;
+    TRY(registry_find(&ops, &registered, name));
+    *out = ops;
+    return IMIAD_OK;
 }
 
 imiad_status imiad_detector_register(const imiad_detector_functions *functions)
 {
     detector_ops *ops;
     TRY(plugin_adapt(&ops, functions));
-    imiad_status status = IMIAD_OK;
-    for (size_t i = 0; i < BUILT_IN && status == IMIAD_OK; ++i)
-        if (strcmp(detector_registry[i]->name, ops->name) == 0)
-            status = fail(IMIAD_INVALID_ARGUMENT, "the name \"%s\" is taken", ops->name);
-    if (status == IMIAD_OK)
-        status = registry_add(&registered, ops->name, ops);
+    imiad_status status = registry_add(&registered, ops);
     if (status == IMIAD_OK)
         return status;
     plugin_abandon(ops);
@@ -123,25 +97,22 @@ imiad_status detector_parse_options(option_set **out, const detector_ops *ops,
 
 size_t imiad_detector_type_count(void)
 {
-    return BUILT_IN + registry_count(&registered);
+    return registry_count(&registered);
 }
 
 const char *imiad_detector_type_name(size_t index)
 {
-    const detector_ops *ops = type_at(index);
-    return ops ? ops->name : NULL;
+    return registry_name_at(&registered, index);
 }
 
 const char *imiad_detector_type_title(size_t index)
 {
-    const detector_ops *ops = type_at(index);
+    const detector_ops *ops = registry_at(&registered, index);
     return ops ? ops->title : NULL;
 }
 
 imiad_status imiad_detector_option_info(imiad_option_info *out, const char *name, size_t index)
 {
-    if (!name)
-        return fail(IMIAD_INVALID_ARGUMENT, "detector options: name is NULL");
     const detector_ops *ops;
     TRY(detector_find(&ops, name));
     const option_spec *tables[4];

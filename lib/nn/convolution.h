@@ -3,7 +3,7 @@
 #define NN_CONVOLUTION_H
 
 #include "nn/params.h"
-#include "nn/weights.h"
+#include "weights/weights.h"
 
 typedef struct convolution {
     char name[64]; /* of its weights: "layer1.0.conv1" */

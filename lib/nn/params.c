@@ -7,7 +7,7 @@
 
 #include "base/arrays.h"
 #include "base/error.h"
-#include "nn/weights.h"
+#include "weights/weights.h"
 
 struct params {
     param *list;

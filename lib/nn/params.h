@@ -8,7 +8,7 @@
 
 #include "bridge/tensor.h"
 
-typedef struct weights weights; /* nn/weights.h */
+typedef struct weights weights; /* weights/weights.h */
 typedef struct weights_writer weights_writer;
 
 typedef struct params params;

@@ -2,7 +2,8 @@
 #ifndef NN_WEIGHTS_TENSOR_H
 #define NN_WEIGHTS_TENSOR_H
 
-#include "nn/weights.h"
+#include "bridge/tensor.h"
+#include "weights/weights.h"
 
 /* Adds a tensor; the host memory that the writer borrows belongs to the innermost scope, so commit
  * before it ends. A failure of tensors sticks to that scope as well. */

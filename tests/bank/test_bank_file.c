@@ -3,7 +3,7 @@
 
 #include "bank_data.h"
 #include "base/files.h"
-#include "nn/weights.h"
+#include "weights/weights.h"
 
 static char path[64];
 

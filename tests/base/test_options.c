@@ -87,7 +87,7 @@ END_TEST
 
 START_TEST(presets_set_options_that_there_are_within_their_ranges)
 {
-    for (const detector_ops *const *ops = detector_registry; *ops; ++ops)
+    for (const detector_ops *const *ops = detector_table; *ops; ++ops)
         for (const preset_value *row = (*ops)->presets; row && row->preset; ++row) {
             const imiad_option chosen = {"preset", row->preset};
             option_set *set;

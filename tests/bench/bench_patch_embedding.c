@@ -14,7 +14,7 @@
 
 #include "base/progress.h"
 #include "bridge/tensor.h"
-#include "detectors/patch_embedding.h"
+#include "detectors/parts/patch_embedding.h"
 #include "measure.h"
 
 enum { LEVELS = 2, PATCH = 3, DIMENSION = 1024, MOST_ROUNDS = 99 };

@@ -7,7 +7,7 @@
 #include "check_suite.h"
 #include "nn/optimizer.h"
 #include "nn/schedule.h"
-#include "nn/weights.h"
+#include "weights/weights.h"
 
 static const double start_w[] = {0.5, -1.0, 2.0, 1.5, 0.25, -0.75}, start_b[] = {1.0, -2.0, 0.5};
 

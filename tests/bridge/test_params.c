@@ -5,7 +5,7 @@
 
 #include "check_suite.h"
 #include "nn/params.h"
-#include "nn/weights.h"
+#include "weights/weights.h"
 
 static tensor *number(double value)
 {

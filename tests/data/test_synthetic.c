@@ -1,7 +1,7 @@
 /* The procedural dataset: repeatable, independent images, ground truth that fits them. */
 #include <math.h>
 
-#include "data/synthetic.h"
+#include "data/synthetic/synthetic.h"
 #include "trees.h"
 
 static imiad_dataset *open_synthetic(const char *const *options)

@@ -19,9 +19,9 @@
 
 #include "bridge/tensor.h"
 #include "check_suite.h"
-#include "detectors/training_state.h"
+#include "detectors/training/training_state.h"
 #include "imiad/imiad.h"
-#include "nn/weights.h"
+#include "weights/weights.h"
 
 #define WEIGHTS "data/weights/resnet18_imagenet1k_v1_partial_bnfolded.safetensors"
 

@@ -1,7 +1,7 @@
 /* CFA against two public implementations, and against its definition. */
 #include "base/random.h"
 #include "detectors/detector.h"
-#include "detectors/k_means.h"
+#include "detectors/parts/k_means.h"
 #include "golden_steps.h"
 
 #define GOLDEN "tests/golden/cfa.csv" /* made by tests/golden/make_cfa.py */

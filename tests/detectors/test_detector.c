@@ -7,7 +7,7 @@
 #include "base/files.h"
 #include "bridge/tensor.h"
 #include "detectors/detector.h"
-#include "detectors/patch_embedding.h"
+#include "detectors/parts/patch_embedding.h"
 #include "product_line.h"
 
 /* 8 images train, 4 good and 4 defective ones test. */
@@ -279,7 +279,7 @@ START_TEST(patchcores_options_are_checked)
     ck_fails(imiad_detector_create(&d, "patchcore", NULL, NULL, 0), IMIAD_INVALID_ARGUMENT,
              "needs a backbone");
     ck_fails(imiad_detector_create(&d, "magic", l.backbone, NULL, 0), IMIAD_UNKNOWN_OPTION,
-             "no detector \"magic\"; there are:");
+             "no detector is named \"magic\"; there are:");
     ck_assert_ptr_null(d);
     product_line_close(&l);
 }

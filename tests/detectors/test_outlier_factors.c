@@ -2,7 +2,7 @@
 #include <stdbool.h>
 
 #include "base/random.h"
-#include "detectors/outlier_factors.h"
+#include "detectors/parts/outlier_factors.h"
 #include "softpatch_table.h"
 
 enum { IMAGES = 40, POSITIONS = 16, COLUMNS = 128, COPIED = 10, ROWS = IMAGES * POSITIONS };

@@ -1,6 +1,6 @@
 /* PaDiM against stored outputs of the widespread implementation and against its own definition. */
 #include "base/random.h"
-#include "detectors/position_gaussians.h"
+#include "detectors/parts/position_gaussians.h"
 #include "transistor.h"
 
 /* ---- one Gaussian a position ---- */

@@ -7,7 +7,7 @@
 #include "base/random.h"
 #include "check_suite.h"
 #include "detectors/anomaly_map.h"
-#include "detectors/patch_embedding.h"
+#include "detectors/parts/patch_embedding.h"
 #include "imiad/imiad.h"
 #include "npz.h"
 

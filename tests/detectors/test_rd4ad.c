@@ -4,7 +4,7 @@
 #include "golden_steps.h"
 #include "image/preprocess.h"
 #include "nn/network.h"
-#include "nn/resnet.h"
+#include "nn/families/resnet.h"
 
 #define GOLDEN "tests/golden/rd4ad.csv" /* made by tests/golden/make_rd4ad.py */
 

@@ -1,7 +1,7 @@
 /* SimpleNet against the authors' code, and against its own definition in double. */
 #include "bridge/tensor.h"
 #include "detectors/detector.h"
-#include "detectors/patch_embedding.h"
+#include "detectors/parts/patch_embedding.h"
 #include "golden_steps.h"
 #include "product_line.h"
 

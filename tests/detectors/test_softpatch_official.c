@@ -5,10 +5,10 @@
 
 #include "bank/kernels.h"
 #include "base/random.h"
-#include "detectors/outlier_factors.h"
-#include "detectors/patch_memory.h"
+#include "detectors/parts/outlier_factors.h"
+#include "detectors/parts/patch_memory.h"
 #include "imiad/imiad.h"
-#include "nn/weights.h"
+#include "weights/weights.h"
 #include "softpatch_table.h"
 
 #define WEIGHTS "data/weights/resnet18_imagenet1k_v1_partial_bnfolded.safetensors"

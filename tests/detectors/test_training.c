@@ -10,7 +10,7 @@
 #include "base/files.h"
 #include "check_suite.h"
 #include "detectors/schema.h"
-#include "detectors/training.h"
+#include "detectors/training/training.h"
 #include "imiad/imiad.h"
 
 /* ---- a detector of one number: it learns the mean brightness of the images ---- */

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/dagm.h"
-#include "data/mvtec_loco.h"
-#include "data/visa.h"
+#include "data/readers/dagm.h"
+#include "data/readers/mvtec_loco.h"
+#include "data/readers/visa.h"
 #include "fuzz.h"
 
 #define SEED(text)                                                                                 \

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "nn/weights.h"
+#include "weights/weights.h"
 
 static inline void check_weight(const weights *w, const weight *item)
 {

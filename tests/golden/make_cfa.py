@@ -75,7 +75,7 @@ def make_network(code, folder, shared):
 
 
 class LibraryKMeans:
-    """scikit-learn's Lloyd from libimiad's k-means++: lib/detectors/k_means.c."""
+    """scikit-learn's Lloyd from libimiad's k-means++: lib/detectors/parts/k_means.c."""
     def __init__(self, n_clusters, max_iter):
         self.clusters, self.steps = n_clusters, max_iter
 

@@ -94,7 +94,7 @@ def uniform(purpose, count, bound):
 
 
 def begin(network, name):
-    """Xavier's weights and PyTorch's biases from the streams that lib/detectors/simplenet.c uses."""
+    """Xavier's weights and PyTorch's biases from the streams that lib/detectors/algorithms/simplenet.c uses."""
     for layer, module in network.named_modules():
         if not isinstance(module, torch.nn.Linear):
             continue

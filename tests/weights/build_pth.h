@@ -7,7 +7,7 @@
 #include <zlib.h>
 
 #include "check_suite.h"
-#include "nn/weights.h"
+#include "weights/weights.h"
 
 typedef struct builder {
     uint8_t bytes[1 << 18];

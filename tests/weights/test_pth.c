@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "check_suite.h"
-#include "nn/weights.h"
+#include "weights/weights.h"
 #include "pth_files.h"
 
 typedef struct sample_file {

@@ -5,7 +5,7 @@
 
 #include "base/files.h"
 #include "check_suite.h"
-#include "nn/weights.h"
+#include "weights/weights.h"
 
 /* A file in memory that ends where its allocation does, so that reading beyond it is seen. */
 typedef struct made {

@@ -1,0 +1,156 @@
+/* PatchCore: a memory bank of locally aware patch features of normal images, thinned by a greedy
+ * coreset; a patch is as anomalous as it is far from the nearest of them. Roth, Pemula, Zepeda,
+ * Schoelkopf, Brox, Gehler: "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "detectors/parts/patch_memory.h"
+
+enum { MOST_AROUND = 1000 };
+
+static const option_spec options[] = {
+    PATCH_MEMORY_OPTIONS,
+    {"image_score", OPT_CHOICE, "max", "max|reweighted",
+     "largest patch score (the code), or weighted by its neighbourhood (the paper, equation 7)"},
+    {"reweight_neighbours", OPT_INT, "9", "1..1000", "bank rows that the weight looks at"},
+    {0},
+};
+
+static imiad_status create(imiad_detector *self)
+{
+    return patch_memory_create(self->state, self);
+}
+
+static void destroy(imiad_detector *self)
+{
+    patch_memory_free(self->state);
+}
+
+static const char *const *used_layers(const imiad_detector *self, int *count)
+{
+    const patch_memory *m = self->state;
+    *count = m->layers.count;
+    return m->layers.names;
+}
+
+/* ---- fit ---- */
+
+/* The thinned bank of the given images alone. */
+static imiad_status task_bank(imiad_bank **out, imiad_detector *self, train_set *normals,
+                              int64_t first_image, const progress *p)
+{
+    const patch_memory *m = self->state;
+    imiad_bank *bank;
+    TRY(patch_memory_collect(&bank, NULL, m, self, normals, first_image, p));
+    imiad_status status = patch_memory_thin(bank, NULL, m, self, NULL, p);
+    if (status != IMIAD_OK) {
+        imiad_bank_free(bank);
+        return status;
+    }
+    *out = bank;
+    return IMIAD_OK;
+}
+
+static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
+{
+    patch_memory *m = self->state;
+    imiad_bank_free(m->bank);
+    m->bank = NULL;
+    m->images = (int64_t)train_set_count(normals);
+    return task_bank(&m->bank, self, normals, 0, p);
+}
+
+/* Another task: its coreset joins those of the earlier ones. */
+static imiad_status fit_more(imiad_detector *self, train_set *normals, const progress *p)
+{
+    patch_memory *m = self->state;
+    imiad_bank *bank;
+    TRY(task_bank(&bank, self, normals, m->images, p));
+    imiad_status status = imiad_bank_merge(m->bank, bank);
+    m->images += status == IMIAD_OK ? (int64_t)train_set_count(normals) : 0;
+    imiad_bank_free(bank);
+    return status;
+}
+
+/* ---- score ---- */
+
+/* Equation 7: the largest patch distance, weighted down where the bank is sparse around its nearest
+ * row: 1 - exp(|p - m*|) / sum over m near m* of exp(|p - m|), with the largest exponent taken out.
+ */
+static imiad_status reweighted(float *out, const imiad_detector *self, const float *patch,
+                               int64_t nearest, float squared_distance)
+{
+    const patch_memory *m = self->state;
+    int64_t around = options_int(self->options, "reweight_neighbours");
+    if (around > imiad_bank_rows(m->bank))
+        around = imiad_bank_rows(m->bank);
+    float squares[MOST_AROUND], *row = malloc((size_t)m->dimension * sizeof *row);
+    int64_t rows[MOST_AROUND];
+    if (!row)
+        return fail_memory("a row of the bank", (size_t)m->dimension * sizeof *row);
+    imiad_status status = imiad_bank_read(row, m->bank, nearest, 1);
+    if (status == IMIAD_OK)
+        status = imiad_bank_search(squares, rows, m->bank, row, 1, (int32_t)around);
+    double distance = sqrt((double)squared_distance), sum = 0;
+    for (int64_t i = 0; status == IMIAD_OK && i < around; ++i) {
+        double square = 0;
+        status = imiad_bank_read(row, m->bank, rows[i], 1);
+        for (int64_t c = 0; c < m->dimension; ++c) {
+            double d = (double)patch[c] - (double)row[c];
+            square += d * d;
+        }
+        sum += exp(sqrt(square) - distance); /* the numerator's exponent: that term becomes 1 */
+    }
+    free(row);
+    if (status == IMIAD_OK)
+        *out = (float)(distance * (1 - 1 / sum));
+    return status;
+}
+
+static void score(imiad_detector *self, const batch *b, scores *out)
+{
+    bool weigh = strcmp(options_text(self->options, "image_score"), "reweighted") == 0;
+    patch_memory_score(out, self->state, self, b, NULL, weigh ? reweighted : NULL);
+}
+
+static imiad_status forget(int64_t *removed, imiad_detector *self, int64_t image)
+{
+    return patch_memory_forget(removed, self->state, self, image);
+}
+
+/* ---- file ---- */
+
+static imiad_status save(const imiad_detector *self, weights_writer *writer)
+{
+    return patch_memory_save(self->state, writer);
+}
+
+static imiad_status load(imiad_detector *self, const weights *file)
+{
+    return patch_memory_load(self->state, file);
+}
+
+static const imiad_bank *bank(const imiad_detector *self)
+{
+    return ((const patch_memory *)self->state)->bank;
+}
+
+const detector_ops patchcore_ops = {
+    .name = "patchcore",
+    .title = "PatchCore (Roth et al., CVPR 2022)",
+    .options = options,
+    .state_size = sizeof(patch_memory),
+    .needs_backbone = true,
+    .create = create,
+    .fit = fit,
+    .fit_more = fit_more,
+    .forget = forget,
+    .score = score,
+    .save = save,
+    .load = load,
+    .destroy = destroy,
+    .bank = bank,
+    .layers = used_layers,
+};

@@ -1,0 +1,21 @@
+/* The library's own algorithms: one line each, in the alphabet's order. */
+#include "detectors/detector.h"
+
+/* clang-format off */
+#define EACH_ALGORITHM(DO) \
+    DO(cfa) \
+    DO(padim) \
+    DO(patchcore) \
+    DO(rd4ad) \
+    DO(simplenet) \
+    DO(softpatch) \
+    DO(spade) \
+    DO(stpm)
+/* clang-format on */
+
+#define DECLARE(name) extern const detector_ops name##_ops;
+#define LIST(name)    &name##_ops,
+
+EACH_ALGORITHM(DECLARE)
+
+const detector_ops *const detector_table[] = {EACH_ALGORITHM(LIST) NULL};

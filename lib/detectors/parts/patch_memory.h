@@ -1,0 +1,74 @@
+/* A memory bank of patch features of normal images: what PatchCore and its kin share. Filling it,
+ * thinning it by a coreset, and scoring patches by their distance to its nearest rows. */
+#ifndef DETECTORS_PARTS_PATCH_MEMORY_H
+#define DETECTORS_PARTS_PATCH_MEMORY_H
+
+#include "bank/bank.h"
+#include "detectors/detector.h"
+#include "detectors/parts/layer_list.h"
+#include "detectors/parts/patch_embedding.h"
+
+/* The options of the table that a detector's own ones follow. */
+#define PATCH_MEMORY_OPTIONS                                                                       \
+    {"layers", OPT_TEXT, "layer2,layer3", "", "backbone layers, the first one sets the grid"},     \
+        {"patch_size", OPT_INT, "3", "1..15", "side of a patch's neighbourhood, odd"},             \
+        {"pretrain_embed_dimension", OPT_INT, "1024", "1..65536",                                  \
+         "values a layer is averaged to"},                                                         \
+        {"target_embed_dimension", OPT_INT, "1024", "1..65536", "values a patch is averaged to"},  \
+        {"sampler", OPT_CHOICE, "approximate", "approximate|exact",                                \
+         "greedy coreset from random starts, or from all distances"},                              \
+        {"coreset_ratio", OPT_REAL, "0.1", "0<..1",                                                \
+         "share of the patches to keep; 1 chooses no coreset"},                                    \
+        {"projection_dim", OPT_INT, "128", "0..65536",                                             \
+         "columns of the random projection that the coreset measures in; 0: none"},                \
+        {"starts", OPT_INT, "10", "1..1000", "rows whose mean distance begins the coreset"},       \
+        {"neighbours", OPT_INT, "1", "1..1000", "nearest rows whose distances are averaged"},      \
+        {"storage", OPT_CHOICE, "float32", "float32|bfloat16|float16",                             \
+         "numbers of the bank: the narrow kinds take half the memory, rounded"},                   \
+        {"seed", OPT_INT, "0", "0..", "draws the projection and the starts"},                      \
+    {                                                                                              \
+        "memory_budget", OPT_INT, "0", "0..", "most megabytes the bank may take; 0: no bound"      \
+    }
+
+typedef struct patch_memory {
+    layer_list layers;
+    patch_embedding *embedding;
+    int64_t dimension, neighbours;
+    imiad_bank *bank; /* NULL until it is learned or loaded */
+    int64_t images;   /* learned so far: their numbers are the sources of the bank's rows */
+} patch_memory;
+
+imiad_status patch_memory_create(patch_memory *out, const imiad_detector *self);
+void patch_memory_free(patch_memory *m);
+
+/* The patches of all the images, in their order, positions in rows: a new bank. Their sources count
+ * on from first_image. With a grid, images must share one, height and width, which is written
+ * there. */
+imiad_status patch_memory_collect(imiad_bank **out, int64_t grid[2], const patch_memory *m,
+                                  imiad_detector *self, train_set *normals, int64_t first_image,
+                                  const progress *p);
+
+/* Thins a bank of patches as the options say. *kept: the rows that stayed, by their old numbers, in
+ * their new order, new memory; kept may be NULL. mask: see bank_select. */
+imiad_status patch_memory_thin(imiad_bank *bank, int64_t **kept, const patch_memory *m,
+                               const imiad_detector *self, const coreset_mask *mask,
+                               const progress *p);
+
+/* An image's score from its worst patch. */
+typedef imiad_status patch_image_score(float *out, const imiad_detector *self, const float *patch,
+                                       int64_t nearest_row, float squared_distance);
+
+/* A patch's score is the mean over its nearest rows of the squared distance, times the row's weight
+ * where there are weights, one for each row. An image's is that of its worst patch, or what
+ * image_score makes of it. */
+void patch_memory_score(scores *out, const patch_memory *m, imiad_detector *self, const batch *b,
+                        const float *row_weights, patch_image_score *image_score);
+
+/* detector_ops.forget. */
+imiad_status patch_memory_forget(int64_t *removed, patch_memory *m, const imiad_detector *self,
+                                 int64_t image);
+
+imiad_status patch_memory_save(const patch_memory *m, weights_writer *writer);
+imiad_status patch_memory_load(patch_memory *m, const weights *file);
+
+#endif

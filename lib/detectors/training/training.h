@@ -1,0 +1,134 @@
+/* The loop that trains: what every trained detector shares. A detector says what is learned (stores
+ * of parameters, optimisers), what a frozen network contributes, and what the loss of a batch is;
+ * the loop does epochs in shuffled order, backward, clipping, optimiser steps, progress,
+ * cancellation, checkpoints and the loss log. docs/training.md walks through it.
+ *
+ *     static const training_ops learning = {.frozen = teach, .pixels = true, .loss = loss};
+ *
+ *     static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
+ *     {
+ *         TRY(begin(self));           // training_clear, training_store, training_optimizer
+ *         return training_fit(self, normals, p);
+ *     }
+ *
+ * Everything random comes from streams named by detector, epoch and step, and frozen features are
+ * computed in groups of one size: a run that was killed and resumed, or that has another budget for
+ * caching, takes the same steps. */
+#ifndef DETECTORS_TRAINING_TRAINING_H
+#define DETECTORS_TRAINING_TRAINING_H
+
+#include "detectors/detector.h"
+#include "nn/optimizer.h"
+
+/* The options of the loop, for detector_ops.family_options; a detector's own table gives those
+ * another default that need one: {"epochs", .default_value = "200"}. */
+extern const option_spec training_options[];
+
+enum { TRAINING_STORES = 4, TRAINING_OPTIMIZERS = 4, FROZEN_TENSORS = 8 };
+
+/* What one step, or one look at some images, is about; tensors of the current scope. */
+typedef struct train_step {
+    int64_t count;
+    const size_t *images;  /* their places in the train set */
+    batch pixels;          /* .images is NULL where the detector did not ask for pixels */
+    tensor *const *frozen; /* training_ops.frozen's, the images along dimension 0 */
+    int64_t epoch, epochs; /* epoch 0 is the first */
+    int64_t index;         /* of the step, from the first of all epochs */
+} train_step;
+
+typedef struct training_ops {
+    /* Of a frozen network: training.frozen_count float32 tensors whose first dimension is the
+     * batch's. Computed once for each image as far as the cache allows. NULL: none. A result must
+     * not depend on the other images of the batch. */
+    void (*frozen)(imiad_detector *self, const batch *b, tensor **out);
+    bool pixels; /* whether loss and validate look at step->pixels */
+    /* A scalar tensor to go down, in a scope that records gradients. */
+    tensor *(*loss)(imiad_detector *self, const train_step *step);
+    /* The learning rate of a step that the schedule makes of an optimiser's own; NULL: that one.
+     * `steps` counts all epochs. nn/schedule.h */
+    double (*rate)(const imiad_detector *self, double rate, const train_step *step, int64_t steps);
+    /* The mean over the held-out images of a step of what is to be smallest, a scalar tensor; for
+     * detectors that hold images out (training.held_out). */
+    tensor *(*validate)(imiad_detector *self, const train_step *step);
+} training_ops;
+
+typedef struct training_store_entry {
+    char name[32];
+    params *parameters;
+} training_store_entry;
+
+typedef struct training_rule {
+    char name[32];
+    char prefix[64];
+    int store;
+    optimizer_options options;
+    double rate;
+    optimizer *optimizer; /* NULL until the first step */
+} training_rule;
+
+/* The first member of a trained detector's state: what takes the detector finds it there. */
+typedef struct training {
+    imiad_detector *detector;
+    const training_ops *ops;
+    int frozen_count; /* at most FROZEN_TENSORS */
+    training_store_entry stores[TRAINING_STORES];
+    int store_count;
+    training_rule rules[TRAINING_OPTIMIZERS];
+    int rule_count;
+    /* Share of the images that train nothing: after every epoch ops->validate looks at them, and
+     * the parameters of the epoch with the smallest mean stay. 0: none, the last epoch's stay. */
+    double held_out;
+    double *losses; /* mean over the steps of each epoch; of all tasks since training_clear */
+    size_t losses_count;
+    size_t tasks; /* finished */
+} training;
+
+/* In create; then set frozen_count and, where wanted, held_out. */
+void training_begin(imiad_detector *self, const training_ops *ops);
+/* Forgets stores, optimisers and losses: at the beginning of fit, and in destroy. */
+void training_clear(training *t);
+
+/* A new empty store that belongs to the training; its tensors are saved as NAME.PARAMETER. Buffers
+ * in it (running statistics, centres) travel with it. */
+imiad_status training_store(params **out, training *t, const char *name);
+/* An optimiser of the parameters of that store whose names begin with the prefix (NULL: all), made
+ * at the first step, when the store must be complete. Its name is that of its state in checkpoints.
+ * `rate` is before ops->rate. */
+void training_optimizer(training *t, const char *name, const char *store_name, const char *prefix,
+                        const optimizer_options *options, double rate);
+
+/* ---- running ---- */
+
+/* All epochs. IMIAD_NOT_FINITE, with epoch and step, where the loss is NaN or infinite;
+ * IMIAD_CANCELLED between steps. */
+imiad_status training_fit(imiad_detector *self, train_set *images, const progress *p);
+/* The same from the present parameters and optimiser states; after a failure both are what they
+ * were. As detector_ops.fit_more. */
+imiad_status training_fit_more(imiad_detector *self, train_set *images, const progress *p);
+
+/* For detectors that look at all images before the first step (CFA's centres): between opening and
+ * running. visit is called for batches in the train set's order, in a scope without gradients;
+ * failures of tensors stick. Frozen features are cached by then. */
+typedef struct training_run training_run;
+imiad_status training_open(training_run **out, imiad_detector *self, train_set *images,
+                           const progress *p);
+imiad_status training_visit(training_run *run,
+                            void (*visit)(imiad_detector *self, const train_step *step,
+                                          void *context),
+                            void *context);
+imiad_status training_steps(training_run *run);
+void training_close(training_run *run);
+
+/* ---- for the detector's file ---- */
+
+/* Every store as NAME.PARAMETER; in the caller's scope, as params_save. Optimisers are not saved: a
+ * loaded detector that learns another task begins them anew. As detector_ops.save. */
+imiad_status training_save(const imiad_detector *self, weights_writer *writer);
+/* Into stores that hold the same names and shapes. IMIAD_FORMAT names what does not fit. */
+imiad_status training_load(imiad_detector *self, const weights *file);
+
+/* "stpm/noise/17": the purpose of a random stream for one step. */
+void training_purpose(char out[96], const imiad_detector *self, const char *what,
+                      const train_step *step);
+
+#endif

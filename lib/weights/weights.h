@@ -1,0 +1,69 @@
+/* Weight files: named arrays on the host. Readers are bounded and execute nothing. */
+#ifndef WEIGHTS_WEIGHTS_H
+#define WEIGHTS_WEIGHTS_H
+
+#include <stdbool.h>
+
+#include "base/dtype.h"
+#include "imiad/common.h"
+
+enum { WEIGHT_RANK = 8 };
+
+typedef struct weight {
+    const char *name;
+    dtype type;
+    int rank;
+    int64_t shape[WEIGHT_RANK];
+    const void *data; /* contiguous, rows last, little endian, aligned for its type; borrowed */
+    size_t bytes;
+} weight;
+
+typedef struct weights weights;
+
+/* A safetensors file, or a PyTorch .pth of either kind (zip, legacy stream): told apart by content.
+ * Holding a state dict: the file's top level, or its "state_dict" or "model" entry; entries that
+ * are no tensors are passed over. Without a tensor there, the state dicts of several networks side
+ * by side, each one's names behind its own and a dot: "decoder.conv1.weight". A prefix "module."
+ * that all names share (DataParallel's) is dropped, except in files that weights_writer made: these
+ * come back as they were written.
+ *
+ * The whole file must be sound: checksums that it carries (zip's, weights_writer's) are verified. A
+ * tensor whose type is not among dtype's is refused by name when the file is opened.
+ *
+ * Arrays point into the mapped file where they lie there contiguous and aligned, and are copied
+ * otherwise. Do not overwrite the file in place while the handle lives; replacing it is fine.
+ *
+ * Errors: IMIAD_NOT_FOUND, IMIAD_IO, IMIAD_NO_MEMORY, IMIAD_FORMAT (path and what was wrong). */
+imiad_status weights_open(weights **out, const char *path);
+/* weights_open that leaves out weights_writer's checksum: it reads the header alone, and the
+ * arrays' bytes are whatever they are. weights_verify fails afterwards. */
+imiad_status weights_open_unverified(weights **out, const char *path);
+/* The same from memory, for fuzzing and embedding; bytes must outlive the result. */
+imiad_status weights_parse(weights **out, const void *bytes, size_t size, const char *name);
+void weights_free(weights *w);
+
+size_t weights_count(const weights *w);
+const weight *weights_get(const weights *w, size_t index);      /* in the file's order */
+const weight *weights_find(const weights *w, const char *name); /* NULL where there is none */
+/* A string of safetensors' __metadata__, NULL where there is none. */
+const char *weights_metadata(const weights *w, const char *key);
+/* For files that must be weights_writer's own: IMIAD_FORMAT where no checksum came with the file.
+ * After success, no byte of the file differs from what was written: CRC-32 finds every change of up
+ * to 32 neighbouring bits, and others but for one in four thousand million. */
+imiad_status weights_verify(const weights *w);
+
+/* Writing safetensors: collect, then commit, whole or not at all. Data is borrowed until then.
+ * The same calls give the same bytes. Arrays stand in the file by falling element size, in the
+ * order of their adding within a size, which keeps each aligned. The metadata key "imiad.crc32" is
+ * the writer's: CRC-32 of the whole file with that value's own eight digits read as zeros. */
+typedef struct weights_writer weights_writer;
+imiad_status weights_writer_create(weights_writer **out);
+imiad_status weights_writer_metadata(weights_writer *w, const char *key, const char *value);
+imiad_status weights_writer_add(weights_writer *w, const char *name, dtype type, int rank,
+                                const int64_t *shape, const void *data);
+imiad_status weights_writer_commit(weights_writer *w, const char *path);
+void weights_writer_free(weights_writer *w);
+
+size_t dtype_bytes(dtype type); /* of one element */
+
+#endif

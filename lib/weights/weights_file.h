@@ -1,0 +1,67 @@
+/* Between the handle and the readers of single formats. */
+#ifndef WEIGHTS_WEIGHTS_FILE_H
+#define WEIGHTS_WEIGHTS_FILE_H
+
+#include <jansson.h>
+
+#include "base/files.h"
+#include "weights/arena.h"
+#include "weights/weights.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "weight files are little endian");
+
+struct weights {
+    const uint8_t *bytes; /* the whole file */
+    size_t size;
+    file_view view; /* of a file that was opened here */
+    arena memory;   /* names, and data that could not be left in place; .owner is the file's name */
+    weight *items;
+    size_t count, room;
+    const weight **by_name; /* sorted */
+    json_t *metadata;       /* NULL where there is none */
+    bool unverified;        /* the checksum is not to be looked at */
+    bool checksummed;       /* the file carried a checksum of its own, and it is right */
+};
+
+/* A reader fills items and metadata from bytes; on failure the caller frees what it left. */
+imiad_status safetensors_read(weights *w);
+imiad_status pth_zip_read(weights *w);
+imiad_status pth_legacy_read(weights *w);
+
+/* What a legacy .pth begins with after its two bytes of PROTO: a pickled magic number. */
+#define PTH_LEGACY_MAGIC "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+
+/* Strided elements of a storage. */
+typedef struct weight_layout {
+    dtype type;
+    int rank;
+    int64_t shape[WEIGHT_RANK], stride[WEIGHT_RANK]; /* in elements */
+    int64_t offset;
+} weight_layout;
+
+/* Fills the strides of a contiguous array and its size in bytes. IMIAD_FORMAT where a size is
+ * negative or the product overflows. */
+imiad_status layout_contiguous(weight_layout *layout, size_t *bytes, const char *file,
+                               const char *name);
+/* Adds an array, in place where it is contiguous and aligned, else copied. The storage outlives the
+ * handle or belongs to its memory. The name is copied; it must be UTF-8 without NUL. */
+imiad_status weights_add(weights *w, const char *name, size_t name_length,
+                         const weight_layout *layout, const uint8_t *storage, size_t storage_bytes);
+
+/* Text from a file as a message may show it: cut, and what is not printable ASCII as '?'. */
+typedef struct shown {
+    char text[80];
+} shown;
+shown show_text(const char *text, size_t length);
+
+bool text_is_utf8(const char *text, size_t length); /* and free of NUL */
+
+/* weights_writer's files begin their header with this and eight digits. */
+#define CHECKSUM_KEY    "imiad.crc32"
+#define CHECKSUM_ZEROS  "00000000"
+#define CHECKSUM_BEFORE "{\"__metadata__\":{\"" CHECKSUM_KEY "\":\""
+
+#define SAFETENSORS_HEADER_LIMIT 100000000 /* the reference implementation's */
+const char *safetensors_type_name(dtype type);
+
+#endif

@@ -7,9 +7,15 @@ install_packages() {
             missing="$missing $package"
     done
     [ -z "$missing" ] && return
-    echo "installing:$missing"
     as_root=
-    [ "$(id -u)" -eq 0 ] || as_root=sudo
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "missing packages, to be installed as root: apt-get install$missing" >&2
+            return 1
+        fi
+        as_root=sudo
+    fi
+    echo "installing:$missing"
     $as_root apt-get update -q
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive $as_root apt-get install -q -y --no-install-recommends $missing

@@ -4,9 +4,14 @@
 set -eu
 cd "$(dirname "$0")/.."
 . examples/packages.sh
+. examples/build_folder.sh
 install_packages
 
-[ -f build/build.ninja ] || meson setup build -Dtests=false
+if [ -f build/build.ninja ]; then # one that has tests keeps them
+    prepare_build build -Dexamples=true
+else # a new one needs none, nor the packages that they take
+    prepare_build build -Dexamples=true -Dtests=false
+fi
 ninja -C build examples/unsupervised
 mkdir -p results
 build/examples/unsupervised --json results/results.json --maps results/maps "$@" \

@@ -5,10 +5,11 @@ set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build}
 . examples/packages.sh
+. examples/build_folder.sh
 install_packages abigail-tools check cmake doxygen python3-numpy python3-pytest python3-matplotlib python3-sklearn python3-torch \
     python3-pip
 
-[ -f "$build/build.ninja" ] || meson setup "$build"
+prepare_build "$build" -Dtests=true -Dexamples=true
 ninja -C "$build"
 status=0
 meson test -C "$build" --no-rebuild --print-errorlogs || status=$?

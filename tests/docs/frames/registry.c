@@ -1,2 +1,0 @@
-#include "detectors/detector.h"
-@BLOCK@

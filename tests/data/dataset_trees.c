@@ -335,7 +335,8 @@ static void write_mtd_split(const golden_counts *r, size_t index)
 }
 
 /* Train or Test: the first images are the defective ones. Class 1 begins with a byte-order mark,
- * even classes end their lines as Windows does. */
+ * even classes end their lines as Windows does. As in the published files, the lines of good images
+ * end in one more tab. */
 static void write_dagm_part(const golden_counts *r, const char *part, size_t first, size_t count,
                             size_t defective)
 {
@@ -353,7 +354,7 @@ static void write_dagm_part(const golden_counts *r, const char *part, size_t fir
         if (i < first + defective)
             fprintf(file, "%zu\t1\t%04zu.PNG\t0\t%04zu_label.PNG%s", i, i, i, end);
         else
-            fprintf(file, "%zu\t0\t%04zu.PNG\t0\t0%s", i, i, end);
+            fprintf(file, "%zu\t0\t%04zu.PNG\t0\t0\t%s", i, i, end);
     ck_assert_int_eq(fclose(file), 0);
 }
 

@@ -631,10 +631,10 @@ START_TEST(dagm_older_release_is_split_by_share_and_seed)
 }
 END_TEST
 
-static imiad_image *drawn_mask(const char *labels, const char *const *options)
+static imiad_image *drawn_mask(const char *labels)
 {
     write_older(labels);
-    imiad_dataset *d = open_tree("dagm", options);
+    imiad_dataset *d = open_tree("dagm", NULL);
     imiad_image *mask, *channel;
     size_t index = index_of(d, "Class1_def/1.png");
     ck_assert_uint_eq(imiad_dataset_mask_channels(d, index), 1);
@@ -647,13 +647,14 @@ static imiad_image *drawn_mask(const char *labels, const char *const *options)
     return mask;
 }
 
-/* Hand calculation: semi-axes 3.5 and 1.5 around (5, 3). Row 3 holds |dx| <= 3.5; rows 2 and 4
+/* Hand calculation: semi-axes 3.5 and 1.5 around the pixel (5, 3), which the file, counting from 1,
+ * calls (6, 4). Row 3 holds |dx| <= 3.5; rows 2 and 4
  * |dx| <= 3.5 sqrt(1 - 1/2.25) = 2.6. A quarter turn exchanges dx and dy. */
 START_TEST(dagm_older_masks_are_filled_ellipses)
 {
     static const int reach[] = {3, 2}; /* at 0 and 1 beside the axis */
-    imiad_image *flat = drawn_mask("1\t3.5\t1.5\t0\t5\t3\n", NULL);
-    imiad_image *steep = drawn_mask("1\t3.5\t1.5\t1.5707963267948966\t5\t3\t\r\n", NULL);
+    imiad_image *flat = drawn_mask("1\t3.5\t1.5\t0\t6\t4\n");
+    imiad_image *steep = drawn_mask("1\t3.5\t1.5\t1.5707963267948966\t6\t4\t\r\n");
     for (int y = 0; y < TREE_HEIGHT; ++y)
         for (int x = 0; x < TREE_WIDTH; ++x) {
             int dx = abs(x - 5), dy = abs(y - 3);
@@ -665,24 +666,33 @@ START_TEST(dagm_older_masks_are_filled_ellipses)
 }
 END_TEST
 
-/* At an eighth of a turn the major axis passes through (6, 4), or through (6, 2). */
-START_TEST(dagm_ellipses_turn_as_the_option_says)
+/* At an eighth of a turn the first axis passes through (6, 4), below and to the right of the
+ * centre: clockwise, as one sees it. The first axis may be the shorter one. */
+START_TEST(dagm_ellipses_turn_clockwise)
 {
-    const char *line = "1\t3\t0.5\t0.7853981633974483\t5\t3\n";
-    imiad_image *with = drawn_mask(line, NULL);
-    imiad_image *against = drawn_mask(line, OPTIONS("angle", "counterclockwise"));
-    ck_assert_int_eq(pixel(with, 6, 4), 255);
-    ck_assert_int_eq(pixel(with, 6, 2), 0);
-    ck_assert_int_eq(pixel(against, 6, 4), 0);
-    ck_assert_int_eq(pixel(against, 6, 2), 255);
-    imiad_image_free(with);
-    imiad_image_free(against);
+    imiad_image *longer = drawn_mask("1\t3\t0.5\t0.7853981633974483\t6\t4\n");
+    imiad_image *shorter = drawn_mask("1\t0.5\t3\t0.7853981633974483\t6\t4\n");
+    ck_assert_int_eq(pixel(longer, 6, 4), 255);
+    ck_assert_int_eq(pixel(longer, 6, 2), 0);
+    ck_assert_int_eq(pixel(shorter, 6, 4), 0);
+    ck_assert_int_eq(pixel(shorter, 6, 2), 255);
+    imiad_image_free(longer);
+    imiad_image_free(shorter);
+}
+END_TEST
+
+START_TEST(dagm_has_no_option_about_the_angle)
+{
+    write_older("1\t3\t1\t0\t6\t4\n");
+    imiad_dataset *d;
+    ck_fails(tree_open(&d, "dagm", OPTIONS("angle", "clockwise")), IMIAD_UNKNOWN_OPTION,
+             "dataset dagm has no option \"angle\"");
 }
 END_TEST
 
 START_TEST(dagm_ellipses_may_be_cut_by_the_border)
 {
-    imiad_image *mask = drawn_mask("1\t2.5\t2.5\t0\t-1\t-1\n", NULL);
+    imiad_image *mask = drawn_mask("1\t2.5\t2.5\t0\t0\t0\n");
     ck_assert_int_eq(pixel(mask, 0, 0), 255); /* at a distance of 1.41 */
     ck_assert_int_eq(pixel(mask, 1, 1), 0);   /* 2.83 */
     ck_assert_int_eq(pixel(mask, 1, 0), 255); /* 2.24 */
@@ -759,7 +769,7 @@ SUITE("readers", TEST(btad_calls_good_ok_and_defective_ko),
       TEST(dagm_may_be_nested_twice), TEST(dagm_names_fit_in_any_case),
       TEST(dagm_images_that_are_not_labelled_are_left_out),
       TEST(dagm_older_release_is_split_by_share_and_seed),
-      TEST(dagm_older_masks_are_filled_ellipses), TEST(dagm_ellipses_turn_as_the_option_says),
-      TEST(dagm_ellipses_may_be_cut_by_the_border),
+      TEST(dagm_older_masks_are_filled_ellipses), TEST(dagm_ellipses_turn_clockwise),
+      TEST(dagm_has_no_option_about_the_angle), TEST(dagm_ellipses_may_be_cut_by_the_border),
       TEST(dagm_defective_images_without_ellipse_lack_their_mask),
       TEST(sizes_are_read_from_headers_only))

@@ -17,8 +17,6 @@ static const option_spec dagm_options[] = {
     {"seed", OPT_INT, "0", "0..", "of the split; older release only, which has none of its own"},
     {"train_share", OPT_REAL, "0.8", "0<..1",
      "share of the good images that train; older release only"},
-    {"angle", OPT_CHOICE, "clockwise", "clockwise|counterclockwise",
-     "how ellipses turn, as seen in the picture; older release only"},
     {0},
 };
 
@@ -129,20 +127,20 @@ static imiad_status list_full(imiad_dataset *dataset, int32_t category, const ch
 
 /* ---- the older release ---- */
 
-/* ((dx cos a + dy sin a) / A)^2 + ((-dx sin a + dy cos a) / B)^2 <= 1 with y pointing down. */
+/* ((dx cos a + dy sin a) / A)^2 + ((-dx sin a + dy cos a) / B)^2 <= 1 with y pointing down. The
+ * file counts pixels from 1: drawn so, the ellipses are the full release's masks, pixel by pixel.
+ */
 static imiad_status draw_mask(imiad_image **out, const imiad_dataset *dataset, const sample *s,
                               const imiad_image *image)
 {
     const dagm_ellipse *e = s->drawing;
-    bool turned = strcmp(options_text(dataset->options, "angle"), "counterclockwise") == 0;
-    double angle = turned ? -e->angle : e->angle;
-    double cosine = cos(angle), sine = sin(angle);
+    double cosine = cos(e->angle), sine = sin(e->angle);
     imiad_image *mask;
     TRY(image_create(&mask, IMIAD_PIXEL_GRAY8, image->width, image->height));
     for (int32_t y = 0; y < mask->height; ++y) {
         uint8_t *row = image_row(mask, y);
         for (int32_t x = 0; x < mask->width; ++x) {
-            double dx = x - e->x, dy = y - e->y;
+            double dx = x - (e->x - 1), dy = y - (e->y - 1);
             double along = (dx * cosine + dy * sine) / e->major;
             double across = (dy * cosine - dx * sine) / e->minor;
             row[x] = along * along + across * across <= 1 ? 255 : 0;

@@ -18,9 +18,9 @@ imiad_status dagm_parse_labels(dagm_label *labels, size_t *count, const table *t
 /* One line of the older release's label file: the defect of image `index`. Lengths in pixels. */
 typedef struct dagm_ellipse {
     int64_t index;
-    double major, minor; /* semi-axes, above 0 */
-    double angle;        /* radians, of the major axis against the x axis */
-    double x, y;         /* the centre */
+    double major, minor; /* semi-axes, above 0; the file's first one is not always the longer */
+    double angle;        /* radians, of the first axis against the x axis, clockwise as seen */
+    double x, y;         /* the centre; the first pixel is (1, 1) */
     size_t line;
 } dagm_ellipse;
 

@@ -22,10 +22,20 @@ static int compare_labels(const void *left, const void *right)
     return strcasecmp(a->image, b->image);
 }
 
-/* index, flag, image, flag, mask; the mask of a good image is "0". */
+/* The columns of a row without empty ones behind `wanted`: tabs at the end of its line. */
+static size_t count_columns(const table_row *row, size_t wanted)
+{
+    size_t count = row->count;
+    while (count > wanted && row->fields[count - 1][strspn(row->fields[count - 1], " ")] == '\0')
+        --count;
+    return count;
+}
+
+/* index, flag, image, flag, mask; the mask of a good image is "0". In the published files the lines
+ * of good images end in one more tab, those of defective ones do not. */
 static imiad_status read_label(dagm_label *label, const table_row *row, const char *name)
 {
-    if (row->count != 5)
+    if (count_columns(row, 5) != 5)
         return fail(IMIAD_FORMAT, "%s, line %zu: %zu columns between tabs instead of 5", name,
                     row->line, row->count);
     const char *image = row->fields[2], *mask = row->fields[4];
@@ -72,10 +82,7 @@ static int compare_ellipses(const void *left, const void *right)
 static imiad_status read_ellipse(dagm_ellipse *e, const table_row *row, const char *name)
 {
     double values[6];
-    size_t count = row->count;
-    while (count > 6 && row->fields[count - 1][strspn(row->fields[count - 1], " ")] == '\0')
-        --count; /* a tab at the end of the line */
-    if (count != 6)
+    if (count_columns(row, 6) != 6)
         return fail(IMIAD_FORMAT, "%s, line %zu: %zu columns between tabs instead of 6", name,
                     row->line, row->count);
     for (int i = 0; i < 6; ++i)

@@ -216,7 +216,7 @@ static imiad_status draw_mask(imiad_image **out, const imiad_dataset *dataset, c
 
 /* ---- the table ---- */
 
-void functions_abandon(dataset_ops *ops)
+void dataset_plugin_abandon(dataset_ops *ops)
 {
     options_schema_free((option_spec *)ops->options);
     free((char *)ops->name);
@@ -229,7 +229,7 @@ static void release(const dataset_ops *ops)
     const imiad_dataset_functions *f = functions_of(ops);
     if (f->release)
         f->release(f->user);
-    functions_abandon((dataset_ops *)ops);
+    dataset_plugin_abandon((dataset_ops *)ops);
 }
 
 static imiad_status check_functions(const imiad_dataset_functions *f)
@@ -246,7 +246,7 @@ static imiad_status check_functions(const imiad_dataset_functions *f)
     return IMIAD_OK;
 }
 
-imiad_status functions_adapt(dataset_ops **out, const imiad_dataset_functions *functions)
+imiad_status dataset_plugin_adapt(dataset_ops **out, const imiad_dataset_functions *functions)
 {
     imiad_dataset_functions f = IMIAD_DATASET_FUNCTIONS_INIT;
     if (!functions)
@@ -272,7 +272,7 @@ imiad_status functions_adapt(dataset_ops **out, const imiad_dataset_functions *f
                               : fail_memory("a dataset", sizeof *a);
     a->ops.options = options;
     if (status != IMIAD_OK) {
-        functions_abandon(&a->ops);
+        dataset_plugin_abandon(&a->ops);
         return status;
     }
     *out = &a->ops;
@@ -287,7 +287,7 @@ imiad_status imiad_dataset_open_functions(imiad_dataset **out,
     dataset_ops *ops = NULL;
     if (!out)
         return fail(IMIAD_INVALID_ARGUMENT, "imiad_dataset_open_functions: out is NULL");
-    imiad_status status = functions_adapt(&ops, functions);
+    imiad_status status = dataset_plugin_adapt(&ops, functions);
     if (status == IMIAD_OK)
         return dataset_open(out, ops, root, options, option_count);
     if (functions && functions->struct_size >= sizeof *functions && functions->release)

@@ -6,8 +6,8 @@
 #include "data/dataset.h"
 
 /* New memory; text is copied. Its release frees it and releases `user`. */
-imiad_status functions_adapt(dataset_ops **out, const imiad_dataset_functions *functions);
+imiad_status dataset_plugin_adapt(dataset_ops **out, const imiad_dataset_functions *functions);
 /* Frees one that came to nothing; `user` stays the caller's. */
-void functions_abandon(dataset_ops *ops);
+void dataset_plugin_abandon(dataset_ops *ops);
 
 #endif

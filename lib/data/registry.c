@@ -37,11 +37,11 @@ const char *imiad_dataset_type_title(size_t index)
 imiad_status imiad_dataset_register(const imiad_dataset_functions *functions)
 {
     dataset_ops *ops;
-    TRY(functions_adapt(&ops, functions));
+    TRY(dataset_plugin_adapt(&ops, functions));
     ops->release = NULL; /* its datasets come and go, it stays */
     imiad_status status = registry_add(&registered, ops);
     if (status == IMIAD_OK)
         return status;
-    functions_abandon(ops);
+    dataset_plugin_abandon(ops);
     return fail_within(status, "dataset");
 }

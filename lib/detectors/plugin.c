@@ -299,7 +299,7 @@ static imiad_status check_functions(const imiad_detector_functions *f)
     return IMIAD_OK;
 }
 
-void plugin_abandon(detector_ops *ops)
+void detector_plugin_abandon(detector_ops *ops)
 {
     options_schema_free((option_spec *)ops->options);
     free((char *)ops->name);
@@ -307,7 +307,7 @@ void plugin_abandon(detector_ops *ops)
     free(ops);
 }
 
-imiad_status plugin_adapt(detector_ops **out, const imiad_detector_functions *functions)
+imiad_status detector_plugin_adapt(detector_ops **out, const imiad_detector_functions *functions)
 {
     imiad_detector_functions f = IMIAD_DETECTOR_FUNCTIONS_INIT;
     if (!functions)
@@ -337,32 +337,9 @@ imiad_status plugin_adapt(detector_ops **out, const imiad_detector_functions *fu
                               : fail_memory("a detector", sizeof *a);
     a->ops.options = options;
     if (status != IMIAD_OK) {
-        plugin_abandon(&a->ops);
+        detector_plugin_abandon(&a->ops);
         return status;
     }
     *out = &a->ops;
     return IMIAD_OK;
-}
-
-/* ---- shared objects ---- */
-
-imiad_status imiad_plugin_load(const char *path)
-{
-    imiad_plugin_function start;
-    if (!path)
-        return fail(IMIAD_INVALID_ARGUMENT, "plug-in: path is NULL");
-    if (!file_exists(path))
-        return fail(IMIAD_NOT_FOUND, "plug-in: there is no file %s", path);
-    char *whole = strchr(path, '/') ? strdup(path) : path_join(".", path);
-    void *object = whole ? dlopen(whole, RTLD_NOW | RTLD_LOCAL) : NULL;
-    free(whole);
-    if (!object)
-        return fail(IMIAD_FORMAT, "plug-in: %s cannot be loaded: %s", path, dlerror());
-    *(void **)&start = dlsym(object, IMIAD_PLUGIN_ENTRY);
-    if (!start) {
-        dlclose(object);
-        return fail(IMIAD_FORMAT, "plug-in: %s has no function " IMIAD_PLUGIN_ENTRY, path);
-    }
-    imiad_status status = start();
-    return status == IMIAD_OK ? status : fail_within(status, "plug-in %s", path);
 }

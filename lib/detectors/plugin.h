@@ -3,11 +3,11 @@
 #ifndef DETECTORS_PLUGIN_H
 #define DETECTORS_PLUGIN_H
 
-#include "detectors/detector.h"
+#include "detectors/algorithm.h"
 #include "imiad/plugin.h"
 
 /* New memory; text is copied. */
-imiad_status plugin_adapt(detector_ops **out, const imiad_detector_functions *functions);
-void plugin_abandon(detector_ops *ops);
+imiad_status detector_plugin_adapt(detector_ops **out, const imiad_detector_functions *functions);
+void detector_plugin_abandon(detector_ops *ops);
 
 #endif

@@ -201,8 +201,8 @@ static imiad_status gather(imiad_image **inputs, size_t *count, const request *r
 
 static imiad_status score_inputs(outcome *outcomes, request *r, imiad_image **inputs, size_t count)
 {
-    return detector_score_batch(outcomes, r->detector, (const imiad_image *const *)inputs, count,
-                                &r->buffer);
+    return detector_score_images(outcomes, r->detector, (const imiad_image *const *)inputs, count,
+                                 &r->buffer);
 }
 
 static imiad_status score_run(request *r, imiad_image **inputs, size_t *count, size_t first)

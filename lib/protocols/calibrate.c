@@ -295,7 +295,7 @@ static imiad_status score_batches(held_out *h, imiad_detector *detector, loader 
             return IMIAD_OK;
         for (size_t i = 0; i < count; ++i)
             shown[i] = items[i].image;
-        TRY(detector_score_batch(outcomes, detector, shown, count, maps));
+        TRY(detector_score_images(outcomes, detector, shown, count, maps));
         for (size_t i = 0; i < count; ++i) {
             h->scores[done + i] = outcomes[i].score;
             h->has_maps &= outcomes[i].map != NULL;

@@ -91,7 +91,7 @@ static imiad_status visit_batch(evaluation *e, visitor visit, const loaded *item
         images[i] = items[i].image;
         detector_add_loading(e->detector, items[i].decode_seconds, items[i].resize_seconds);
     }
-    TRY(detector_score_batch(outcomes, e->detector, images, count, &e->maps));
+    TRY(detector_score_images(outcomes, e->detector, images, count, &e->maps));
     for (size_t i = 0; i < count; ++i)
         TRY(visit(e, &items[i], &outcomes[i]));
     return IMIAD_OK;

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "base/error.h"
-#include "detectors/detector.h"
+#include "detectors/algorithm.h"
 #include "report/store.h"
 
 /* ---- describing ---- */

@@ -8,7 +8,8 @@
 
 #include "base/options.h"
 #include "check_suite.h"
-#include "detectors/schema.h"
+#include "detectors/detector.h"
+#include "detectors/registry.h"
 #include "imiad/imiad.h"
 
 #define WHOLE "-?[0-9]+"

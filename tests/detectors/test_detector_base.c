@@ -189,10 +189,10 @@ START_TEST(scores_of_other_shapes_and_types_are_refused)
     map_buffer maps = {NULL, 0};
     outcome out[IMAGES];
     if (returned[_i].text)
-        ck_fails(detector_score_batch(out, d, pointers, IMAGES, &maps), IMIAD_INTERNAL,
+        ck_fails(detector_score_images(out, d, pointers, IMAGES, &maps), IMIAD_INTERNAL,
                  returned[_i].text);
     else
-        ck_ok(detector_score_batch(out, d, pointers, IMAGES, &maps));
+        ck_ok(detector_score_images(out, d, pointers, IMAGES, &maps));
     free(maps.values);
     imiad_detector_free(d);
 }

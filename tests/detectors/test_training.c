@@ -9,7 +9,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "check_suite.h"
-#include "detectors/schema.h"
+#include "detectors/detector.h"
+#include "detectors/registry.h"
 #include "detectors/training/training.h"
 #include "imiad/imiad.h"
 

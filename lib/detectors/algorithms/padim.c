@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/threads.h"
-#include "detectors/detector.h"
+#include "detectors/algorithm.h"
 #include "detectors/parts/layer_list.h"
 #include "detectors/parts/position_gaussians.h"
 

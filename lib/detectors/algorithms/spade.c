@@ -5,7 +5,7 @@
  * Distances are those of the widespread implementation, which adds 1e-6 to every component of a
  * difference. Every training image keeps a bank a layer: searches are exact, over the whole
  * gallery, and what makes them fast is made once an image. */
-#include "detectors/detector.h"
+#include "detectors/algorithm.h"
 
 #include <inttypes.h>
 #include <math.h>

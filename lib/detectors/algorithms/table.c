@@ -1,5 +1,5 @@
 /* The library's own algorithms: one line each, in the alphabet's order. */
-#include "detectors/detector.h"
+#include "detectors/registry.h"
 
 /* clang-format off */
 #define EACH_ALGORITHM(DO) \

@@ -4,7 +4,7 @@
 #define DETECTORS_PARTS_PATCH_MEMORY_H
 
 #include "bank/bank.h"
-#include "detectors/detector.h"
+#include "detectors/algorithm.h"
 #include "detectors/parts/layer_list.h"
 #include "detectors/parts/patch_embedding.h"
 

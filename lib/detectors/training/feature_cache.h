@@ -6,7 +6,7 @@
 #ifndef DETECTORS_TRAINING_FEATURE_CACHE_H
 #define DETECTORS_TRAINING_FEATURE_CACHE_H
 
-#include "detectors/detector.h"
+#include "detectors/algorithm.h"
 
 typedef struct feature_cache feature_cache;
 

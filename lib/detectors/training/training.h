@@ -17,7 +17,7 @@
 #ifndef DETECTORS_TRAINING_TRAINING_H
 #define DETECTORS_TRAINING_TRAINING_H
 
-#include "detectors/detector.h"
+#include "detectors/algorithm.h"
 #include "nn/optimizer.h"
 
 /* The options of the loop, for detector_ops.family_options; a detector's own table gives those

@@ -1,0 +1,90 @@
+/* Fitting: anew, another task, images in memory; forgetting. */
+#include "base/error.h"
+#include "detectors/calibration.h"
+#include "detectors/detector.h"
+
+/* Clones score with what their original learned: it must not change. */
+static imiad_status check_alone(const imiad_detector *self, const char *before)
+{
+    if (!self->origin && atomic_load(&self->references) == 1)
+        return IMIAD_OK;
+    return fail(IMIAD_WRONG_STATE, "detector %s shares what it learned with clones: %s%s",
+                self->ops->name, self->origin ? "this is one" : "free them before ",
+                self->origin ? "" : before);
+}
+
+imiad_status imiad_detector_forget(imiad_detector *self, int64_t image, int64_t *removed)
+{
+    int64_t rows = 0;
+    if (!self)
+        return fail(IMIAD_INVALID_ARGUMENT, "forgetting an image: detector is NULL");
+    if (!self->ops->forget)
+        return fail(IMIAD_UNSUPPORTED, "detector %s cannot forget single images", self->ops->name);
+    if (!self->fitted)
+        return fail(IMIAD_WRONG_STATE, "detector %s has nothing to forget before fit or load",
+                    self->ops->name);
+    TRY(check_alone(self, "it forgets"));
+    TRY(self->ops->forget(&rows, self, image));
+    if (removed)
+        *removed = rows;
+    return IMIAD_OK;
+}
+
+static imiad_status fit(imiad_detector *self, const image_source *source, bool more,
+                        const progress *p)
+{
+    double start = clock_seconds();
+    train_set *set;
+    TRY(check_alone(self, "another fit"));
+    TRY(train_set_open(&set, self, source));
+    more &= self->fitted && self->ops->fit_more;
+    free(self->calibration); /* of what is being replaced */
+    self->calibration = NULL;
+    self->fitted = more; /* only fit_more leaves what there was when it fails */
+    imiad_status status = (more ? self->ops->fit_more : self->ops->fit)(self, set, p);
+    train_set_close(set);
+    self->fitted |= status == IMIAD_OK;
+    self->timings.fit_seconds = clock_seconds() - start;
+    return status;
+}
+
+static imiad_status fit_split(imiad_detector *self, const imiad_split *split, bool more,
+                              const progress *p)
+{
+    if (!self || !split)
+        return fail(IMIAD_INVALID_ARGUMENT, "fit: detector or split is NULL");
+    size_t count = 0;
+    split_entry *normals = malloc((split->train.count + 1) * sizeof *normals);
+    if (!normals)
+        return fail_memory("a split", split->train.count * sizeof *normals);
+    for (size_t i = 0; i < split->train.count; ++i) /* labelled anomalies are not for these */
+        if (imiad_split_train_label(split, i) == 0)
+            normals[count++] = split->train.entries[i];
+    image_source source = {.dataset = split->dataset, .entries = normals, .count = count};
+    imiad_status status =
+        count ? fit(self, &source, more, p)
+              : fail(IMIAD_INVALID_ARGUMENT, "fit: the split has no normal training images");
+    free(normals);
+    return status;
+}
+
+imiad_status imiad_detector_fit(imiad_detector *self, const imiad_split *split,
+                                imiad_progress_function function, void *user)
+{
+    return fit_split(self, split, false, &(progress){function, user});
+}
+
+imiad_status imiad_detector_fit_more(imiad_detector *self, const imiad_split *split,
+                                     imiad_progress_function function, void *user)
+{
+    return fit_split(self, split, true, &(progress){function, user});
+}
+
+imiad_status imiad_detector_fit_images(imiad_detector *self, const imiad_image *const *images,
+                                       size_t count, imiad_progress_function function, void *user)
+{
+    if (!self || !images || count == 0)
+        return fail(IMIAD_INVALID_ARGUMENT, "fit: detector or images is NULL, or there are none");
+    image_source source = {.images = images, .count = count};
+    return fit(self, &source, false, &(progress){function, user});
+}

@@ -32,6 +32,7 @@ UNARY(rsqrt)
 UNARY(exp)
 UNARY(log)
 UNARY(log1p)
+UNARY(erfinv)
 UNARY(sin)
 UNARY(cos)
 UNARY(tanh)
@@ -42,6 +43,8 @@ UNARY(softplus)
 UNARY(relu)
 UNARY(gelu)
 UNARY(silu)
+UNARY(hardswish)
+UNARY(hardsigmoid)
 UNARY(logical_not)
 
 BINARY(add)
@@ -68,6 +71,11 @@ WITH_NUMBER(elu, elu)
 ALONG(softmax)
 ALONG(log_softmax)
 ALONG(cumsum)
+
+tensor *t_relu6(tensor *a)
+{
+    return operation("relu6", {a}, [&] { return at::hardtanh(*a, 0, 6); });
+}
 
 tensor *t_relu_(tensor *a)
 {

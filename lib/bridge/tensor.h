@@ -136,6 +136,7 @@ tensor *t_rsqrt(tensor *a);
 tensor *t_exp(tensor *a);
 tensor *t_log(tensor *a);
 tensor *t_log1p(tensor *a);
+tensor *t_erfinv(tensor *a); /* the inverse of the error function */
 tensor *t_sin(tensor *a);
 tensor *t_cos(tensor *a);
 tensor *t_tanh(tensor *a);
@@ -145,10 +146,13 @@ tensor *t_log_sigmoid(tensor *a);
 tensor *t_softplus(tensor *a);
 tensor *t_relu(tensor *a);
 tensor *t_relu_(tensor *a); /* in place, and recorded; returns a */
+tensor *t_relu6(tensor *a);
 tensor *t_leaky_relu(tensor *a, double slope);
 tensor *t_elu(tensor *a, double alpha);
 tensor *t_gelu(tensor *a);
 tensor *t_silu(tensor *a);
+tensor *t_hardswish(tensor *a);
+tensor *t_hardsigmoid(tensor *a);
 tensor *t_softmax(tensor *a, int dim);
 tensor *t_log_softmax(tensor *a, int dim);
 /* Comparisons give BOOL. */

@@ -47,3 +47,39 @@ tensor *init_xavier_uniform(int rank, const int64_t *shape, uint64_t seed, const
     fans f = fans_of(rank, shape);
     return uniform_within(rank, shape, sqrt(6 / (f.in + f.out)), seed, purpose);
 }
+
+/* Through the inverse of the distribution function, as PyTorch does it. */
+tensor *init_trunc_normal(int rank, const int64_t *shape, double std, uint64_t seed,
+                          const char *purpose)
+{
+    double most = erf(2 / (std * sqrt(2)));
+    tensor *share = t_uniform(rank, shape, -most, most, seed, purpose, CPU);
+    return t_clamp(t_mul_scalar(t_erfinv(share), std * sqrt(2)), -2, 2);
+}
+
+tensor *init_weight(initialisation how, int rank, const int64_t *shape, double std, uint64_t seed,
+                    const char *purpose)
+{
+    if (rank < 2 && how >= INIT_DEFAULT && how <= INIT_XAVIER_UNIFORM)
+        return t_fail(IMIAD_INTERNAL, "%s needs a weight of two dimensions or more to begin",
+                      purpose);
+    switch (how) {
+    case INIT_DEFAULT:
+        return init_default(rank, shape, seed, purpose);
+    case INIT_KAIMING_NORMAL:
+        return init_kaiming_normal(rank, shape, seed, purpose);
+    case INIT_XAVIER_NORMAL:
+        return init_xavier_normal(rank, shape, seed, purpose);
+    case INIT_XAVIER_UNIFORM:
+        return init_xavier_uniform(rank, shape, seed, purpose);
+    case INIT_NORMAL:
+        return t_normal(rank, shape, 0, std, seed, purpose, CPU);
+    case INIT_TRUNC_NORMAL:
+        return init_trunc_normal(rank, shape, std, seed, purpose);
+    case INIT_ZEROS:
+        return t_zeros(rank, shape, F32, CPU);
+    case INIT_ONES:
+        return t_full(rank, shape, 1, F32, CPU);
+    }
+    return t_fail(IMIAD_INTERNAL, "%d is no initialisation", (int)how);
+}

@@ -21,4 +21,25 @@ tensor *init_default_bias(int64_t count, int64_t fan_in, uint64_t seed, const ch
 tensor *init_xavier_normal(int rank, const int64_t *shape, uint64_t seed, const char *purpose);
 tensor *init_xavier_uniform(int rank, const int64_t *shape, uint64_t seed, const char *purpose);
 
+/* trunc_normal_: N(0, std^2) cut off at the numbers -2 and 2, PyTorch's bounds, whatever the
+ * deviation. */
+tensor *init_trunc_normal(int rank, const int64_t *shape, double std, uint64_t seed,
+                          const char *purpose);
+
+/* All of them by name. */
+typedef enum initialisation {
+    INIT_DEFAULT, /* what PyTorch begins the layer with */
+    INIT_KAIMING_NORMAL,
+    INIT_XAVIER_NORMAL,
+    INIT_XAVIER_UNIFORM,
+    INIT_NORMAL,
+    INIT_TRUNC_NORMAL,
+    INIT_ZEROS,
+    INIT_ONES
+} initialisation;
+
+/* A weight; `std` is of the normal ones. Default and fans need two dimensions. */
+tensor *init_weight(initialisation how, int rank, const int64_t *shape, double std, uint64_t seed,
+                    const char *purpose);
+
 #endif

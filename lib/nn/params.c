@@ -76,6 +76,26 @@ const param *params_find(const params *p, const char *name)
     return NULL;
 }
 
+const param *params_of(const params *p, const tensor *value)
+{
+    for (size_t i = 0; value && i < p->count; ++i)
+        if (p->list[i].value == value)
+            return &p->list[i];
+    return NULL;
+}
+
+void params_remove(params *p, const tensor *value)
+{
+    const param *found = params_of(p, value);
+    if (!found)
+        return;
+    size_t at = (size_t)(found - p->list);
+    t_free(p->list[at].value);
+    free((char *)p->list[at].name);
+    memmove(p->list + at, p->list + at + 1, (p->count - at - 1) * sizeof *p->list);
+    --p->count;
+}
+
 int64_t params_elements(const params *p, bool only_trainable)
 {
     int64_t elements = 0;

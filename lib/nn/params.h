@@ -28,8 +28,12 @@ void params_free(params *p); /* with its tensors */
 tensor *params_add(params *p, const char *name, tensor *initial, bool trainable);
 
 size_t params_count(const params *p);
-const param *params_at(const params *p, size_t index);         /* in the order of adding */
-const param *params_find(const params *p, const char *name);   /* NULL where there is none */
+const param *params_at(const params *p, size_t index);       /* in the order of adding */
+const param *params_find(const params *p, const char *name); /* NULL where there is none */
+/* The parameter of a handle; NULL where the store has none such. */
+const param *params_of(const params *p, const tensor *value);
+/* Frees it: no handle of it may be used any more. NULL is fine. */
+void params_remove(params *p, const tensor *value);
 int64_t params_elements(const params *p, bool only_trainable); /* numbers in all tensors */
 size_t params_bytes(const params *p);                          /* of all tensors */
 

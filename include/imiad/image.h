@@ -84,23 +84,35 @@ IMIAD_API imiad_status imiad_image_write_png(const imiad_image *image, const cha
 IMIAD_API imiad_status imiad_image_resize(imiad_image **out, const imiad_image *image,
                                           int32_t width, int32_t height);
 
+/* What a picture says of its part. */
+enum {
+    IMIAD_VERDICT_NONE = 0,     /* nothing */
+    IMIAD_VERDICT_OK = 1,       /* "OK" on green */
+    IMIAD_VERDICT_ANOMALOUS = 2 /* "NOT OK" on red */
+};
+
 typedef struct imiad_heatmap_options {
     uint32_t struct_size;
     float low, high;   /* scores at the ends of the colour scale; equal: the map's own range */
     float opacity;     /* of the heat map over the image, 0..1 */
-    const char *title; /* one line of ASCII above the picture, or NULL */
+    const char *title; /* one line of UTF-8 above the picture, or NULL. Letters of Latin alphabets
+                        * are drawn; other characters become a box. */
     const imiad_image
-        *mask; /* ground truth, non-zero is defective: its outline is drawn; or NULL */
+        *mask;             /* ground truth, non-zero is defective: its outline is drawn; or NULL */
+    int32_t has_threshold; /* 1: `threshold` is marked on the colour bar */
+    float threshold;       /* a value of the map, between low and high */
+    int32_t verdict;       /* IMIAD_VERDICT_...: drawn in front of the title */
 } imiad_heatmap_options;
 #define IMIAD_HEATMAP_OPTIONS_INIT                                                                 \
     {                                                                                              \
-        sizeof(imiad_heatmap_options), 0, 0, 0.6f, 0, 0                                            \
+        sizeof(imiad_heatmap_options), 0, 0, 0.6f, 0, 0, 0, 0, 0                                   \
     }
 
 /* A picture for people: the image, the image under its heat map with the ground truth's outline,
- * and a colour bar with its scale. The map is width x height floats, rows first, and is stretched
- * over the image. An image whose longer side is below 200 pixels is magnified by a whole factor. A
- * constant map on its own range is drawn as its lowest colour. options may be NULL.
+ * and a colour bar with its scale. The two images stand side by side, or one above the other where
+ * they are more than twice as wide as high. The map is width x height floats, rows first, and is
+ * stretched over the image. An image whose longer side is below 200 pixels is magnified by a whole
+ * factor. A constant map on its own range is drawn as its lowest colour. options may be NULL.
  * Errors: IMIAD_INVALID_ARGUMENT, IMIAD_OUT_OF_RANGE (opacity), IMIAD_NOT_FINITE, IMIAD_MISMATCH
  * (the mask's size is not the image's). */
 IMIAD_API imiad_status imiad_image_draw_heatmap(imiad_image **out, const imiad_image *image,

@@ -15,8 +15,8 @@ void canvas_fill(imiad_image *canvas, int32_t x, int32_t y, int32_t width, int32
 void canvas_frame(imiad_image *canvas, int32_t x, int32_t y, int32_t width, int32_t height,
                   int32_t thickness, color c);
 
-/* One line of text with an antialiased stroke font. cap is the height of a capital in pixels, x and
- * y are its top left. What is not printable ASCII is drawn as a question mark. */
+/* One line of UTF-8 text with an antialiased stroke font. cap is the height of a capital in pixels,
+ * x and y are its top left. letters.h says which letters it has. */
 void canvas_text(imiad_image *canvas, float x, float y, float cap, color c, const char *text);
 float text_width(float cap, const char *text);
 

@@ -6,8 +6,10 @@
 
 #include "base/error.h"
 #include "image/canvas.h"
+#include "image/letters.h"
 
 static const color paper = {255, 255, 255}, ink = {32, 32, 36}, frame = {150, 150, 156};
+static const color fine = {18, 122, 62}, wrong = {190, 24, 36}; /* behind a verdict */
 
 enum { TICKS_MAX = 24, LABEL_BYTES = 32, TITLE_BYTES = 400, SMALL = 200 };
 
@@ -23,6 +25,9 @@ typedef struct picture {
     float low, high, opacity;
     const imiad_image *mask;
     char *title;
+    int32_t verdict;    /* IMIAD_VERDICT_... */
+    bool has_threshold; /* to be marked on the bar */
+    float threshold;
     color heat[256];
     tick ticks[TICKS_MAX];
     int tick_count;
@@ -30,6 +35,7 @@ typedef struct picture {
     int32_t scale; /* of the image */
     float cap;     /* height of a capital */
     int32_t panel_width, panel_height, panel_y;
+    int32_t overlay_y; /* panel_y, or below the image where that is wide */
     int32_t image_x, overlay_x, bar_x, bar_y, bar_width, bar_height;
     int32_t thin; /* the width of frames and ticks */
     int32_t margin, title_y, width, height;
@@ -117,6 +123,22 @@ static int heat_index(const picture *p, float value)
 
 /* ---- the layout ---- */
 
+/* Side by side, or one above the other where the image is more than twice as wide as high. */
+static void place_panels(picture *p, int32_t top, int32_t gap)
+{
+    bool stacked = p->image->width / 2 > p->image->height;
+    int32_t least = 8 * (int32_t)p->cap, used = p->panel_height;
+    p->image_x = p->margin;
+    p->overlay_x = stacked ? p->image_x : p->image_x + p->panel_width + gap;
+    if (stacked)
+        used = 2 * p->panel_height + gap;
+    p->bar_height = used > least ? used : least;
+    p->bar_y = top;
+    p->panel_y = top + (p->bar_height - used) / 2;
+    p->overlay_y = stacked ? p->panel_y + p->panel_height + gap : p->panel_y;
+    p->bar_x = p->overlay_x + p->panel_width + gap;
+}
+
 static void lay_out(picture *p)
 {
     int32_t longer = p->image->width > p->image->height ? p->image->width : p->image->height;
@@ -129,14 +151,10 @@ static void lay_out(picture *p)
     p->margin = gap;
     p->thin = cap / 12 > 1 ? cap / 12 : 1;
     p->title_y = gap;
-    int32_t top = p->title ? gap + 2 * cap + cap / 2 : gap;
-    p->bar_height = p->panel_height > 8 * cap ? p->panel_height : 8 * cap;
+    bool headed = p->title || p->verdict != IMIAD_VERDICT_NONE;
+    int32_t top = headed ? gap + 2 * cap + cap / 2 : gap;
     p->bar_width = cap + cap / 2;
-    p->bar_y = top;
-    p->panel_y = top + (p->bar_height - p->panel_height) / 2;
-    p->image_x = p->margin;
-    p->overlay_x = p->image_x + p->panel_width + gap;
-    p->bar_x = p->overlay_x + p->panel_width + gap;
+    place_panels(p, top, gap);
     make_ticks(p);
     float labels = 0;
     for (int i = 0; i < p->tick_count; ++i)
@@ -150,19 +168,22 @@ static float fit_title(char *title, float cap, float room)
 {
     while (cap > 9 && text_width(cap, title) > room)
         cap -= 1;
-    for (size_t length = strlen(title); length > 3 && text_width(cap, title) > room; --length)
-        memcpy(title + length - 4, "...", 4);
+    for (int length = (int)strlen(title); length > 3 && text_width(cap, title) > room;) {
+        length = letters_within(title, length - 4);
+        strcpy(title + length, "...");
+        length += 3;
+    }
     return cap;
 }
 
 /* ---- drawing ---- */
 
-static void draw_image(imiad_image *canvas, const picture *p, int32_t left)
+static void draw_image(imiad_image *canvas, const picture *p, int32_t left, int32_t top)
 {
     size_t bytes = (size_t)pixel_bytes(p->image->format);
     for (int32_t y = 0; y < p->panel_height; ++y) {
         const uint8_t *source = image_row(p->image, y / p->scale);
-        uint8_t *target = image_row(canvas, p->panel_y + y) + 3 * (size_t)left;
+        uint8_t *target = image_row(canvas, top + y) + 3 * (size_t)left;
         for (int32_t x = 0; x < p->panel_width; ++x)
             pixels_to_rgb(target + 3 * (size_t)x, source + (size_t)(x / p->scale) * bytes, 1,
                           p->image->format);
@@ -194,10 +215,21 @@ static void draw_overlay(imiad_image *canvas, const picture *p)
             float above = upper[h.first] * (1 - h.share) + upper[h.second] * h.share;
             float below = lower[h.first] * (1 - h.share) + lower[h.second] * h.share;
             float value = above * (1 - v.share) + below * v.share;
-            canvas_blend(canvas, p->overlay_x + x, p->panel_y + y, p->heat[heat_index(p, value)],
+            canvas_blend(canvas, p->overlay_x + x, p->overlay_y + y, p->heat[heat_index(p, value)],
                          p->opacity);
         }
     }
+}
+
+/* A white line in a black one across the bar and a little beyond. */
+static void mark_threshold(imiad_image *canvas, const picture *p, float span)
+{
+    static const color white = {255, 255, 255}, black = {0, 0, 0};
+    float share = (p->threshold - p->low) / (p->high - p->low);
+    int32_t y = p->bar_y + (int32_t)lrintf(span * (1 - share)), half = p->thin;
+    int32_t left = p->bar_x - 3 * half, width = p->bar_width + 6 * half;
+    canvas_fill(canvas, left, y - 2 * half, width, 4 * half + 1, black);
+    canvas_fill(canvas, left + half, y - half, width - 2 * half, 2 * half + 1, white);
 }
 
 static void draw_bar(imiad_image *canvas, const picture *p)
@@ -207,6 +239,8 @@ static void draw_bar(imiad_image *canvas, const picture *p)
         canvas_fill(canvas, p->bar_x, p->bar_y + y, p->bar_width, 1,
                     p->heat[p->high > p->low ? (int)lrintf(255 * (1 - (float)y / span)) : 0]);
     canvas_frame(canvas, p->bar_x, p->bar_y, p->bar_width, p->bar_height, p->thin, frame);
+    if (p->has_threshold && p->threshold > p->low && p->threshold < p->high)
+        mark_threshold(canvas, p, span);
     for (int i = 0; i < p->tick_count; ++i) {
         const tick *t = &p->ticks[i];
         double range = (double)p->high - p->low;
@@ -220,6 +254,32 @@ static void draw_bar(imiad_image *canvas, const picture *p)
     }
 }
 
+/* The verdict in white on its colour; returns how much room it took. */
+static int32_t draw_verdict(imiad_image *canvas, const picture *p, float cap)
+{
+    static const color white = {255, 255, 255};
+    bool anomalous = p->verdict == IMIAD_VERDICT_ANOMALOUS;
+    const char *word = anomalous ? "NOT OK" : "OK";
+    int32_t pad = (int32_t)(cap * 0.6f), width = (int32_t)ceilf(text_width(cap, word));
+    canvas_fill(canvas, p->margin, p->title_y - pad, width + 2 * pad, (int32_t)cap + 2 * pad,
+                anomalous ? wrong : fine);
+    canvas_text(canvas, (float)(p->margin + pad), (float)p->title_y, cap, white, word);
+    return width + 3 * pad;
+}
+
+static void draw_head(imiad_image *canvas, picture *p)
+{
+    float cap = roundf(p->cap * 1.25f);
+    int32_t left = p->margin;
+    if (p->verdict != IMIAD_VERDICT_NONE)
+        left += draw_verdict(canvas, p, cap);
+    if (!p->title)
+        return;
+    float smaller = fit_title(p->title, cap, (float)(p->width - p->margin - left));
+    canvas_text(canvas, (float)left, (float)p->title_y + floorf((cap - smaller) / 2), smaller, ink,
+                p->title);
+}
+
 static imiad_status draw(imiad_image **out, picture *p)
 {
     imiad_image *canvas = NULL;
@@ -227,20 +287,17 @@ static imiad_status draw(imiad_image **out, picture *p)
     if (status != IMIAD_OK)
         return fail_within(status, "drawing a heat map");
     canvas_fill(canvas, 0, 0, p->width, p->height, paper);
-    draw_image(canvas, p, p->image_x);
-    draw_image(canvas, p, p->overlay_x);
+    draw_image(canvas, p, p->image_x, p->panel_y);
+    draw_image(canvas, p, p->overlay_x, p->overlay_y);
     draw_overlay(canvas, p);
     if (p->mask)
-        status = canvas_outline(canvas, p->overlay_x, p->panel_y, p->mask, p->scale,
+        status = canvas_outline(canvas, p->overlay_x, p->overlay_y, p->mask, p->scale,
                                 fmaxf(1, p->cap / 8));
     canvas_frame(canvas, p->image_x, p->panel_y, p->panel_width, p->panel_height, p->thin, frame);
-    canvas_frame(canvas, p->overlay_x, p->panel_y, p->panel_width, p->panel_height, p->thin, frame);
+    canvas_frame(canvas, p->overlay_x, p->overlay_y, p->panel_width, p->panel_height, p->thin,
+                 frame);
     draw_bar(canvas, p);
-    if (p->title) {
-        float cap = roundf(p->cap * 1.25f), room = (float)(p->width - 2 * p->margin);
-        cap = fit_title(p->title, cap, room);
-        canvas_text(canvas, (float)p->margin, (float)p->title_y, cap, ink, p->title);
-    }
+    draw_head(canvas, p);
     if (status == IMIAD_OK)
         *out = canvas;
     else
@@ -252,11 +309,6 @@ static imiad_status draw(imiad_image **out, picture *p)
 
 static imiad_status check_options(const imiad_heatmap_options *options, const imiad_image *image)
 {
-    if (options->struct_size < sizeof *options)
-        return fail(IMIAD_INVALID_ARGUMENT,
-                    "drawing a heat map: the options' struct_size is %u, not %zu; set it with "
-                    "IMIAD_HEATMAP_OPTIONS_INIT",
-                    options->struct_size, sizeof *options);
     if (!isfinite(options->low) || !isfinite(options->high))
         return fail(IMIAD_NOT_FINITE, "drawing a heat map: a scale from %g to %g", options->low,
                     options->high);
@@ -266,6 +318,10 @@ static imiad_status check_options(const imiad_heatmap_options *options, const im
     if (!(options->opacity >= 0 && options->opacity <= 1))
         return fail(IMIAD_OUT_OF_RANGE, "drawing a heat map: opacity %g is not in 0..1",
                     options->opacity);
+    if (options->has_threshold && !isfinite(options->threshold))
+        return fail(IMIAD_NOT_FINITE, "drawing a heat map: a threshold of %g", options->threshold);
+    if (options->verdict < IMIAD_VERDICT_NONE || options->verdict > IMIAD_VERDICT_ANOMALOUS)
+        return fail(IMIAD_OUT_OF_RANGE, "drawing a heat map: %d is no verdict", options->verdict);
     const imiad_image *mask = options->mask;
     if (!mask)
         return IMIAD_OK;
@@ -313,7 +369,8 @@ static imiad_status draw_with_options(imiad_image **out, picture *p,
     if (options->mask)
         TRY(flatten_mask(&mask, options->mask));
     p->mask = mask;
-    if (options->title && !(p->title = strndup(options->title, TITLE_BYTES))) {
+    if (options->title && !(p->title = strndup(options->title, (size_t)letters_within(
+                                                                   options->title, TITLE_BYTES)))) {
         imiad_image_free(mask);
         return fail_memory("a title", TITLE_BYTES);
     }
@@ -322,6 +379,9 @@ static imiad_status draw_with_options(imiad_image **out, picture *p,
         p->high = options->high;
     }
     p->opacity = options->opacity;
+    p->verdict = options->verdict;
+    p->has_threshold = options->has_threshold != 0;
+    p->threshold = options->threshold;
     heat_colors(p->heat);
     lay_out(p);
     imiad_status status = draw(out, p);
@@ -334,16 +394,17 @@ imiad_status imiad_image_draw_heatmap(imiad_image **out, const imiad_image *imag
                                       int32_t width, int32_t height,
                                       const imiad_heatmap_options *options)
 {
-    const imiad_heatmap_options defaults = IMIAD_HEATMAP_OPTIONS_INIT;
+    imiad_heatmap_options o = IMIAD_HEATMAP_OPTIONS_INIT;
     if (!out || !map)
         return fail(IMIAD_INVALID_ARGUMENT, "drawing a heat map: %s is NULL", out ? "map" : "out");
     TRY(image_check(image, "drawing a heat map: image"));
     if (width < 1 || height < 1)
         return fail(IMIAD_INVALID_ARGUMENT, "drawing a heat map: a map of %d x %d values", width,
                     height);
-    options = options ? options : &defaults;
-    TRY(check_options(options, image));
+    TRY(struct_read(&o, sizeof o, options, offsetof(imiad_heatmap_options, has_threshold),
+                    "heat map options"));
+    TRY(check_options(&o, image));
     picture p = {.image = image, .map = map, .map_width = width, .map_height = height};
     TRY(map_range(&p.low, &p.high, map, width, height));
-    return draw_with_options(out, &p, options);
+    return draw_with_options(out, &p, &o);
 }

@@ -77,7 +77,7 @@ START_TEST(the_overlay_blends_by_opacity)
     options.opacity = 0;
     plain = draw(image, flat, 1, 1, &options);
     ck_assert(find_row(&x, &y, plain, row, sizeof row, 1));
-    options = (imiad_heatmap_options){sizeof options, 0, 4, 0.25f, NULL, NULL};
+    options = (imiad_heatmap_options){sizeof options, 0, 4, 0.25f, NULL, NULL, 0, 0, 0};
     picture = draw(image, flat, 1, 1, &options); /* a quarter of the scale */
     for (int32_t dy = 0; dy < 200; ++dy)
         for (int32_t dx = 0; dx < 220; ++dx) {
@@ -98,7 +98,7 @@ START_TEST(the_map_is_stretched_over_the_image)
 {
     imiad_image *image = ramp(IMIAD_PIXEL_RGB8, 400, 200);
     static const float map[4] = {0, 1, 0, 1};
-    imiad_heatmap_options options = {sizeof options, 0, 1, 1, NULL, NULL};
+    imiad_heatmap_options options = {sizeof options, 0, 1, 1, NULL, NULL, 0, 0, 0};
     imiad_image *picture = draw(image, map, 2, 2, &options);
     int32_t x, y;
     ck_assert(find_row(&x, &y, picture, image->pixels, image->stride, 0));
@@ -148,7 +148,7 @@ START_TEST(a_shared_scale_gives_equal_scores_equal_colours)
 {
     imiad_image *image = ramp(IMIAD_PIXEL_RGB8, 220, 220);
     float a[2] = {1, 2}, b[2] = {1, 9};
-    imiad_heatmap_options options = {sizeof options, 0, 10, 1, NULL, NULL};
+    imiad_heatmap_options options = {sizeof options, 0, 10, 1, NULL, NULL, 0, 0, 0};
     imiad_image *first = draw(image, a, 2, 1, &options), *second = draw(image, b, 2, 1, &options);
     int32_t x, y;
     ck_assert(find_row(&x, &y, first, image->pixels, image->stride, 0));
@@ -182,6 +182,139 @@ START_TEST(small_images_are_magnified_by_a_whole_factor)
         imiad_image_free(image);
         imiad_image_free(picture);
     }
+}
+END_TEST
+
+static imiad_image *titled(const char *title)
+{
+    imiad_image *image = ramp(IMIAD_PIXEL_RGB8, 400, 240);
+    imiad_heatmap_options options = IMIAD_HEATMAP_OPTIONS_INIT;
+    options.title = title;
+    imiad_image *picture = draw(image, flat, 1, 1, &options);
+    imiad_image_free(image);
+    return picture;
+}
+
+static bool drawn_alike(const char *a, const char *b)
+{
+    imiad_image *first = titled(a), *second = titled(b);
+    bool alike = first->width == second->width && first->height == second->height &&
+                 memcmp(first->pixels, second->pixels, first->stride * (size_t)first->height) == 0;
+    imiad_image_free(first);
+    imiad_image_free(second);
+    return alike;
+}
+
+START_TEST(letters_with_marks_are_drawn)
+{
+    static const char *const marked[] = {"\u00fc", "\u00c4", "\u00e9", "\u0142", "\u00df",
+                                         "\u0151", "\u010d", "\u0119", "\u00e5", "\u00b5"};
+    static const char *const plain[] = {"u", "A", "e", "l", "s", "o", "c", "e", "a", "u"};
+    for (size_t i = 0; i < sizeof marked / sizeof *marked; ++i) {
+        ck_assert(!drawn_alike(marked[i], plain[i]));
+        ck_assert(!drawn_alike(marked[i], "\u4e00")); /* the box of what has no shape */
+        ck_assert(!drawn_alike(marked[i], "??"));
+    }
+    ck_assert(drawn_alike("Pru\u0308fling", "Pr\u00fcfling")); /* as some file systems write it */
+    ck_assert(drawn_alike("\u4e00", "\u8d70"));
+    ck_assert(drawn_alike("a\351b", "a?b")); /* a byte that is no UTF-8 */
+}
+END_TEST
+
+/* Cutting a long title never cuts a letter in two, which would show as a question mark. */
+START_TEST(long_titles_are_cut_between_letters)
+{
+    char title[600] = "";
+    for (int i = 0; i < 290; ++i)
+        strcat(title, "\u00fc");
+    imiad_image *picture = titled(title);
+    imiad_image_free(picture);
+    ck_assert(drawn_alike(title, strcat(title, "\u00fc")));
+}
+END_TEST
+
+START_TEST(wide_images_are_stacked)
+{
+    imiad_image *image = ramp(IMIAD_PIXEL_RGB8, 1000, 50);
+    imiad_heatmap_options options = IMIAD_HEATMAP_OPTIONS_INIT;
+    options.opacity = 0;
+    imiad_image *picture = draw(image, flat, 1, 1, &options);
+    int32_t x[2], y[2];
+    for (int panel = 0; panel < 2; ++panel)
+        ck_assert(find_row(&x[panel], &y[panel], picture, image->pixels, image->stride, panel));
+    ck_assert_int_eq(x[0], x[1]);
+    ck_assert_int_ge(y[1], y[0] + 50);
+    ck_assert_int_lt(picture->width, 1300);
+    imiad_image_free(image);
+    imiad_image_free(picture);
+}
+END_TEST
+
+static int32_t count_color(const imiad_image *picture, uint8_t r, uint8_t g, uint8_t b)
+{
+    int32_t count = 0;
+    for (int32_t y = 0; y < picture->height; ++y)
+        for (int32_t x = 0; x < picture->width; ++x) {
+            const uint8_t *p = pixel_at(picture, x, y);
+            count += p[0] == r && p[1] == g && p[2] == b;
+        }
+    return count;
+}
+
+START_TEST(a_verdict_is_a_word_on_its_colour)
+{
+    imiad_image *image = ramp(IMIAD_PIXEL_GRAY8, 300, 300);
+    imiad_heatmap_options options = IMIAD_HEATMAP_OPTIONS_INIT;
+    for (int32_t verdict = IMIAD_VERDICT_NONE; verdict <= IMIAD_VERDICT_ANOMALOUS; ++verdict) {
+        options.verdict = verdict;
+        imiad_image *picture = draw(image, flat, 1, 1, &options);
+        ck_assert_int_eq(count_color(picture, 18, 122, 62) > 100, verdict == IMIAD_VERDICT_OK);
+        ck_assert_int_eq(count_color(picture, 190, 24, 36) > 100,
+                         verdict == IMIAD_VERDICT_ANOMALOUS);
+        imiad_image_free(picture);
+    }
+    options.verdict = 3;
+    imiad_image *picture;
+    ck_assert_int_eq(imiad_image_draw_heatmap(&picture, image, flat, 1, 1, &options),
+                     IMIAD_OUT_OF_RANGE);
+    imiad_image_free(image);
+}
+END_TEST
+
+START_TEST(the_threshold_is_marked_on_the_bar)
+{
+    imiad_image *image = ramp(IMIAD_PIXEL_GRAY8, 300, 300);
+    imiad_heatmap_options options = {sizeof options, 0, 4, 0.6f, NULL, NULL, 0, 0, 0};
+    imiad_image *without = draw(image, flat, 1, 1, &options);
+    options.has_threshold = 1;
+    options.threshold = 3;
+    imiad_image *with = draw(image, flat, 1, 1, &options);
+    int32_t top = with->height, bottom = 0;
+    for (int32_t y = 0; y < with->height; ++y)
+        if (memcmp(image_row(with, y), image_row(without, y), with->stride) != 0) {
+            top = y < top ? y : top;
+            bottom = y;
+        }
+    ck_assert_int_lt(bottom - top, 9);
+    ck_assert_int_le(abs((top + bottom) / 2 - (14 + 75)), 3); /* a quarter down the bar */
+    options.threshold = NAN;
+    ck_assert_int_eq(imiad_image_draw_heatmap(&with, image, flat, 1, 1, &options),
+                     IMIAD_NOT_FINITE);
+    imiad_image_free(image);
+    imiad_image_free(without);
+    imiad_image_free(with);
+}
+END_TEST
+
+/* A program that was compiled when the options ended with the mask. */
+START_TEST(the_options_first_version_still_draws)
+{
+    imiad_image *image = ramp(IMIAD_PIXEL_GRAY8, 300, 300);
+    imiad_heatmap_options options = IMIAD_HEATMAP_OPTIONS_INIT;
+    options.verdict = 77;
+    options.struct_size = offsetof(imiad_heatmap_options, has_threshold);
+    imiad_image_free(draw(image, flat, 1, 1, &options));
+    imiad_image_free(image);
 }
 END_TEST
 
@@ -281,7 +414,7 @@ START_TEST(any_scale_gets_its_ticks)
                                       {-3e38f, 3e38f}, {1000, 1001}, {1, 1.0000002f},
                                       {-5, -4},        {0, 7e6f},    {0.1f, 0.3f}};
     for (size_t i = 0; i < sizeof scales / sizeof *scales; ++i) {
-        imiad_heatmap_options options = {sizeof options, scales[i][0], scales[i][1], 0.5f, 0, 0};
+        imiad_heatmap_options options = {sizeof options, scales[i][0], scales[i][1], 0.5f, 0, 0, 0, 0, 0};
         imiad_image *picture = draw(image, scales[i], 2, 1, &options);
         if (before)
             ck_assert(!same_picture(picture, before));
@@ -324,14 +457,17 @@ START_TEST(wrong_arguments_are_named)
              "a mask of 4 x 4 on an image of 5 x 4");
     o.struct_size = 4;
     ck_fails(imiad_image_draw_heatmap(&out, image, map, 2, 2, &o), IMIAD_INVALID_ARGUMENT,
-             "struct_size is 4");
+             "struct_size is not set");
     ck_assert_ptr_null(out);
     imiad_image_free(image);
     imiad_image_free(mask);
 }
 END_TEST
 
-SUITE("image-draw", TEST(image_and_overlay_stand_side_by_side), TEST(the_overlay_blends_by_opacity),
+SUITE("image-draw", TEST(letters_with_marks_are_drawn), TEST(long_titles_are_cut_between_letters),
+      TEST(wide_images_are_stacked), TEST(a_verdict_is_a_word_on_its_colour),
+      TEST(the_threshold_is_marked_on_the_bar), TEST(the_options_first_version_still_draws),
+      TEST(image_and_overlay_stand_side_by_side), TEST(the_overlay_blends_by_opacity),
       TEST(the_map_is_stretched_over_the_image), TEST(colours_rise_in_lightness),
       TEST(a_shared_scale_gives_equal_scores_equal_colours),
       TEST(small_images_are_magnified_by_a_whole_factor),

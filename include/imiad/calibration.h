@@ -36,10 +36,15 @@ typedef struct imiad_calibration {
     int64_t defective_count;
     const char *source; /* which these were, in words; borrowed from the detector
                          * until it is calibrated, fitted or freed */
+    /* How the scores were made: the side of the tiles in pixels and their overlap, as in
+     * imiad_score_options; 0 for whole images. imiad_detector_calibrate leaves both at 0: whoever
+     * scores by tiles sets them. */
+    int32_t tile_side;
+    double tile_overlap;
 } imiad_calibration;
 #define IMIAD_CALIBRATION_INIT                                                                     \
     {                                                                                              \
-        sizeof(imiad_calibration), (imiad_threshold_rule)0, 0, 0, 0, 0, 0, 0, 0, 0, 0              \
+        sizeof(imiad_calibration), (imiad_threshold_rule)0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0        \
     }
 
 typedef struct imiad_calibration_options {
@@ -68,7 +73,8 @@ typedef struct imiad_calibration_options {
  * map_maxima: the largest value of each image's map, or NULL. source: which images these are, in
  * words, at most 255 bytes; it goes into the detector's file with the rest. options may be NULL. A
  * threshold between two scores lies in their middle.
- * Errors: IMIAD_UNDEFINED (no normal image; for F1 no defective one), IMIAD_NOT_FINITE,
+ * Errors: IMIAD_UNDEFINED (no normal image; two or more that all score the same, which says that
+ * something is wrong with the images; for F1 no defective one), IMIAD_NOT_FINITE,
  * IMIAD_OUT_OF_RANGE, IMIAD_WRONG_STATE before fitting. */
 IMIAD_API imiad_status imiad_detector_calibrate(imiad_detector *detector, const float *scores,
                                                 const int32_t *labels, const float *map_maxima,

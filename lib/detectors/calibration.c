@@ -35,6 +35,11 @@ static imiad_status check(const imiad_calibration *c)
                     "calibration: thresholds of low, normal and high sensitivity are %g, %g and "
                     "%g: they must not rise",
                     c->low_threshold, c->threshold, c->high_threshold);
+    if (c->tile_side < 0 || !(c->tile_overlap >= 0 && c->tile_overlap <= 0.5))
+        return fail(IMIAD_OUT_OF_RANGE,
+                    "calibration: tiles of %d pixels that overlap by %g: the side must not be "
+                    "below 0, the overlap within 0..0.5",
+                    c->tile_side, c->tile_overlap);
     return c->normal_count < 0 || c->defective_count < 0
                ? fail(IMIAD_OUT_OF_RANGE, "calibration: a count below 0")
                : IMIAD_OK;
@@ -46,7 +51,8 @@ imiad_status imiad_detector_set_calibration(imiad_detector *self,
     imiad_calibration c = IMIAD_CALIBRATION_INIT;
     if (!self || !calibration)
         return fail(IMIAD_INVALID_ARGUMENT, "calibration: NULL");
-    TRY(struct_read(&c, sizeof c, calibration, sizeof c, "calibration"));
+    TRY(struct_read(&c, sizeof c, calibration, offsetof(imiad_calibration, tile_side),
+                    "calibration"));
     if (!self->fitted)
         return fail(IMIAD_WRONG_STATE, "detector %s must be fitted before it is calibrated",
                     self->ops->name);
@@ -84,7 +90,7 @@ imiad_status imiad_detector_calibration(imiad_calibration *out, const imiad_dete
 {
     const imiad_calibration *c = NULL;
     TRY(find(&c, detector));
-    return struct_write(out, sizeof *out, c, sizeof *out, "calibration");
+    return struct_write(out, sizeof *out, c, offsetof(imiad_calibration, tile_side), "calibration");
 }
 
 imiad_status imiad_detector_verdict(int32_t *out, const imiad_detector *detector, float score,
@@ -131,6 +137,10 @@ json_t *calibration_to_json(const imiad_calibration *c)
         memcpy(&value, (const char *)c + numbers[i].offset, sizeof value);
         json_object_set_new(object, numbers[i].name, json_real(value));
     }
+    if (object && c->tile_side > 0) {
+        json_object_set_new(object, "tile_side", json_integer(c->tile_side));
+        json_object_set_new(object, "tile_overlap", json_real(c->tile_overlap));
+    }
     return object;
 }
 
@@ -153,6 +163,9 @@ static imiad_status read_members(imiad_calibration *c, json_t *object)
             return fail(IMIAD_FORMAT, "its calibration lacks %s", numbers[i].name);
         memcpy((char *)c + numbers[i].offset, &value, sizeof value);
     }
+    json_int_t side = json_integer_value(json_object_get(object, "tile_side")); /* 0: absent */
+    c->tile_side = side >= 0 && side <= INT32_MAX ? (int32_t)side : -1;
+    c->tile_overlap = json_number_value(json_object_get(object, "tile_overlap"));
     return IMIAD_OK;
 }
 

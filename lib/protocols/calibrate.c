@@ -10,7 +10,7 @@
 #include "detectors/calibration.h"
 #include "imiad/metrics.h"
 
-enum { MOST_IMAGES = 256 };
+enum { MOST_IMAGES = 256, FEW_NORMALS = 20 };
 
 /* ---- from scores ---- */
 
@@ -111,6 +111,12 @@ static imiad_status choose(imiad_calibration *c, const score_lists *l,
         return fail(IMIAD_UNDEFINED, "calibrate: there is no normal image");
     c->centre = quantile(l->normal, l->normal_count, 0.5);
     if (o->rule == IMIAD_THRESHOLD_QUANTILE) {
+        if (l->normal_count > 1 && l->normal[0] == l->normal[l->normal_count - 1])
+            return fail(
+                IMIAD_UNDEFINED,
+                "calibrate: all %zu normal images score %g: no threshold can be chosen from "
+                "them; are the images empty, or all the same?",
+                l->normal_count, l->normal[0]);
         c->threshold = quantile(l->normal, l->normal_count, o->quantile);
         c->low_threshold = quantile(l->normal, l->normal_count, o->low_quantile);
         c->high_threshold = quantile(l->normal, l->normal_count, o->high_quantile);
@@ -164,6 +170,11 @@ imiad_status imiad_detector_calibrate(imiad_detector *detector, const float *val
     c.defective_count = (int64_t)l.defective_count;
     lists_free(&l);
     TRY(status);
+    if (c.normal_count < FEW_NORMALS)
+        log_message(IMIAD_LOG_WARNING,
+                    "calibrate: the threshold comes from %lld normal images; with fewer than %d it "
+                    "is a guess",
+                    (long long)c.normal_count, FEW_NORMALS);
     return imiad_detector_set_calibration(detector, &c);
 }
 

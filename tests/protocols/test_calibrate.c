@@ -224,6 +224,75 @@ START_TEST(official_validation_images_are_used_and_no_test_images_needed)
 }
 END_TEST
 
+/* Cameras that see nothing give such scores; a threshold from them would let every part pass. */
+START_TEST(constant_scores_are_refused)
+{
+    line l = fitted_line();
+    const float same[] = {5, 5, 5}, other[] = {5, 5, 9};
+    const int32_t labels[] = {0, 0, 1};
+    imiad_calibration_options options = IMIAD_CALIBRATION_OPTIONS_INIT;
+    ck_fails(imiad_detector_calibrate(l.detector, same, NULL, NULL, 3, "three", NULL),
+             IMIAD_UNDEFINED, "all 3 normal images score 5");
+    ck_ok(imiad_detector_calibrate(l.detector, same, NULL, NULL, 1, "one", NULL));
+    options.rule = IMIAD_THRESHOLD_F1_MAX;
+    ck_ok(imiad_detector_calibrate(l.detector, other, labels, NULL, 3, "a defect", &options));
+    close_line(&l);
+}
+END_TEST
+
+static void count_guesses(void *user, imiad_log_level level, const char *message)
+{
+    *(int *)user += level == IMIAD_LOG_WARNING && strstr(message, "is a guess") != NULL;
+}
+
+START_TEST(a_threshold_from_few_images_is_called_a_guess)
+{
+    line l = fitted_line();
+    float values[20];
+    int guesses = 0;
+    for (int i = 0; i < 20; ++i)
+        values[i] = (float)i;
+    imiad_set_log(count_guesses, &guesses);
+    ck_ok(imiad_detector_calibrate(l.detector, values, NULL, NULL, 20, "twenty", NULL));
+    ck_assert_int_eq(guesses, 0);
+    ck_ok(imiad_detector_calibrate(l.detector, values, NULL, NULL, 19, "fewer", NULL));
+    ck_assert_int_eq(guesses, 1);
+    imiad_set_log(NULL, NULL);
+    close_line(&l);
+}
+END_TEST
+
+START_TEST(tiles_are_kept_with_the_thresholds)
+{
+    char path[64];
+    line l = fitted_line();
+    const float values[] = {1, 2, 3};
+    imiad_detector *loaded;
+    snprintf(path, sizeof path, "/tmp/imiad-tiles-%d.imiad", (int)getpid());
+    ck_ok(imiad_detector_calibrate(l.detector, values, NULL, NULL, 3, "tiles", NULL));
+    imiad_calibration c = get(l.detector);
+    ck_assert_int_eq(c.tile_side, 0);
+    c.tile_side = 96;
+    c.tile_overlap = 0.125;
+    ck_ok(imiad_detector_set_calibration(l.detector, &c));
+    ck_ok(imiad_detector_save(l.detector, path));
+    ck_ok(imiad_detector_load(&loaded, path, "cpu"));
+    unlink(path);
+    imiad_calibration found = get(loaded);
+    ck_assert_int_eq(found.tile_side, 96);
+    ck_assert_double_eq(found.tile_overlap, 0.125);
+    c.tile_overlap = 0.75;
+    ck_fails(imiad_detector_set_calibration(l.detector, &c), IMIAD_OUT_OF_RANGE, "tiles");
+    /* a program that was compiled before there were these members */
+    imiad_calibration old = {.struct_size = offsetof(imiad_calibration, tile_side)};
+    ck_ok(imiad_detector_calibration(&old, loaded));
+    ck_assert_int_eq(old.tile_side, 0);
+    ck_ok(imiad_detector_set_calibration(l.detector, &old));
+    imiad_detector_free(loaded);
+    close_line(&l);
+}
+END_TEST
+
 START_TEST(what_cannot_calibrate_is_refused)
 {
     line l = open_line("unsupervised", NULL, 0);
@@ -258,4 +327,5 @@ SUITE("calibrate", TEST(quantiles_of_normal_scores_are_numpys),
       TEST(a_share_of_the_training_images_is_held_out),
       TEST(told_defects_of_the_supervised_setting_give_f1),
       TEST(official_validation_images_are_used_and_no_test_images_needed),
-      TEST(what_cannot_calibrate_is_refused))
+      TEST(constant_scores_are_refused), TEST(a_threshold_from_few_images_is_called_a_guess),
+      TEST(tiles_are_kept_with_the_thresholds), TEST(what_cannot_calibrate_is_refused))

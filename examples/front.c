@@ -462,10 +462,15 @@ imiad_status front_split(imiad_split **out, const front *f, const imiad_dataset 
     memcpy(options + count, f->split_settings, f->split_setting_count * sizeof *options);
     imiad_status status = imiad_split_create(out, dataset, category, setting, options,
                                              count + f->split_setting_count);
-    if (status == IMIAD_OK && imiad_split_test_count(*out) == 0) { /* said before a long fit */
+    if (status != IMIAD_OK)
+        return status;
+    /* what is known to stop the measuring is said before a long fit */
+    status = imiad_split_test_count(*out) > 0
+                 ? imiad_split_check(*out)
+                 : imiad_fail(IMIAD_NOT_FOUND, "there are no test images to measure it with");
+    if (status != IMIAD_OK) {
         imiad_split_free(*out);
         *out = NULL;
-        status = imiad_fail(IMIAD_NOT_FOUND, "there are no test images to measure it with");
     }
     return status;
 }

@@ -27,13 +27,19 @@ IMIAD_API imiad_status imiad_setting_option_info(imiad_option_info *out, const c
  * Datasets of somebody's own (folder, in memory, by functions) may have no test images: what such a
  * split trains can be calibrated and used, not evaluated.
  * Errors: IMIAD_NOT_FOUND for an unknown category, for one without training images, or without test
- * images elsewhere, and where a setting finds nothing to draw; IMIAD_UNKNOWN_OPTION for an unknown setting or option;
- * IMIAD_OUT_OF_RANGE; IMIAD_INVALID_ARGUMENT for options that contradict each other; what kept the
- * category from being listed. */
+ * images elsewhere, and where a setting finds nothing to draw; IMIAD_UNKNOWN_OPTION for an unknown
+ * setting or option; IMIAD_OUT_OF_RANGE; IMIAD_INVALID_ARGUMENT for options that contradict each
+ * other; what kept the category from being listed. */
 IMIAD_API imiad_status imiad_split_create(imiad_split **out, const imiad_dataset *dataset,
                                           const char *category, const char *setting,
                                           const imiad_option *options, size_t option_count);
 IMIAD_API void imiad_split_free(imiad_split *split);
+
+/* What listing already knows about the test images and what would stop imiad_evaluate: a defective
+ * one without ground truth while the dataset says missing_mask=error. Reads no file; call it before
+ * a fit, which may take hours. Any thread. Errors: IMIAD_NOT_FOUND, with the first such image, how
+ * many there are, and where its mask was looked for. */
+IMIAD_API imiad_status imiad_split_check(const imiad_split *split);
 
 /* All of these are borrowed from the split. */
 IMIAD_API const imiad_dataset *imiad_split_dataset(const imiad_split *split);

@@ -108,6 +108,10 @@ const char *base_name(const char *path); /* after the last slash */
  * unknown and the dataset was opened with missing_mask=skip. */
 imiad_status dataset_read_mask_of(imiad_image **out, const imiad_dataset *dataset, size_t index,
                                   const imiad_image *image);
+/* Whether reading the ground truth is known to fail: it is missing, and missing_mask is `error`. */
+bool dataset_lacks_mask(const imiad_dataset *dataset, size_t index);
+/* The failure of that: what dataset_read_mask_of says. */
+imiad_status dataset_fail_missing_mask(const imiad_dataset *dataset, size_t index);
 /* IMIAD_NOT_FOUND, with the names that there are. */
 imiad_status dataset_find_category(size_t *out, const imiad_dataset *dataset, const char *name);
 

@@ -176,6 +176,22 @@ imiad_status split_finish(imiad_split *split)
     return count_drawn(split);
 }
 
+imiad_status imiad_split_check(const imiad_split *split)
+{
+    if (!split)
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_split_check: split is NULL");
+    size_t count = 0, first = 0;
+    for (size_t i = split->test.count; i > 0; --i)
+        if (dataset_lacks_mask(split->dataset, split->test.entries[i - 1].sample)) {
+            first = split->test.entries[i - 1].sample;
+            ++count;
+        }
+    if (count == 0)
+        return IMIAD_OK;
+    imiad_status status = dataset_fail_missing_mask(split->dataset, first);
+    return count > 1 ? fail_within(status, "%zu test images lack their masks", count) : status;
+}
+
 /* ---- looking at it ---- */
 
 const imiad_dataset *imiad_split_dataset(const imiad_split *split)

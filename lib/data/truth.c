@@ -145,13 +145,25 @@ static imiad_status unite_channels(imiad_image **out, const imiad_dataset *datas
     return IMIAD_OK;
 }
 
-static imiad_status fail_missing(const imiad_dataset *dataset, const sample *s)
+imiad_status dataset_fail_missing_mask(const imiad_dataset *dataset, size_t index)
 {
+    const sample *s = &dataset->samples[index];
     return fail(IMIAD_NOT_FOUND,
                 "dataset %s at %s: the defective image %s has no mask%s%s; "
                 "option missing_mask can be skip or empty",
                 dataset->ops->name, dataset->root, s->path,
                 s->mask_expected ? ": there is no " : "", s->mask_expected ? s->mask_expected : "");
+}
+
+static bool policy_is(const imiad_dataset *dataset, const char *policy)
+{
+    return strcmp(options_text(dataset->options, "missing_mask"), policy) == 0;
+}
+
+bool dataset_lacks_mask(const imiad_dataset *dataset, size_t index)
+{
+    const sample *s = &dataset->samples[index];
+    return s->label != 0 && !s->mask_drawn && s->mask_count == 0 && policy_is(dataset, "error");
 }
 
 imiad_status dataset_read_mask_of(imiad_image **out, const imiad_dataset *dataset, size_t index,
@@ -164,10 +176,9 @@ imiad_status dataset_read_mask_of(imiad_image **out, const imiad_dataset *datase
         return dataset->ops->draw_mask(out, dataset, s, image);
     if (s->mask_count > 0)
         return unite_channels(out, dataset, s, image);
-    const char *policy = options_text(dataset->options, "missing_mask");
-    if (strcmp(policy, "error") == 0)
-        return fail_missing(dataset, s);
-    if (strcmp(policy, "empty") == 0)
+    if (policy_is(dataset, "error"))
+        return dataset_fail_missing_mask(dataset, index);
+    if (policy_is(dataset, "empty"))
         return all_zero(out, image);
     *out = NULL;
     return IMIAD_OK;
@@ -176,14 +187,13 @@ imiad_status dataset_read_mask_of(imiad_image **out, const imiad_dataset *datase
 imiad_status imiad_dataset_read_mask(imiad_image **out, const imiad_dataset *dataset, size_t index)
 {
     TRY(check_index(out, dataset, index));
-    const sample *s = &dataset->samples[index];
     imiad_image *image, *mask;
     TRY(imiad_dataset_read_image(&image, dataset, index));
     imiad_status status = dataset_read_mask_of(&mask, dataset, index, image);
     imiad_image_free(image);
     TRY(status);
     if (!mask)
-        return fail_missing(dataset, s);
+        return dataset_fail_missing_mask(dataset, index);
     *out = mask;
     return IMIAD_OK;
 }

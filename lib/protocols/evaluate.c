@@ -179,6 +179,7 @@ imiad_status imiad_evaluate(imiad_metrics *metrics, imiad_detector *detector,
     if (count == 0)
         return fail(IMIAD_NOT_FOUND, "evaluate: dataset %s: category %s has no test images",
                     imiad_dataset_name(imiad_split_dataset(split)), imiad_split_category(split));
+    TRY(imiad_split_check(split));
     size_t *samples = malloc(count * sizeof *samples);
     if (!samples)
         return fail_memory("a split", count * sizeof *samples);

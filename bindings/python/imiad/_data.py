@@ -304,6 +304,12 @@ class Split(Handle):
     def drawn_ratio(self) -> float:
         return lib.imiad_split_drawn_ratio(self)
 
+    def check(self) -> "Split":
+        """Raises what listing knows would stop `evaluate`: a defective test image whose mask is missing
+        while missing_mask=error. Reads no file: call it before a long fit."""
+        lib.imiad_split_check(self)
+        return self
+
     def write(self, path: Path) -> None:
         """Writes a selection file: the unit in which a run is repeated elsewhere."""
         lib.imiad_split_write(self, name_of(path))

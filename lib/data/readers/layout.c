@@ -92,6 +92,8 @@ static imiad_status set_mask(imiad_dataset *dataset, sample *s, image_folder *f,
     if (f->layout->mask_folders)
         return set_mask_folder(dataset, s, f, name);
     size_t found = reader_find_mask(&f->masks, name, f->layout->mask_suffix);
+    if (found == f->masks.count) /* converted copies often lack the suffix */
+        found = reader_find_mask(&f->masks, name, "");
     if (found == f->masks.count)
         return expect_mask(dataset, s, ".png", f, name);
     f->used[found] = true;
@@ -155,6 +157,8 @@ static imiad_status list_kind(imiad_dataset *dataset, const folder_layout *layou
     s.kind = s.label ? dataset_text(dataset, "%s", kind) : "good";
     const char *parts = joined(dataset, folder, part);
     const char *masks = joined(dataset, folder, layout->masks);
+    if (masks && layout->masks_by_part)
+        masks = joined(dataset, masks, part);
     if (!s.kind || !parts || !masks)
         return IMIAD_NO_MEMORY;
     const char *images = dataset_text(dataset, "%s/%s", parts, kind);
@@ -192,26 +196,38 @@ static imiad_status list_part(imiad_dataset *dataset, const folder_layout *layou
     return status;
 }
 
+/* Masks of kinds that have no images. */
+static imiad_status log_strange_masks(imiad_dataset *dataset, const folder_layout *layout,
+                                      const char *folder, const char *part)
+{
+    const char *masks = joined(dataset, folder, layout->masks);
+    const char *images = joined(dataset, folder, part);
+    if (masks && layout->masks_by_part)
+        masks = joined(dataset, masks, part);
+    if (!masks || !images)
+        return IMIAD_NO_MEMORY;
+    name_list names;
+    TRY(reader_list(&names, dataset, masks));
+    for (size_t i = 0; i < names.count; ++i)
+        if (!reader_has_folder(dataset, images, names.names[i]))
+            reader_left_out(dataset, masks, names.names[i], "it is no image's mask");
+    name_list_free(&names);
+    return IMIAD_OK;
+}
+
 /* Entries of a category's folder, and masks of kinds, that nothing was made of. */
 static imiad_status log_strangers(imiad_dataset *dataset, const folder_layout *layout,
                                   const char *folder)
 {
-    const char *masks = joined(dataset, folder, layout->masks);
-    const char *test = joined(dataset, folder, "test");
-    if (!masks || !test)
-        return IMIAD_NO_MEMORY;
     name_list names;
     TRY(reader_list(&names, dataset, folder));
     for (size_t i = 0; i < names.count; ++i)
         if (!is_known(layout, names.names[i]))
             reader_left_out(dataset, folder, names.names[i], no_place);
     name_list_free(&names);
-    TRY(reader_list(&names, dataset, masks));
-    for (size_t i = 0; i < names.count; ++i)
-        if (!reader_has_folder(dataset, test, names.names[i]))
-            reader_left_out(dataset, masks, names.names[i], "it is no image's mask");
-    name_list_free(&names);
-    return IMIAD_OK;
+    if (layout->masks_by_part)
+        TRY(log_strange_masks(dataset, layout, folder, "train"));
+    return log_strange_masks(dataset, layout, folder, "test");
 }
 
 imiad_status layout_list_category(imiad_dataset *dataset, const folder_layout *layout,

@@ -1,6 +1,7 @@
 /* The folder layout that MVTec AD introduced and others share:
  *     CATEGORY/train/GOOD, CATEGORY/test/GOOD, CATEGORY/test/KIND,
- *     CATEGORY/ground_truth/KIND/STEM + suffix + any image extension */
+ *     CATEGORY/ground_truth/KIND/STEM + suffix + any image extension
+ * Where no mask has the suffix in its name, one without it is taken. */
 #ifndef DATA_READERS_LAYOUT_H
 #define DATA_READERS_LAYOUT_H
 
@@ -13,6 +14,7 @@ typedef struct folder_layout {
     const char *below_masks; /* below masks/KIND, the folder of the masks; "" is KIND itself */
     const char *mask_suffix; /* between an image's stem and the extension of its mask */
     bool mask_folders;       /* masks/KIND/STEM is a folder of masks, one a channel */
+    bool masks_by_part;      /* masks/train/KIND and masks/test/KIND instead of masks/KIND */
     bool train_defective;    /* other folders of train than `good` are defective training images */
     /* what else is in the root, a category or a kind's folder and needs no mention; ends in NULL */
     const char *const *known;

@@ -94,15 +94,21 @@ static imiad_status list_object(imiad_dataset *dataset, int32_t category, const 
     return IMIAD_OK;
 }
 
+/* The file lists all objects; those of which a copy has no folder are not here. */
 static imiad_status list_objects(imiad_dataset *dataset, const split_file *file)
 {
     const char **names = calloc(file->count, sizeof *names);
     if (!names)
         return fail_memory("categories", file->count * sizeof *names);
     size_t count = 0;
-    for (size_t i = 0; i < file->count; ++i)
-        if (count == 0 || strcmp(names[count - 1], file->rows[i].object) != 0)
-            names[count++] = file->rows[i].object;
+    const char *last = "";
+    for (size_t i = 0; i < file->count; ++i) {
+        if (strcmp(last, file->rows[i].object) == 0)
+            continue;
+        last = file->rows[i].object;
+        if (reader_has_folder(dataset, "", last))
+            names[count++] = last;
+    }
     imiad_status status = dataset_set_categories(dataset, names, count);
     free(names);
     TRY(status);
@@ -145,9 +151,42 @@ static imiad_status refuse_without_split(const imiad_dataset *dataset, const cha
     return status;
 }
 
-static imiad_status list(imiad_dataset *dataset)
+/* Conversions of the two-class splits keep the masks of training and of test images apart. */
+static bool has_two_classes(const imiad_dataset *dataset, const char *object)
+{
+    return reader_has_folder(dataset, object, "ground_truth/train") ||
+           reader_has_folder(dataset, object, "ground_truth/test") ||
+           reader_has_folder(dataset, object, "train/bad");
+}
+
+static imiad_status list_converted_object(imiad_dataset *dataset, int32_t category,
+                                          const void *context)
+{
+    const char *name = dataset->categories[category].name;
+    folder_layout layout = *(const folder_layout *)context;
+    layout.masks_by_part = reader_has_folder(dataset, name, "ground_truth/train") ||
+                           reader_has_folder(dataset, name, "ground_truth/test");
+    return layout_list_category(dataset, &layout, category, name);
+}
+
+static imiad_status list_converted(imiad_dataset *dataset)
 {
     static const char *const known[] = {"image_anno.csv", "LICENSE", "LICENSE-DATASET", NULL};
+    const folder_layout layout = {.good = "good",
+                                  .images = "",
+                                  .masks = "ground_truth",
+                                  .below_masks = "",
+                                  .mask_suffix = "",
+                                  .train_defective = true,
+                                  .known = known};
+    TRY(layout_set_categories(dataset, &layout));
+    for (size_t i = 0; i < dataset->category_count; ++i)
+        dataset->own_split |= has_two_classes(dataset, dataset->categories[i].name);
+    return dataset_list_each(dataset, list_converted_object, &layout);
+}
+
+static imiad_status list(imiad_dataset *dataset)
+{
     const char *split = options_text(dataset->options, "split");
     const char *path = dataset_text(dataset, "split_csv/%s.csv", split);
     if (!path)
@@ -156,13 +195,7 @@ static imiad_status list(imiad_dataset *dataset)
     if (reader_has_file(dataset, path))
         return list_downloaded(dataset, path);
     TRY(refuse_without_split(dataset, path));
-    return layout_list(dataset, &(folder_layout){.good = "good",
-                                                 .images = "",
-                                                 .masks = "ground_truth",
-                                                 .below_masks = "",
-                                                 .mask_suffix = "",
-                                                 .train_defective = true,
-                                                 .known = known});
+    return list_converted(dataset);
 }
 
 const dataset_ops visa_ops = {

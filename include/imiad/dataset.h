@@ -140,6 +140,10 @@ IMIAD_API size_t imiad_dataset_sample_count(const imiad_dataset *dataset);
 IMIAD_API imiad_status imiad_dataset_sample(imiad_sample *out, const imiad_dataset *dataset,
                                             size_t index);
 
+/* Images that show one thing, such as the views of one part, form a group: its name, which no other
+ * group of the category has; NULL for an image that stands alone, and past the end. Borrowed. */
+IMIAD_API const char *imiad_dataset_sample_group(const imiad_dataset *dataset, size_t index);
+
 /* The native size of a sample's image in pixels, from its file's header alone. Errors:
  * IMIAD_NOT_FOUND, IMIAD_IO, IMIAD_FORMAT; a file whose header is sound may still fail to decode.
  */

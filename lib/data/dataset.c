@@ -395,3 +395,8 @@ imiad_status imiad_dataset_sample(imiad_sample *out, const imiad_dataset *datase
     out->path = s->path;
     return IMIAD_OK;
 }
+
+const char *imiad_dataset_sample_group(const imiad_dataset *dataset, size_t index)
+{
+    return dataset && index < dataset->sample_count ? dataset->samples[index].group : NULL;
+}

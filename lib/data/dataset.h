@@ -14,6 +14,7 @@ typedef struct sample {
     imiad_subset subset;
     int32_t category, label;
     const char *kind;
+    const char *group;             /* images that show one thing have one; NULL: this image alone */
     const char *path;              /* relative to the root */
     const char *const *mask_paths; /* relative to the root, one per channel of the ground truth */
     size_t mask_count;
@@ -40,7 +41,7 @@ typedef struct dataset_ops {
     const option_spec *options; /* beside the common ones; may give those other defaults; or NULL */
     bool needs_root;
     bool may_lack_tests; /* of somebody's own: good images alone can train and calibrate */
-    const char *layout; /* where images are expected, for messages; NULL without files */
+    const char *layout;  /* where images are expected, for messages; NULL without files */
     imiad_status (*list)(imiad_dataset *dataset); /* fills categories and samples */
     void (*unlist)(imiad_dataset *dataset);       /* frees `state`; may be NULL */
     /* NULL where images are files below the root; masks, where no sample has mask_drawn */
@@ -98,7 +99,7 @@ imiad_status dataset_list_each(imiad_dataset *dataset,
 /* Copies the sample; its text must be the dataset's. Any order will do: opening sorts. */
 imiad_status dataset_add(imiad_dataset *dataset, const sample *s);
 
-bool is_image_name(const char *name);    /* .png, .jpg, .jpeg, .bmp in any case */
+bool is_image_name(const char *name);    /* by its extension, in any case: what can be decoded */
 size_t stem_length(const char *name);    /* up to the last dot */
 const char *base_name(const char *path); /* after the last slash */
 

@@ -44,6 +44,8 @@ static imiad_status digest_sample(SHA2_CTX *hash, const imiad_dataset *dataset, 
     digest_text(hash, dataset->categories[s->category].name);
     digest_number(hash, (uint64_t)s->label);
     digest_text(hash, s->kind);
+    if (s->group) /* part of what is measured, where there is any */
+        digest_text(hash, s->group);
     digest_number(hash, s->mask_count);
     if (!dataset->ops->draw_image)
         TRY(digest_size(hash, dataset, s->path));

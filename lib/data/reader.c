@@ -48,6 +48,11 @@ void reader_left_out(const imiad_dataset *dataset, const char *folder, const cha
                 dataset->root, folder, *folder ? "/" : "", name, why);
 }
 
+const char *reader_no_image(const char *name)
+{
+    return "it is no .png, .jpg, .jpeg or .bmp file";
+}
+
 imiad_status reader_table(table *out, const imiad_dataset *dataset, const char *path,
                           char separator)
 {

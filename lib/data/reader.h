@@ -15,6 +15,9 @@ bool reader_has_file(const imiad_dataset *dataset, const char *path);
 void reader_left_out(const imiad_dataset *dataset, const char *folder, const char *name,
                      const char *why);
 
+/* Why a name that is no is_image_name is left out. Static text. */
+const char *reader_no_image(const char *name);
+
 /* The listing's entry of that name, or one that differs in the case of letters only; NULL where
  * there is none. */
 const char *reader_find(const name_list *names, const char *name);

@@ -237,8 +237,7 @@ static void keep_images(name_list *names, const imiad_dataset *dataset, const ch
             continue;
         }
         if (!labels || strcmp(names->names[i], base_name(labels)) != 0)
-            reader_left_out(dataset, folder, names->names[i],
-                            "it is no .png, .jpg, .jpeg or .bmp file");
+            reader_left_out(dataset, folder, names->names[i], reader_no_image(names->names[i]));
         free(names->names[i]);
     }
     names->count = kept;

@@ -1,10 +1,8 @@
-/* Any tree of folders, described by patterns relative to its root:
- *   - `*` stands for any text within one name; {category} and {kind} too, and are remembered;
- *   - {stem} does the same, and is otherwise the image's name without its extension;
- *   - in `masks` the remembered texts are put back, and every file that then fits is a mask;
- *   - only image files count, an extension fits in any case, and several patterns are separated
- *     by `;`;
- *   - an image that an earlier option lists (train, validation, test_good, test_defective) is not
+/* Any tree of folders, described by patterns relative to its root; pattern.h says what they mean.
+ *   - In `masks` the remembered texts are put back, and every file that then fits is a mask of the
+ *     image; a file that fits `masks` is never an image.
+ *   - Only image files count, and several patterns are separated by `;`.
+ *   - An image that an earlier option lists (train, validation, test_good, test_defective) is not
  *     listed again by a later one. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +11,8 @@
 
 #include "base/arrays.h"
 #include "base/error.h"
-#include "data/dataset.h"
+#include "data/reader.h"
+#include "data/readers/folder.h"
 
 static const option_spec folder_options[] = {
     {"train", OPT_TEXT, "train/good/*", "", "good images that train"},
@@ -22,207 +21,16 @@ static const option_spec folder_options[] = {
     {"test_defective", OPT_TEXT, "test/{kind}/*", "", "defective images that test"},
     {"train_defective", OPT_TEXT, "", "", "defective images that may train with their labels"},
     {"masks", OPT_TEXT, "", "",
-     "ground truth of defective images, such as \"masks/{kind}/{stem}.png\""},
+     "ground truth of defective images, such as \"masks/{kind}/{stem}.png\"; never images"},
+    {"exclude", OPT_TEXT, "", "", "files and folders that are passed over, such as \"*/old\""},
+    {"label", OPT_CHOICE, "folder", "folder|mask",
+     "which images are defective: as the options say, or those whose mask is not empty"},
     {"category", OPT_TEXT, "all", "", "the category's name where no pattern has {category}"},
     {"missing_mask", OPT_CHOICE, "skip", "error|skip|empty",
      "a defective image without mask: fail when the mask is read, count in no pixel metric, or "
      "count as all good"},
     {0},
 };
-
-/* ---- patterns ---- */
-
-enum { NAME_BYTES = 256 };
-
-enum { CATEGORY, KIND, STEM, PLACEHOLDERS };
-static const char *const placeholders[PLACEHOLDERS] = {"{category}", "{kind}", "{stem}"};
-
-/* What the placeholders stand for; "" is not known yet. */
-typedef struct captures {
-    char text[PLACEHOLDERS][NAME_BYTES];
-} captures;
-
-static int placeholder_at(const char *pattern)
-{
-    for (int i = 0; i < PLACEHOLDERS; ++i)
-        if (strncmp(pattern, placeholders[i], strlen(placeholders[i])) == 0)
-            return i;
-    return -1;
-}
-
-static bool fits(const char *pattern, const char *end, const char *name, captures *c);
-
-/* A placeholder with the text that it already has, or with every text that it could have, the
- * longest first. */
-static bool fits_placeholder(int which, const char *rest, const char *end, const char *name,
-                             captures *c)
-{
-    char *text = c->text[which];
-    size_t known = strlen(text);
-    if (known > 0)
-        return strncmp(name, text, known) == 0 && fits(rest, end, name + known, c);
-    for (size_t length = strlen(name); length > 0; --length) {
-        if (length >= NAME_BYTES)
-            continue;
-        memcpy(text, name, length);
-        text[length] = '\0';
-        if (fits(rest, end, name + length, c))
-            return true;
-    }
-    text[0] = '\0';
-    return false;
-}
-
-/* Whether the name fits the pattern's part up to `end`; remembers what the placeholders took. */
-static bool fits(const char *pattern, const char *end, const char *name, captures *c)
-{
-    if (pattern == end)
-        return *name == '\0';
-    if (*pattern == '*') {
-        for (const char *rest = name + strlen(name); rest >= name; --rest)
-            if (fits(pattern + 1, end, rest, c))
-                return true;
-        return false;
-    }
-    int which = placeholder_at(pattern);
-    if (which >= 0)
-        return fits_placeholder(which, pattern + strlen(placeholders[which]), end, name, c);
-    return *pattern == *name && fits(pattern + 1, end, name + 1, c);
-}
-
-/* The same for file names, whose extension fits in any case. */
-static bool file_fits(const char *pattern, const char *name, captures *c)
-{
-    const char *dot = strrchr(pattern, '.');
-    if (!is_image_name(name))
-        return false;
-    if (!dot || strpbrk(dot, "*{"))
-        return fits(pattern, pattern + strlen(pattern), name, c);
-    char stem[NAME_BYTES];
-    size_t length = stem_length(name);
-    if (length >= sizeof stem || strcasecmp(name + length, dot) != 0)
-        return false;
-    memcpy(stem, name, length);
-    stem[length] = '\0';
-    return fits(pattern, dot, stem, c);
-}
-
-/* ---- walking ---- */
-
-/* Called for every image file that fits, with its path below the root. */
-typedef struct visitor {
-    imiad_status (*visit)(struct visitor *v, const char *path, const captures *c);
-    imiad_dataset *dataset;
-} visitor;
-
-static imiad_status walk(visitor *v, const char *path, const char *pattern, const captures *known);
-
-static imiad_status enter(visitor *v, const char *path, const char *name, const char *pattern,
-                          const char *slash, captures *c)
-{
-    char *below;
-    if (asprintf(&below, "%s%s%s", path, *path ? "/" : "", name) < 0)
-        return fail_memory("a path", strlen(path));
-    imiad_status status = slash ? walk(v, below, slash + 1, c) : v->visit(v, below, c);
-    free(below);
-    return status;
-}
-
-/* The names in root/path against the pattern's first part, and below them the rest. A path that is
- * no folder fits nothing. */
-static imiad_status walk(visitor *v, const char *path, const char *pattern, const captures *known)
-{
-    char *whole = path_join(v->dataset->root, path);
-    if (!whole)
-        return fail_memory("a path", strlen(path));
-    name_list names = {NULL, 0};
-    imiad_status status = folder_exists(whole) ? folder_list(&names, whole) : IMIAD_OK;
-    free(whole);
-    const char *slash = strchr(pattern, '/');
-    for (size_t i = 0; status == IMIAD_OK && i < names.count; ++i) {
-        captures c = *known;
-        if (slash ? fits(pattern, slash, names.names[i], &c)
-                  : file_fits(pattern, names.names[i], &c))
-            status = enter(v, path, names.names[i], pattern, slash, &c);
-    }
-    name_list_free(&names);
-    return status;
-}
-
-/* A pattern stays below the root, and its braces hold what there is. */
-static imiad_status check_pattern(const char *option, const char *pattern)
-{
-    if (*pattern == '/' || strcmp(pattern, "..") == 0 || strncmp(pattern, "../", 3) == 0 ||
-        strstr(pattern, "/../"))
-        return fail(IMIAD_OUT_OF_RANGE,
-                    "dataset folder: option %s is \"%s\", which leads out of the root", option,
-                    pattern);
-    for (const char *brace = pattern; (brace = strchr(brace, '{')); ++brace)
-        if (strchr(brace, '}') && placeholder_at(brace) < 0)
-            return fail(IMIAD_OUT_OF_RANGE,
-                        "dataset folder: option %s is \"%s\": %.*s is none of {category}, {kind} "
-                        "and {stem}",
-                        option, pattern, (int)(strchr(brace, '}') + 1 - brace), brace);
-    return IMIAD_OK;
-}
-
-/* Every pattern of an option in turn; they are separated by semicolons. */
-static imiad_status walk_option(visitor *v, const char *option, const captures *known)
-{
-    char *patterns = strdup(options_text(v->dataset->options, option));
-    if (!patterns)
-        return fail_memory("a pattern", 1);
-    imiad_status status = IMIAD_OK;
-    char *rest = patterns;
-    for (char *pattern; status == IMIAD_OK && (pattern = strsep(&rest, ";"));) {
-        status = check_pattern(option, pattern);
-        if (status == IMIAD_OK && *pattern)
-            status = walk(v, "", pattern, known);
-    }
-    free(patterns);
-    return status;
-}
-
-/* ---- masks ---- */
-
-typedef struct mask_search {
-    visitor visitor;
-    const char *found[256];
-    size_t count;
-} mask_search;
-
-static imiad_status take_mask(visitor *v, const char *path, const captures *c)
-{
-    mask_search *m = (mask_search *)v;
-    if (m->count == sizeof m->found / sizeof *m->found)
-        return fail(IMIAD_FORMAT, "dataset folder: more than %zu masks for one image, such as %s",
-                    m->count, path);
-    m->found[m->count] = dataset_text(v->dataset, "%s", path);
-    return m->found[m->count++] ? IMIAD_OK : IMIAD_NO_MEMORY;
-}
-
-static imiad_status find_masks(imiad_dataset *dataset, sample *s, const captures *c)
-{
-    captures known = *c;
-    if (!known.text[STEM][0]) {
-        const char *name = base_name(s->path);
-        snprintf(known.text[STEM], NAME_BYTES, "%.*s", (int)stem_length(name), name);
-    }
-    mask_search m = {.visitor = {take_mask, dataset}};
-    TRY(walk_option(&m.visitor, "masks", &known));
-    const char *patterns = options_text(dataset->options, "masks");
-    s->mask_expected = *patterns ? dataset_text(dataset, "file that fits %s", patterns) : NULL;
-    if (*patterns && !s->mask_expected)
-        return IMIAD_NO_MEMORY;
-    const char **paths = dataset_memory(dataset, (m.count + 1) * sizeof *paths);
-    if (!paths)
-        return IMIAD_NO_MEMORY;
-    if (m.count > 0)
-        memcpy(paths, m.found, m.count * sizeof *paths);
-    s->mask_paths = paths;
-    s->mask_count = m.count;
-    return IMIAD_OK;
-}
 
 /* ---- listing ---- */
 
@@ -241,6 +49,7 @@ enum { LISTED = sizeof listed / sizeof *listed };
 typedef struct found_image {
     sample sample;
     const char *category;
+    const captures *captures;
     size_t position; /* in the order of finding */
 } found_image;
 
@@ -249,6 +58,7 @@ typedef struct finding {
     size_t option;
     found_image *images;
     size_t count, room;
+    size_t masks; /* that fitted the patterns of images too */
 } finding;
 
 static const char *captured(imiad_dataset *dataset, const captures *c, int which,
@@ -261,20 +71,28 @@ static const char *captured(imiad_dataset *dataset, const captures *c, int which
 static imiad_status take_image(visitor *v, const char *path, const captures *c)
 {
     finding *f = (finding *)v;
-    imiad_dataset *dataset = v->dataset;
+    imiad_dataset *dataset = v->tree->dataset;
     int32_t label = listed[f->option].label;
+    if (path_list_has(&v->tree->masks, path)) {
+        ++f->masks;
+        return IMIAD_OK;
+    }
+    captures *kept = dataset_memory(dataset, sizeof *kept);
     found_image image = {
         .sample = {.subset = listed[f->option].subset,
                    .label = label,
-                   .kind = label ? captured(dataset, c, KIND, "defective") : "good",
+                   .kind = captured(dataset, c, IN_KIND, "defective"),
+                   .group = captured(dataset, c, IN_GROUP, ""),
                    .path = dataset_text(dataset, "%s", path)},
-        .category = captured(dataset, c, CATEGORY, options_text(dataset->options, "category")),
+        .category = captured(dataset, c, IN_CATEGORY, options_text(dataset->options, "category")),
+        .captures = kept,
         .position = f->count};
-    if (!image.sample.kind || !image.sample.path || !image.category)
+    if (!kept || !image.sample.kind || !image.sample.group || !image.sample.path || !image.category)
         return IMIAD_NO_MEMORY;
+    *kept = *c;
+    if (!*image.sample.group)
+        image.sample.group = NULL;
     TRY(array_reserve(&f->images, f->count, &f->room, sizeof *f->images, "a dataset's samples"));
-    if (label)
-        TRY(find_masks(dataset, &image.sample, c));
     f->images[f->count++] = image;
     return IMIAD_OK;
 }
@@ -299,6 +117,125 @@ static void drop_doubles(finding *f)
             f->images[kept++] = f->images[i];
     f->count = kept;
 }
+
+/* ---- masks and labels ---- */
+
+static imiad_status set_masks(finding *f, found_image *image, const path_list *images)
+{
+    sample *s = &image->sample;
+    imiad_dataset *dataset = f->visitor.tree->dataset;
+    TRY(folder_find_masks(f->visitor.tree, s, image->captures, images));
+    if (strcmp(options_text(dataset->options, "label"), "mask") == 0) {
+        bool defective;
+        TRY(folder_mask_shows_defect(&defective, dataset, s));
+        s->label = defective;
+    }
+    if (s->label == 0) { /* its masks are its own, but nobody looks at them */
+        s->kind = "good";
+        s->mask_count = 0;
+        s->mask_expected = NULL;
+    }
+    return IMIAD_OK;
+}
+
+/* Defective images have no place among those that are kept apart. */
+static void drop_defective_validation(finding *f)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < f->count; ++i) {
+        const sample *s = &f->images[i].sample;
+        if (s->subset == IMIAD_SUBSET_VALIDATION && s->label == 1)
+            reader_left_out(f->visitor.tree->dataset, "", s->path,
+                            "its mask shows a defect, and validation images are good");
+        else
+            f->images[kept++] = f->images[i];
+    }
+    f->count = kept;
+}
+
+static imiad_status set_all_masks(finding *f)
+{
+    folder_tree *tree = f->visitor.tree;
+    path_list images = {NULL, 0, 0};
+    imiad_status status = IMIAD_OK;
+    for (size_t i = 0; status == IMIAD_OK && i < f->count; ++i)
+        status = path_list_add(&images, tree->dataset, f->images[i].sample.path);
+    for (size_t i = 0; status == IMIAD_OK && i < f->count; ++i)
+        status = set_masks(f, &f->images[i], &images);
+    free(images.paths);
+    path_list_sort(&tree->used);
+    if (status == IMIAD_OK)
+        drop_defective_validation(f);
+    return status;
+}
+
+/* A folder of masks that no option speaks of would be a kind of defect. */
+static void warn_of_masks(const finding *f)
+{
+    static const char *const names[] = {"mask",        "masks", "gt",    "ground_truth",
+                                        "groundtruth", "label", "labels"};
+    for (size_t n = 0; n < sizeof names / sizeof *names; ++n) {
+        size_t count = 0;
+        for (size_t i = 0; i < f->count; ++i)
+            count += strcasecmp(f->images[i].sample.kind, names[n]) == 0;
+        if (count > 0)
+            log_message(IMIAD_LOG_WARNING,
+                        "dataset folder: %zu images are of the kind of defect \"%s\"; if these are "
+                        "masks, the option masks or exclude should name them",
+                        count, names[n]);
+    }
+}
+
+/* ---- what is left out ---- */
+
+static const char *reason_for(const finding *f, const char *path, const path_list *images)
+{
+    const folder_tree *tree = f->visitor.tree;
+    if (path_list_has(images, path) || path_list_has(&tree->used, path) ||
+        path_list_has(&tree->looked, path) || folder_excludes(tree, path))
+        return NULL;
+    if (path_list_has(&tree->masks, path))
+        return "it is no image's mask";
+    if (reader_has_folder(tree->dataset, "", path))
+        return "no pattern looks into it";
+    return is_image_name(path) ? "no pattern fits it" : reader_no_image(path);
+}
+
+static imiad_status log_left_out_of(const finding *f, const char *folder, const path_list *images)
+{
+    imiad_dataset *dataset = f->visitor.tree->dataset;
+    name_list names;
+    TRY(reader_list(&names, dataset, folder));
+    imiad_status status = IMIAD_OK;
+    for (size_t i = 0; status == IMIAD_OK && i < names.count; ++i) {
+        char *path = *folder ? path_join(folder, names.names[i]) : strdup(names.names[i]);
+        const char *why = path ? reason_for(f, path, images) : NULL;
+        if (why)
+            reader_left_out(dataset, folder, names.names[i], why);
+        status = path ? IMIAD_OK : fail_memory("a path", strlen(folder));
+        free(path);
+    }
+    name_list_free(&names);
+    return status;
+}
+
+/* Whatever lies in a folder that was looked into and became nothing. */
+static imiad_status log_left_out(const finding *f)
+{
+    folder_tree *tree = f->visitor.tree;
+    path_list images = {NULL, 0, 0};
+    imiad_status status = IMIAD_OK;
+    path_list_sort(&tree->looked);
+    for (size_t i = 0; status == IMIAD_OK && i < f->count; ++i)
+        status = path_list_add(&images, tree->dataset, f->images[i].sample.path);
+    path_list_sort(&images);
+    for (size_t i = 0; status == IMIAD_OK && i < tree->looked.count; ++i)
+        status = log_left_out_of(f, tree->looked.paths[i], &images);
+    free(images.paths);
+    return status;
+}
+
+/* ---- the dataset ---- */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -336,30 +273,42 @@ static imiad_status add_found(imiad_dataset *dataset, const finding *f)
     return IMIAD_OK;
 }
 
-static imiad_status fail_empty(const imiad_dataset *dataset)
+static imiad_status fail_empty(const finding *f)
 {
+    const imiad_dataset *dataset = f->visitor.tree->dataset;
     const option_set *o = dataset->options;
+    char masks[128] = "";
+    if (f->masks > 0)
+        snprintf(masks, sizeof masks, " (%zu files do, but fit masks too, and masks are no images)",
+                 f->masks);
     return fail(IMIAD_NOT_FOUND,
                 "dataset folder: no image below %s fits train=%s, test_good=%s or "
-                "test_defective=%s; these options describe where images lie",
+                "test_defective=%s%s; these options describe where images lie",
                 dataset->root, options_text(o, "train"), options_text(o, "test_good"),
-                options_text(o, "test_defective"));
+                options_text(o, "test_defective"), masks);
+}
+
+static imiad_status find_all(finding *f)
+{
+    TRY(folder_collect_masks(f->visitor.tree));
+    for (f->option = 0; f->option < LISTED; ++f->option)
+        TRY(folder_walk(&f->visitor, listed[f->option].option));
+    drop_doubles(f);
+    if (f->count == 0)
+        return fail_empty(f);
+    TRY(set_all_masks(f));
+    warn_of_masks(f);
+    TRY(log_left_out(f));
+    TRY(set_categories(f->visitor.tree->dataset, f));
+    return add_found(f->visitor.tree->dataset, f);
 }
 
 static imiad_status list(imiad_dataset *dataset)
 {
-    finding f = {.visitor = {take_image, dataset}};
-    captures nothing = {0};
-    imiad_status status = IMIAD_OK;
-    for (f.option = 0; status == IMIAD_OK && f.option < LISTED; ++f.option)
-        status = walk_option(&f.visitor, listed[f.option].option, &nothing);
-    drop_doubles(&f);
-    if (status == IMIAD_OK && f.count == 0)
-        status = fail_empty(dataset);
-    if (status == IMIAD_OK)
-        status = set_categories(dataset, &f);
-    if (status == IMIAD_OK)
-        status = add_found(dataset, &f);
+    folder_tree tree = {.dataset = dataset};
+    finding f = {.visitor = {take_image, &tree}};
+    imiad_status status = find_all(&f);
+    folder_tree_free(&tree);
     free(f.images);
     return status;
 }

@@ -49,7 +49,7 @@ static imiad_status set_channels(imiad_dataset *dataset, sample *s, const char *
     s->mask_count = 0;
     for (size_t i = 0; status == IMIAD_OK && i < names.count; ++i) {
         if (!is_image_name(names.names[i])) {
-            reader_left_out(dataset, folder, names.names[i], "it is no image");
+            reader_left_out(dataset, folder, names.names[i], reader_no_image(names.names[i]));
             continue;
         }
         paths[s->mask_count] = dataset_text(dataset, "%s/%s", folder, names.names[i]);
@@ -115,7 +115,7 @@ static imiad_status add_images(imiad_dataset *dataset, sample s, image_folder *f
         const char *name = f->names.names[i];
         if (!is_image_name(name)) {
             if (!is_known(f->layout, name))
-                reader_left_out(dataset, f->path, name, "it is no .png, .jpg, .jpeg or .bmp file");
+                reader_left_out(dataset, f->path, name, reader_no_image(name));
             continue;
         }
         s.path = dataset_text(dataset, "%s/%s", f->path, name);

@@ -15,9 +15,14 @@ static const char *const value_names[LOCO] = {
     "backbone_seconds", "score_seconds", "map_seconds", "images_per_second", "peak_rss_bytes",
     "train_images",     "drawn_images",  "test_images"};
 
+static const char *const group_names[GROUP_VALUES] = {"group_image_auroc", "group_image_ap",
+                                                      "group_image_f1max"};
+
 const char *value_name(int value)
 {
-    return value < LOCO ? value_names[value] : loco_names[value - LOCO];
+    return value < LOCO     ? value_names[value]
+           : value < GROUPS ? loco_names[value - LOCO]
+                            : group_names[value - GROUPS];
 }
 
 static double now(void)
@@ -77,6 +82,13 @@ static imiad_status take(void *user, const imiad_scored *scored)
     return status == IMIAD_OK && t->pictures ? pictures_add(t->pictures, scored) : status;
 }
 
+static void read_groups(double out[GROUP_VALUES], const imiad_metrics *groups)
+{
+    imiad_metrics_image_auroc(&out[0], groups);
+    imiad_metrics_image_ap(&out[1], groups);
+    imiad_metrics_image_f1max(&out[2], NULL, groups);
+}
+
 static void read_metrics(double out[VALUES], const imiad_metrics *m, const imiad_spro *spro,
                          const int *compat)
 {
@@ -122,6 +134,15 @@ static imiad_status make_spro(imiad_spro **out, const bench *b, const imiad_spli
     return imiad_spro_create(out, NULL, 0);
 }
 
+/* Metrics of groups, where the dataset has any. */
+static imiad_status make_groups(imiad_metrics **out, const bench *b, const imiad_split *split)
+{
+    for (size_t i = 0; i < imiad_split_test_count(split); ++i)
+        if (imiad_dataset_sample_group(b->dataset, imiad_split_test(split, i)))
+            return imiad_metrics_create(out, NULL, 0);
+    return IMIAD_OK;
+}
+
 static void fill_row(row *out, const imiad_split *split, const taker *t)
 {
     out->category = imiad_split_category(split);
@@ -134,7 +155,8 @@ static void fill_row(row *out, const imiad_split *split, const taker *t)
 imiad_status bench_measure(row *out, bench *b, imiad_detector *detector, const imiad_split *split,
                            int keep_images)
 {
-    imiad_metrics *metrics = NULL;
+    imiad_metrics *metrics = NULL, *groups = NULL;
+    imiad_evaluation_options evaluation = b->front.evaluation;
     imiad_timings before = IMIAD_TIMINGS_INIT, after = IMIAD_TIMINGS_INIT;
     front_progress shown = {imiad_split_category(split), NULL, 0};
     taker t = {b->dataset, keep_images ? b->pictures : NULL, keep_images ? json_array() : NULL,
@@ -142,10 +164,13 @@ imiad_status bench_measure(row *out, bench *b, imiad_detector *detector, const i
     imiad_status status = imiad_metrics_create(&metrics, NULL, 0);
     if (status == IMIAD_OK)
         status = make_spro(&t.spro, b, split);
+    if (status == IMIAD_OK)
+        status = make_groups(&groups, b, split);
+    evaluation.groups = groups;
     imiad_detector_timings(&before, detector);
     double start = now();
     if (status == IMIAD_OK)
-        status = imiad_evaluate(metrics, detector, split, &b->front.evaluation, take, &t,
+        status = imiad_evaluate(metrics, detector, split, &evaluation, take, &t,
                                 front_show_progress, &shown);
     double seconds = now() - start;
     imiad_detector_timings(&after, detector);
@@ -153,12 +178,15 @@ imiad_status bench_measure(row *out, bench *b, imiad_detector *detector, const i
         status = pictures_draw(t.pictures, imiad_split_category(split));
     if (status == IMIAD_OK) {
         read_metrics(out->values, metrics, t.spro, b->front.compat);
+        if (groups)
+            read_groups(out->values + GROUPS, groups);
         read_costs(out->values, &before, &after, seconds);
         fill_row(out, split, &t);
     } else {
         json_decref(t.images);
     }
     imiad_spro_free(t.spro);
+    imiad_metrics_free(groups);
     imiad_metrics_free(metrics);
     return status;
 }
@@ -182,21 +210,28 @@ imiad_status bench_describe(imiad_cell *cell, bench *b, const imiad_split *split
     return status;
 }
 
-/* How many of the values say something: LOCO's are last. */
-static int count_values(const double *values)
+/* Whether any of the values first..last-1 says something. */
+static int has_values(const double *values, int first, int last)
 {
-    for (int i = LOCO; i < VALUES; ++i)
+    for (int i = first; i < last; ++i)
         if (!isnan(values[i]))
-            return VALUES;
-    return LOCO;
+            return 1;
+    return 0;
 }
 
 imiad_status bench_put(bench *b, const imiad_cell *cell, const row *r)
 {
     const char *names[VALUES];
-    for (int i = 0; i < VALUES; ++i)
-        names[i] = value_name(i);
-    return imiad_results_put(b->results, cell, names, r->values, (size_t)count_values(r->values));
+    double values[VALUES];
+    size_t count = 0;
+    for (int i = 0; i < VALUES; ++i) {
+        if ((i >= LOCO && i < GROUPS && !has_values(r->values, LOCO, GROUPS)) ||
+            (i >= GROUPS && !has_values(r->values, GROUPS, VALUES)))
+            continue;
+        names[count] = value_name(i);
+        values[count++] = r->values[i];
+    }
+    return imiad_results_put(b->results, cell, names, values, count);
 }
 
 static imiad_status recall(void *user, const imiad_finished *finished)
@@ -401,6 +436,26 @@ static void print_loco(const row *rows, size_t count, const char *value)
     print_loco_row("average", mean);
 }
 
+static void print_group_row(const char *name, const double *values)
+{
+    printf("%-20s", name);
+    for (int i = GROUPS; i < VALUES; ++i)
+        print_metric(values[i]);
+    printf("\n");
+}
+
+/* The same metrics where the images of one thing count once, with their highest score. */
+static void print_groups(const row *rows, size_t count, const char *value)
+{
+    double mean[VALUES], deviation[VALUES];
+    printf("\n%-20s %20s\n%-20s  AUROC     AP  F1max\n", "groups of images", "group", "category");
+    for (size_t i = 0; i < count; ++i)
+        if (belongs(&rows[i], value))
+            print_group_row(rows[i].category, rows[i].values);
+    rows_average(mean, deviation, rows, count, value);
+    print_group_row("average", mean);
+}
+
 void rows_print(const bench *b, const char *heading, const row *rows, size_t count,
                 const char *value)
 {
@@ -409,8 +464,10 @@ void rows_print(const bench *b, const char *heading, const row *rows, size_t cou
         print_several_seeds(rows, count, value);
     else
         print_one_seed(rows, count, value);
-    if (count > 0 && count_values(rows[0].values) == VALUES)
+    if (count > 0 && has_values(rows[0].values, LOCO, GROUPS))
         print_loco(rows, count, value);
+    if (count > 0 && has_values(rows[0].values, GROUPS, VALUES))
+        print_groups(rows, count, value);
 }
 
 /* ---- records ---- */
@@ -425,7 +482,9 @@ json_t *metrics_record(const double values[VALUES])
     json_t *object = json_object();
     for (int i = 0; i < METRICS; ++i)
         json_object_set_new(object, value_name(i), number(values[i]));
-    for (int i = LOCO; i < count_values(values); ++i)
+    int first = has_values(values, LOCO, GROUPS) ? LOCO : GROUPS;
+    int last = has_values(values, GROUPS, VALUES) ? VALUES : GROUPS;
+    for (int i = first; i < last; ++i)
         json_object_set_new(object, value_name(i), number(values[i]));
     return object;
 }

@@ -27,8 +27,10 @@ enum {
     TRAIN_IMAGES,
     DRAWN_IMAGES, /* by the setting: shots, anomalies or noise */
     TEST_IMAGES,
-    LOCO, /* MVTec LOCO's own, to the end; loco.h */
-    VALUES = LOCO + LOCO_VALUES
+    LOCO,                        /* MVTec LOCO's own; loco.h */
+    GROUPS = LOCO + LOCO_VALUES, /* image AUROC, AP and F1-max of groups, to the end */
+    GROUP_VALUES = 3,
+    VALUES = GROUPS + GROUP_VALUES
 };
 const char *value_name(int value);
 

@@ -27,10 +27,15 @@ typedef struct imiad_evaluation_options {
                             * else 0, before pixel metrics; scores every image twice */
     int32_t openiad_masks; /* resize the mask's shorter side bilinearly and crop its centre,
                             * although the image was squashed */
+    /* Images that show one thing, such as five views of one part, are judged together as well: each
+     * group (imiad_dataset_sample_group) adds one image to these metrics at the end, with the
+     * highest score of its images, defective where one of them is. An image without a group is one.
+     * NULL: nothing is added. Borrowed. */
+    imiad_metrics *groups;
 } imiad_evaluation_options;
 #define IMIAD_EVALUATION_OPTIONS_INIT                                                              \
     {                                                                                              \
-        sizeof(imiad_evaluation_options), 0, 0, 0                                                  \
+        sizeof(imiad_evaluation_options), 0, 0, 0, 0                                               \
     }
 
 /* One scored test image, during the callback. */

@@ -1,6 +1,8 @@
 /* Scoring a split's test images and adding them up. */
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/progress.h"
@@ -10,6 +12,14 @@
 
 enum { MOST_IMAGES = 256 };
 
+/* One image as part of a group. */
+typedef struct grouped {
+    const char *group; /* NULL: alone */
+    size_t position;
+    int32_t label;
+    float score;
+} grouped;
+
 typedef struct evaluation {
     imiad_metrics *metrics;
     imiad_detector *detector;
@@ -17,6 +27,8 @@ typedef struct evaluation {
     imiad_evaluation_options options;
     imiad_scored_function scored;
     void *user;
+    grouped *grouped; /* where groups are measured: one an image */
+    size_t grouped_count;
     const char *stage;
     map_buffer maps, framed; /* of a batch, of one image */
     float lowest, highest;   /* of all maps */
@@ -48,6 +60,43 @@ static void binarise(float *map, size_t count, float threshold)
         map[i] = map[i] > threshold;
 }
 
+/* ---- groups ---- */
+
+static int compare_grouped(const void *left, const void *right)
+{
+    const grouped *a = left, *b = right;
+    int groups = a->group && b->group ? strcmp(a->group, b->group) : (!a->group) - (!b->group);
+    return groups ? groups : a->position < b->position ? -1 : 1;
+}
+
+/* Highest score and label of each group into the metrics. */
+static imiad_status add_groups(evaluation *e)
+{
+    if (e->grouped_count > 1)
+        qsort(e->grouped, e->grouped_count, sizeof *e->grouped, compare_grouped);
+    for (size_t i = 0, next; i < e->grouped_count; i = next) {
+        grouped whole = e->grouped[i];
+        for (next = i + 1; next < e->grouped_count; ++next) {
+            const grouped *g = &e->grouped[next];
+            if (!whole.group || !g->group || strcmp(whole.group, g->group) != 0)
+                break;
+            whole.score = g->score > whole.score ? g->score : whole.score;
+            whole.label |= g->label;
+        }
+        TRY(imiad_metrics_add_image(e->options.groups, whole.label, (double)whole.score));
+    }
+    return IMIAD_OK;
+}
+
+static void remember_group(evaluation *e, const imiad_scored *result)
+{
+    if (e->grouped)
+        e->grouped[e->grouped_count] =
+            (grouped){imiad_dataset_sample_group(imiad_split_dataset(e->split), result->sample),
+                      e->grouped_count, result->info.label, result->score};
+    ++e->grouped_count;
+}
+
 static imiad_status take(evaluation *e, const loaded *item, const outcome *o)
 {
     imiad_scored result = {.struct_size = sizeof result,
@@ -62,6 +111,7 @@ static imiad_status take(evaluation *e, const loaded *item, const outcome *o)
         e->options.binarise_maps) /* the maps of the batch are this evaluation's own */
         binarise((float *)result.map, (size_t)result.width * (size_t)result.height,
                  e->lowest + (e->highest - e->lowest) / 2);
+    remember_group(e, &result);
     if (e->metrics) {
         TRY(imiad_metrics_add_image(e->metrics, result.info.label, (double)o->score));
         if (result.map && (item->mask || result.info.label == 0))
@@ -127,20 +177,17 @@ static imiad_status check_options(imiad_evaluation_options *out,
                                   const imiad_evaluation_options *options)
 {
     *out = (imiad_evaluation_options)IMIAD_EVALUATION_OPTIONS_INIT;
-    if (!options)
-        return IMIAD_OK;
-    if (options->struct_size < sizeof *options)
-        return fail(IMIAD_INVALID_ARGUMENT, "evaluate: struct_size of the options is not set");
-    if (options->size < IMIAD_EVALUATE_NATIVE || options->size > 1 << 14)
+    TRY(struct_read(out, sizeof *out, options, offsetof(imiad_evaluation_options, groups),
+                    "evaluate: the options"));
+    if (out->size < IMIAD_EVALUATE_NATIVE || out->size > 1 << 14)
         return fail(IMIAD_OUT_OF_RANGE,
                     "evaluate: size is %d: it must be -1 (native), 0 (input) or up to 16384",
-                    options->size);
-    if (options->size != IMIAD_EVALUATE_INPUT && (options->openiad_masks || options->binarise_maps))
+                    out->size);
+    if (out->size != IMIAD_EVALUATE_INPUT && (out->openiad_masks || out->binarise_maps))
         return fail(IMIAD_INVALID_ARGUMENT,
                     "evaluate: binarise_maps and openiad_masks go with the detector's input (size "
                     "0), not with size %d",
-                    options->size);
-    *out = *options;
+                    out->size);
     return IMIAD_OK;
 }
 
@@ -181,8 +228,12 @@ imiad_status imiad_evaluate(imiad_metrics *metrics, imiad_detector *detector,
                     imiad_dataset_name(imiad_split_dataset(split)), imiad_split_category(split));
     TRY(imiad_split_check(split));
     size_t *samples = malloc(count * sizeof *samples);
-    if (!samples)
-        return fail_memory("a split", count * sizeof *samples);
+    e.grouped = e.options.groups ? malloc(count * sizeof *e.grouped) : NULL;
+    if (!samples || (e.options.groups && !e.grouped)) {
+        free(samples);
+        free(e.grouped);
+        return fail_memory("a split", count * (sizeof *samples + sizeof *e.grouped));
+    }
     for (size_t i = 0; i < count; ++i)
         samples[i] = imiad_split_test(split, i);
     loader *images;
@@ -191,6 +242,9 @@ imiad_status imiad_evaluate(imiad_metrics *metrics, imiad_detector *detector,
         status = run(&e, images, &(progress){function, progress_user});
         loader_close(images);
     }
+    if (status == IMIAD_OK && e.options.groups)
+        status = add_groups(&e);
+    free(e.grouped);
     free(e.framed.values);
     free(e.maps.values);
     free(samples);

@@ -7,6 +7,7 @@
 
 #include "data/readers/dagm.h"
 #include "data/readers/mvtec_loco.h"
+#include "data/readers/sample_rows.h"
 #include "data/readers/visa.h"
 #include "fuzz.h"
 
@@ -29,6 +30,14 @@ const fuzz_seed fuzz_seeds[] = {
     SEED("[{\"defect_name\": \"missing\", \"pixel_value\": 255, \"saturation_threshold\": 37500, "
          "\"relative_saturation\": false},\n {\"defect_name\": \"scratch\", \"pixel_value\": 1, "
          "\"saturation_threshold\": 0.7, \"relative_saturation\": true}]"),
+    SEED("path,split,label,kind,mask,category,group\n"
+         "a/0.png,train,0,,,nut,\n\"b, \"\"c\"\".png\",test,1,dent,m/3.png|m/4.png,nut,7\n"),
+    SEED("Path;Split;Kind\r\na\\\\0.png;val;good\r\n./b.png;test;dent\r\n"),
+    SEED("{\"meta\": {\"normal_class\": \"OK\", \"prefix\": \"usb/\"}, \"train\": "
+         "[{\"anomaly_class\": "
+         "\"OK\", \"image_path\": \"OK/S1/a.jpg\", \"mask_path\": null}], \"test\": "
+         "[{\"anomaly_class\": "
+         "\"AK\", \"image_path\": \"NG/S2/b.jpg\", \"mask_path\": \"NG/S2/b.png\"}]}"),
     {NULL, 0},
 };
 
@@ -105,6 +114,40 @@ static void check_defects(const uint8_t *bytes, size_t size)
     loco_free_defects(&defects);
 }
 
+static void check_rows(const sample_rows *rows)
+{
+    for (size_t i = 0; i < rows->count; ++i) {
+        const sample_row *r = &rows->rows[i];
+        require(!climbs(r->path) && r->kind && r->category && r->group);
+        require(r->label == 0 || r->label == 1);
+        require(r->label == 1 || strcmp(r->kind, "good") == 0);
+        require(!climbs(r->masks));
+    }
+}
+
+static void check_list(const uint8_t *bytes, size_t size)
+{
+    table t = {.text = NULL};
+    if (table_parse_csv(&t, bytes, size, "fuzzed") != IMIAD_OK)
+        return;
+    sample_rows rows = {
+        .rows = malloc(t.count * sizeof *rows.rows + 1), .name = "fuzzed", .unit = "line"};
+    require(rows.rows != NULL);
+    if (list_parse(&rows, &t, "/data") == IMIAD_OK)
+        check_rows(&rows);
+    free(rows.rows);
+    table_free(&t);
+}
+
+static void check_real_iad(const uint8_t *bytes, size_t size)
+{
+    real_iad_split split;
+    if (real_iad_parse(&split, bytes, size, "fuzzed") != IMIAD_OK)
+        return;
+    check_rows(&split.rows);
+    real_iad_free(&split);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     static const char separators[] = {',', '\t'};
@@ -120,5 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         table_free(&t);
     }
     check_defects(bytes, size);
+    check_list(bytes, size);
+    check_real_iad(bytes, size);
     return 0;
 }

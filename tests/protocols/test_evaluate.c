@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../data/trees.h"
+#include "../detectors/brightness.h"
 #include "bridge/tensor.h"
 #include "check_suite.h"
 #include "imiad/imiad.h"
@@ -274,10 +276,63 @@ START_TEST(contradicting_options_are_refused)
 }
 END_TEST
 
+/* Two views a part: one of the defective part's shows nothing. Scores are brightness. */
+START_TEST(views_of_one_part_are_judged_together)
+{
+    static const struct {
+        const char *path;
+        int value;
+    } images[] = {{"train/good/0.png", 9},    {"test/good/s1/a.png", 50},
+                  {"test/good/s1/b.png", 40}, {"test/good/s2/a.png", 20},
+                  {"test/good/s2/b.png", 15}, {"test/bad/s3/a.png", 10},
+                  {"test/bad/s3/b.png", 90}};
+    tree_begin();
+    for (size_t i = 0; i < sizeof images / sizeof *images; ++i)
+        tree_image(images[i].path, 16, 16, images[i].value);
+    imiad_dataset *d;
+    imiad_split *split;
+    imiad_metrics *single, *groups;
+    double auroc = 0;
+    ck_ok(tree_open(
+        &d, "folder",
+        OPTIONS("test_good", "test/good/{group}/*", "test_defective", "test/{kind}/{group}/*")));
+    ck_ok(imiad_split_create(&split, d, "all", "unsupervised", NULL, 0));
+    ck_ok(imiad_metrics_create(&single, NULL, 0));
+    ck_ok(imiad_metrics_create(&groups, NULL, 0));
+    imiad_evaluation_options options = IMIAD_EVALUATION_OPTIONS_INIT;
+    options.groups = groups;
+    imiad_detector *bright = brightness("16", "0");
+    ck_ok(imiad_evaluate(single, bright, split, &options, NULL, NULL, NULL, NULL));
+    ck_ok(imiad_metrics_image_auroc(&auroc, single));
+    ck_assert_double_eq(auroc, 0.5); /* 90 is above all four, 10 below */
+    ck_ok(imiad_metrics_image_auroc(&auroc, groups));
+    ck_assert_double_eq(auroc, 1); /* 90 is above 50 and 20 */
+    imiad_detector_free(bright);
+    imiad_metrics_free(groups);
+    imiad_metrics_free(single);
+    imiad_split_free(split);
+    imiad_dataset_free(d);
+}
+END_TEST
+
+/* A program that was compiled before there were groups. */
+START_TEST(options_of_the_first_version_are_still_read)
+{
+    line l = open_line("64");
+    imiad_evaluation_options options = {.struct_size = 16, .size = 32};
+    options.groups = (imiad_metrics *)1; /* behind the end of what the caller has */
+    seen s = {.line = &l, .width = 32, .height = 32};
+    ck_ok(imiad_evaluate(NULL, l.detector, l.split, &options, look, &s, NULL, NULL));
+    close_line(&l);
+}
+END_TEST
+
 SUITE("evaluate", LOOP_TEST(a_whole_map_is_laid_over_its_image_as_torch_interpolates, 5),
       TEST(what_the_crop_cut_off_takes_the_lowest_value), TEST(a_wide_image_keeps_its_shape),
       TEST(the_references_masks_lose_what_lies_outside_the_centre),
       LOOP_TEST(masks_and_images_come_in_the_frame_that_was_asked_for, 3),
       TEST(native_masks_are_the_datasets_own),
       TEST(masks_of_the_native_size_measure_as_a_native_evaluation_does),
-      TEST(binarised_maps_hold_zeros_and_ones), TEST(contradicting_options_are_refused))
+      TEST(binarised_maps_hold_zeros_and_ones), TEST(contradicting_options_are_refused),
+      TEST(views_of_one_part_are_judged_together),
+      TEST(options_of_the_first_version_are_still_read))

@@ -180,6 +180,11 @@ class Dataset(Handle):
         lib.imiad_dataset_image_size(ctypes.byref(width), ctypes.byref(height), self, index)
         return width.value, height.value
 
+    def group(self, index: int) -> Optional[str]:
+        """The name of the group of images that show one thing; None for an image that stands alone."""
+        name = lib.imiad_dataset_sample_group(self, index)
+        return None if name is None else text(name)
+
     def read_image(self, index: int) -> np.ndarray:
         """The image of a sample at its native size."""
         out = ctypes.POINTER(_abi.imiad_image)()

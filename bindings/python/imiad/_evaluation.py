@@ -47,12 +47,14 @@ class Scored:
 
 
 def evaluate(detector: Detector, split: Split, *, metrics: Optional[Metrics] = None,
-             size: Union[int, str] = "input", binarise_maps: bool = False, openiad_masks: bool = False,
+             groups: Optional[Metrics] = None, size: Union[int, str] = "input",
+             binarise_maps: bool = False, openiad_masks: bool = False,
              scored: Optional[Callable[[Scored], Any]] = None,
              progress: Optional[Progress] = None) -> Metrics:
     """Scores every test image of the split with a fitted detector and adds it to the metrics.
 
     metrics: to add to; None makes new ones
+    groups: to add one score for each group of images to (`Dataset.group`), the highest of its images'
     size: where maps and masks meet: "input" (after resize and crop), "native", or a square's side
     binarise_maps, openiad_masks: what the IM-IAD code did, for comparison with its figures
     scored: called for every test image in the split's order; an exception stops the evaluation
@@ -62,6 +64,7 @@ def evaluate(detector: Detector, split: Split, *, metrics: Optional[Metrics] = N
     options.size = sides.get(size, size) if isinstance(size, str) else size
     options.binarise_maps, options.openiad_masks = binarise_maps, openiad_masks
     metrics = Metrics() if metrics is None else metrics
+    options.groups = None if groups is None else groups._as_parameter_
     dataset = lib.imiad_split_dataset(split)  # the split's own: the caller's may be closed
 
     def show(_: Any, at: Any) -> int:

@@ -11,7 +11,9 @@
     DO(mtd) \
     DO(dagm) \
     DO(mvtec_3d_rgb) \
+    DO(real_iad) \
     DO(folder) \
+    DO(list) \
     DO(synthetic)
 /* clang-format on */
 

@@ -27,6 +27,12 @@ typedef struct table {
 imiad_status table_parse(table *out, const void *bytes, size_t size, char separator,
                          const char *name);
 imiad_status table_read(table *out, const char *path, char separator);
+
+/* The same with CSV's quotes: a field between them may hold separators, ends of lines, and quotes
+ * written twice. The separator is the first of comma, semicolon and tab that the first line has.
+ * Errors: also IMIAD_FORMAT for a quote that is not closed (the line). */
+imiad_status table_parse_csv(table *out, const void *bytes, size_t size, const char *name);
+imiad_status table_read_csv(table *out, const char *path);
 void table_free(table *t);
 
 #endif

@@ -1,6 +1,6 @@
 /* Choosing a coreset: projection, starting distances, greedy selection. Roth et al., "Towards Total
  * Recall in Industrial Anomaly Detection", CVPR 2022, as their published code does it. */
-#include "bank/bank.h"
+#include "bank/coreset.h"
 
 #include <inttypes.h>
 #include <math.h>

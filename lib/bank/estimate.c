@@ -3,24 +3,10 @@
 #include <string.h>
 
 #include "bank/index.h"
+#include "bank/coreset.h"
 #include "base/error.h"
 
-enum { MOST_COLUMNS = 1 << 20 };
 static const int64_t most_rows = (int64_t)1 << 40;
-
-imiad_status bank_check_shape(const char *doing, int64_t dimension, imiad_storage storage)
-{
-    if (dimension < 1 || dimension > MOST_COLUMNS)
-        return fail(IMIAD_OUT_OF_RANGE, "%s: dimension is %" PRId64 ": it must be in 1..%d", doing,
-                    dimension, MOST_COLUMNS);
-    return storage_check(storage, doing);
-}
-
-uint64_t bank_rows_bytes(int64_t rows, int64_t dimension, imiad_storage storage, bool sources)
-{
-    uint64_t row = (uint64_t)dimension * storage_kinds[storage].bytes;
-    return (uint64_t)rows * (row + (sources ? sizeof(int64_t) : 0));
-}
 
 static uint64_t larger(uint64_t a, uint64_t b)
 {

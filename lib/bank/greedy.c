@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "bank/sketch.h"
+#include "bank/coreset.h"
 #include "base/error.h"
 #include "base/threads.h"
 

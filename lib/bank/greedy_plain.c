@@ -1,5 +1,5 @@
 /* Greedy k-center as PatchCore's official code runs it, without any short cut. */
-#include "bank/bank.h"
+#include "bank/coreset.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bank/index.h"
+#include "bank/search.h"
 #include "bank/nearest.h"
 #include "base/error.h"
 #include "base/threads.h"

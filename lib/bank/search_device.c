@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "bank/nearest.h"
+#include "bank/search.h"
 #include "bank/sketch.h"
 #include "base/error.h"
 #include "bridge/tensor.h"

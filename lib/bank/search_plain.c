@@ -1,5 +1,5 @@
 /* Nearest neighbours by every distance of every row. */
-#include "bank/bank.h"
+#include "bank/search.h"
 #include "bank/nearest.h"
 #include "base/threads.h"
 

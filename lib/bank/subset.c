@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bank/bank.h"
+#include "bank/coreset.h"
 #include "base/error.h"
 
 /* ---- copies of some rows ---- */

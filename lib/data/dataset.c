@@ -9,7 +9,7 @@
 #include "base/arrays.h"
 #include "base/error.h"
 
-static const option_spec common_options[] = {
+const option_spec dataset_common_options[] = {
     {"missing_mask", OPT_CHOICE, "error", "error|skip|empty",
      "a defective image without mask: fail when the mask is read, count in no pixel metric, or "
      "count as all good"},
@@ -19,16 +19,6 @@ static const option_spec common_options[] = {
      "names separated by commas: list only these, in this order; empty lists all, sorted"},
     {0},
 };
-
-/* ---- options ---- */
-
-imiad_status imiad_dataset_option_info(imiad_option_info *out, const char *name, size_t index)
-{
-    const dataset_ops *ops;
-    TRY(dataset_find(&ops, name));
-    return options_info(out, (const option_spec *const[]){common_options, ops->options, NULL},
-                        index);
-}
 
 /* ---- memory that lives as long as the dataset ---- */
 
@@ -245,9 +235,10 @@ imiad_status dataset_open(imiad_dataset **out, const dataset_ops *ops, const cha
     atomic_init(&dataset->references, 1);
     char owner[64];
     snprintf(owner, sizeof owner, "dataset %s", ops->name);
-    imiad_status status = options_parse(
-        &dataset->options, owner, (const option_spec *const[]){common_options, ops->options, NULL},
-        options, option_count);
+    imiad_status status =
+        options_parse(&dataset->options, owner,
+                      (const option_spec *const[]){dataset_common_options, ops->options, NULL},
+                      options, option_count);
     if (status == IMIAD_OK)
         status = check_root(ops, root);
     if (status == IMIAD_OK && !(dataset->root = strdup(root ? root : "")))
@@ -260,16 +251,6 @@ imiad_status dataset_open(imiad_dataset **out, const dataset_ops *ops, const cha
     }
     *out = dataset;
     return IMIAD_OK;
-}
-
-imiad_status imiad_dataset_open(imiad_dataset **out, const char *name, const char *root,
-                                const imiad_option *options, size_t option_count)
-{
-    const dataset_ops *ops;
-    if (!out)
-        return fail(IMIAD_INVALID_ARGUMENT, "imiad_dataset_open: out is NULL");
-    TRY(dataset_find(&ops, name));
-    return dataset_open(out, ops, root, options, option_count);
 }
 
 imiad_dataset *dataset_retain(const imiad_dataset *dataset)

@@ -58,6 +58,8 @@ extern const dataset_ops *const dataset_table[]; /* the library's own; ends in N
  * names all that there are. */
 imiad_status dataset_find(const dataset_ops **out, const char *name);
 
+extern const option_spec dataset_common_options[]; /* of all readers */
+
 /* Opens a dataset of a table that need not be registered; takes the table, also on failure, where
  * it has a release. */
 imiad_status dataset_open(imiad_dataset **out, const dataset_ops *ops, const char *root,

@@ -45,3 +45,21 @@ imiad_status imiad_dataset_register(const imiad_dataset_functions *functions)
     dataset_plugin_abandon(ops);
     return fail_within(status, "dataset");
 }
+
+imiad_status imiad_dataset_option_info(imiad_option_info *out, const char *name, size_t index)
+{
+    const dataset_ops *ops;
+    TRY(dataset_find(&ops, name));
+    return options_info(
+        out, (const option_spec *const[]){dataset_common_options, ops->options, NULL}, index);
+}
+
+imiad_status imiad_dataset_open(imiad_dataset **out, const char *name, const char *root,
+                                const imiad_option *options, size_t option_count)
+{
+    const dataset_ops *ops;
+    if (!out)
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_dataset_open: out is NULL");
+    TRY(dataset_find(&ops, name));
+    return dataset_open(out, ops, root, options, option_count);
+}

@@ -179,7 +179,10 @@ static imiad_status read_header(reader *r, const imiad_dataset *dataset)
     imiad_option options[MOST_OPTIONS];
     size_t count;
     TRY(read_options(options, &count, r));
-    imiad_status status = split_begin(&r->split, dataset, category, setting, options, count);
+    const setting_ops *ops;
+    imiad_status status = setting_find(&ops, setting);
+    if (status == IMIAD_OK)
+        status = split_begin(&r->split, dataset, category, ops, options, count);
     return status == IMIAD_OK ? status : fail_within(status, "selection %s", r->name);
 }
 

@@ -1,4 +1,4 @@
-/* The split handle and the registry of settings. */
+/* The split handle. */
 #include "data/split.h"
 
 #include <stdarg.h>
@@ -8,9 +8,8 @@
 
 #include "base/arrays.h"
 #include "base/error.h"
-#include "base/registry.h"
 
-static const option_spec common_options[] = {
+const option_spec setting_common_options[] = {
     {"seed", OPT_INT, "0", "0..", "another seed draws other images; what is not drawn ignores it"},
     {0},
 };
@@ -21,56 +20,12 @@ const role_info split_roles[ROLE_COUNT] = {
     [ROLE_TEST] = {"test", -1, false},
 };
 
-/* ---- the registry ---- */
-
-static const void *built_in(size_t index)
-{
-    return table_at((const void *const *)setting_table, index);
-}
-
-static registry settings = REGISTRY_INIT("setting", built_in);
-
-size_t imiad_setting_count(void)
-{
-    return registry_count(&settings);
-}
-
-const char *imiad_setting_name(size_t index)
-{
-    return registry_name_at(&settings, index);
-}
-
-const char *imiad_setting_title(size_t index)
-{
-    const setting_ops *setting = registry_at(&settings, index);
-    return setting ? setting->title : NULL;
-}
-
-static imiad_status find_setting(const setting_ops **out, const char *name)
-{
-    const void *setting;
-    TRY(registry_find(&setting, &settings, name));
-    *out = setting;
-    return IMIAD_OK;
-}
-
-imiad_status imiad_setting_option_info(imiad_option_info *out, const char *name, size_t index)
-{
-    const setting_ops *setting;
-    TRY(find_setting(&setting, name));
-    return options_info(out, (const option_spec *const[]){common_options, setting->options, NULL},
-                        index);
-}
-
-/* ---- the handle ---- */
-
 imiad_status split_begin(imiad_split **out, const imiad_dataset *dataset, const char *category,
-                         const char *setting_name, const imiad_option *options, size_t option_count)
+                         const setting_ops *setting, const imiad_option *options,
+                         size_t option_count)
 {
-    const setting_ops *setting;
     if (!out || !dataset || !category)
         return fail(IMIAD_INVALID_ARGUMENT, "split: out, dataset or category is NULL");
-    TRY(find_setting(&setting, setting_name));
     size_t index;
     TRY(dataset_find_category(&index, dataset, category));
     const category_entry *c = &dataset->categories[index];
@@ -80,8 +35,8 @@ imiad_status split_begin(imiad_split **out, const imiad_dataset *dataset, const 
     snprintf(owner, sizeof owner, "setting %s", setting->name);
     option_set *parsed;
     TRY(options_parse(&parsed, owner,
-                      (const option_spec *const[]){common_options, setting->options, NULL}, options,
-                      option_count));
+                      (const option_spec *const[]){setting_common_options, setting->options, NULL},
+                      options, option_count));
     imiad_split *split = calloc(1, sizeof *split);
     if (!split) {
         options_free(parsed);
@@ -91,23 +46,6 @@ imiad_status split_begin(imiad_split **out, const imiad_dataset *dataset, const 
     split->options = parsed;
     split->dataset = dataset_retain(dataset);
     split->category = index;
-    *out = split;
-    return IMIAD_OK;
-}
-
-imiad_status imiad_split_create(imiad_split **out, const imiad_dataset *dataset,
-                                const char *category, const char *setting,
-                                const imiad_option *options, size_t option_count)
-{
-    imiad_split *split = NULL;
-    TRY(split_begin(out ? &split : NULL, dataset, category, setting, options, option_count));
-    imiad_status status = split->setting->draw(split);
-    if (status == IMIAD_OK)
-        status = split_finish(split);
-    if (status != IMIAD_OK) {
-        imiad_split_free(split);
-        return status;
-    }
     *out = split;
     return IMIAD_OK;
 }
@@ -165,6 +103,21 @@ static imiad_status count_drawn(imiad_split *split)
     }
     free(drawn);
     return IMIAD_OK;
+}
+
+bool split_is_one(const sample *s, size_t category, imiad_subset subset, int32_t label)
+{
+    return (size_t)s->category == category && s->subset == subset &&
+           (label < 0 || s->label == label);
+}
+
+size_t split_count(const imiad_dataset *dataset, size_t category, imiad_subset subset,
+                   int32_t label)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < dataset->sample_count; ++i)
+        count += split_is_one(&dataset->samples[i], category, subset, label);
+    return count;
 }
 
 imiad_status split_finish(imiad_split *split)

@@ -42,6 +42,10 @@ typedef struct setting_ops {
 } setting_ops;
 
 extern const setting_ops *const setting_table[]; /* ends in NULL */
+extern const option_spec setting_common_options[];
+
+/* IMIAD_UNKNOWN_OPTION names all that there are. */
+imiad_status setting_find(const setting_ops **out, const char *name);
 
 struct imiad_split {
     const setting_ops *setting;
@@ -52,10 +56,11 @@ struct imiad_split {
     size_t drawn; /* images, however often augmented */
 };
 
-/* An empty split of a category, its options parsed. Errors: no such setting, option or category, or
- * one that could not be listed. */
+/* An empty split of a category, its options parsed. Errors: no such option or category, or one that
+ * could not be listed. */
 imiad_status split_begin(imiad_split **out, const imiad_dataset *dataset, const char *category,
-                         const char *setting, const imiad_option *options, size_t option_count);
+                         const setting_ops *setting, const imiad_option *options,
+                         size_t option_count);
 /* Every split passes this before it is handed out: it trains on something and tests on something.
  * Counts what was drawn. */
 imiad_status split_finish(imiad_split *split);
@@ -85,6 +90,8 @@ typedef struct draw_pool {
 imiad_status split_shuffle(draw_pool *out, const imiad_split *split, imiad_subset subset,
                            int32_t label);
 
+/* Samples of a category in a subset with a label; a label below 0 stands for any. */
+bool split_is_one(const sample *s, size_t category, imiad_subset subset, int32_t label);
 size_t split_count(const imiad_dataset *dataset, size_t category, imiad_subset subset,
                    int32_t label);
 /* floor(ratio * count), where a product that binary rounding left just below a whole number counts

@@ -8,21 +8,6 @@
 #include "base/random.h"
 #include "data/split.h"
 
-static bool is_one(const sample *s, size_t category, imiad_subset subset, int32_t label)
-{
-    return (size_t)s->category == category && s->subset == subset &&
-           (label < 0 || s->label == label);
-}
-
-size_t split_count(const imiad_dataset *dataset, size_t category, imiad_subset subset,
-                   int32_t label)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < dataset->sample_count; ++i)
-        count += is_one(&dataset->samples[i], category, subset, label);
-    return count;
-}
-
 size_t split_share(double ratio, size_t count)
 {
     return (size_t)floor(ratio * (double)count + 1e-9);
@@ -34,7 +19,7 @@ imiad_status split_add_normals(imiad_split *split)
 {
     const imiad_dataset *dataset = split->dataset;
     for (size_t i = 0; i < dataset->sample_count; ++i)
-        if (is_one(&dataset->samples[i], split->category, IMIAD_SUBSET_TRAIN, 0))
+        if (split_is_one(&dataset->samples[i], split->category, IMIAD_SUBSET_TRAIN, 0))
             TRY(split_add(&split->train, (split_entry){.sample = i, .role = ROLE_TRAIN}));
     return IMIAD_OK;
 }
@@ -54,7 +39,8 @@ imiad_status split_add_other_tests(imiad_split *split, const size_t *left_out, s
         absent[left_out[i]] = true;
     imiad_status status = IMIAD_OK;
     for (size_t i = 0; status == IMIAD_OK && i < dataset->sample_count; ++i)
-        if (!absent[i] && is_one(&dataset->samples[i], split->category, IMIAD_SUBSET_TEST, -1))
+        if (!absent[i] &&
+            split_is_one(&dataset->samples[i], split->category, IMIAD_SUBSET_TEST, -1))
             status = split_add(&split->test, (split_entry){.sample = i, .role = ROLE_TEST});
     free(absent);
     return status;
@@ -92,7 +78,7 @@ imiad_status split_shuffle(draw_pool *out, const imiad_split *split, imiad_subse
         return fail_memory("a split", wanted * sizeof *pool.samples);
     }
     for (size_t i = 0; i < dataset->sample_count; ++i)
-        if (is_one(&dataset->samples[i], split->category, subset, label))
+        if (split_is_one(&dataset->samples[i], split->category, subset, label))
             pool.samples[pool.count++] = i;
     qsort_r(pool.samples, pool.count, sizeof *pool.samples, compare_paths, split->dataset);
     random_stream stream = random_open((uint64_t)options_int(split->options, "seed"), purpose);

@@ -1,7 +1,6 @@
 #include "image/decode.h"
 
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,27 +17,6 @@ static const struct codec {
     {"\xff\xd8\xff", 3, decode_jpeg},
     {"BM", 2, decode_bmp},
 };
-
-imiad_status fail_decoding(const encoded_image *e, const char *format, ...)
-{
-    char reason[256];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(reason, sizeof reason, format, arguments);
-    va_end(arguments);
-    return fail(IMIAD_FORMAT, "cannot decode %s: %s", e->name, reason);
-}
-
-imiad_status check_encoded_size(const encoded_image *e, int64_t width, int64_t height)
-{
-    if (width < 1 || height < 1)
-        return fail_decoding(e, "its header says %lld x %lld pixels", (long long)width,
-                             (long long)height);
-    if (width > IMAGE_PIXELS_MAX / height)
-        return fail_decoding(e, "its header says %lld x %lld pixels; at most %d are read",
-                             (long long)width, (long long)height, IMAGE_PIXELS_MAX);
-    return IMIAD_OK;
-}
 
 imiad_status image_decode(imiad_image **out, const void *bytes, size_t size, const char *name)
 {

@@ -64,6 +64,4 @@ imiad_status weights_writer_add(weights_writer *w, const char *name, dtype type,
 imiad_status weights_writer_commit(weights_writer *w, const char *path);
 void weights_writer_free(weights_writer *w);
 
-size_t dtype_bytes(dtype type); /* of one element */
-
 #endif

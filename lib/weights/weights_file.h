@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "base/files.h"
+#include "base/text.h"
 #include "weights/arena.h"
 #include "weights/weights.h"
 
@@ -48,13 +49,8 @@ imiad_status layout_contiguous(weight_layout *layout, size_t *bytes, const char 
 imiad_status weights_add(weights *w, const char *name, size_t name_length,
                          const weight_layout *layout, const uint8_t *storage, size_t storage_bytes);
 
-/* Text from a file as a message may show it: cut, and what is not printable ASCII as '?'. */
-typedef struct shown {
-    char text[80];
-} shown;
-shown show_text(const char *text, size_t length);
-
-bool text_is_utf8(const char *text, size_t length); /* and free of NUL */
+/* Sorts the names for weights_find, once all are there. IMIAD_FORMAT where two are the same. */
+imiad_status weights_index_names(weights *w);
 
 /* weights_writer's files begin their header with this and eight digits. */
 #define CHECKSUM_KEY    "imiad.crc32"

@@ -1,5 +1,6 @@
 /* Rows that come and go: sources, forgetting, merging, recompressing, and what it all takes. */
 #include "bank/index.h"
+#include "bank/coreset.h"
 #include "bank_data.h"
 
 static imiad_bank *bank_from(const float *rows, size_t count, size_t columns,

@@ -1,5 +1,7 @@
 #include "bank_data.h"
 
+#include "bank/coreset.h"
+
 static imiad_coreset_options options_of(double ratio, int exact, int projection, int starts)
 {
     imiad_coreset_options o = IMIAD_CORESET_OPTIONS_INIT;

@@ -1,4 +1,5 @@
 #include "bank/index.h"
+#include "bank/search.h"
 #include "bank_data.h"
 
 typedef struct neighbour {

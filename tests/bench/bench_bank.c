@@ -21,7 +21,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bank/bank.h"
+#include "bank/search.h"
+#include "bank/coreset.h"
 #include "base/files.h"
 #include "base/random.h"
 #include "imiad/imiad.h"

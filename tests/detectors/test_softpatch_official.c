@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "bank/kernels.h"
+#include "bank/coreset.h"
 #include "base/random.h"
 #include "detectors/parts/outlier_factors.h"
 #include "detectors/parts/patch_memory.h"

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "bank/bank.h"
+#include "bank/coreset.h"
 #include "checksummed.h"
 
 #define METADATA CHECKSUMMED "00000000\",\"imiad.kind\":\"bank 1\"},"

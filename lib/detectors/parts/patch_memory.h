@@ -3,7 +3,7 @@
 #ifndef DETECTORS_PARTS_PATCH_MEMORY_H
 #define DETECTORS_PARTS_PATCH_MEMORY_H
 
-#include "bank/bank.h"
+#include "bank/coreset.h"
 #include "detectors/algorithm.h"
 #include "detectors/parts/layer_list.h"
 #include "detectors/parts/patch_embedding.h"

@@ -1,0 +1,16 @@
+/* Text that came from outside. */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Text from a file as a message may show it: cut, and what is not printable ASCII as '?'. */
+typedef struct shown {
+    char text[80];
+} shown;
+shown show_text(const char *text, size_t length);
+
+bool text_is_utf8(const char *text, size_t length); /* and free of NUL */
+
+#endif

@@ -1,0 +1,140 @@
+/* Opening a weight file: which format its content has, and what all formats need afterwards. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arrays.h"
+#include "base/error.h"
+#include "weights/weights_file.h"
+
+/* Memory that a file may make the reader take: for copies of data, its own size several times over;
+ * for names, a floor. */
+enum { MEMORY_FLOOR = 64 << 20, MEMORY_FACTOR = 16 };
+
+/* ---- formats ---- */
+
+typedef struct signature {
+    size_t offset;
+    const char *bytes;
+    size_t length;
+    imiad_status (*read)(weights *w);
+    const char *what; /* why not, where it cannot be read */
+} signature;
+
+#define BYTES(text) text, sizeof text - 1
+
+/* The first that matches decides. safetensors has no magic but eight bytes of length and an opening
+ * brace. Its low bytes may look like any other signature, so a length that can be real (below 2^32,
+ * which no other format's bytes 4 to 8 look like) comes first; a hostile one comes last, for its
+ * own message. */
+static const signature signatures[] = {
+    {4, BYTES("\0\0\0\0{"), safetensors_read, NULL},
+    {0, BYTES("PK\3\4"), pth_zip_read, NULL},
+    {2, BYTES(PTH_LEGACY_MAGIC), pth_legacy_read, NULL},
+    {257, BYTES("ustar"), NULL,
+     "a tar archive, as PyTorch wrote before 0.1.10; open it in a current PyTorch and save its "
+     "state_dict() again"},
+    {0, BYTES("\x80"), NULL,
+     "a bare pickle, not a PyTorch file; save the state dict with torch.save or as safetensors"},
+    {0, BYTES("version https://git-lfs"), NULL,
+     "a Git LFS pointer, not the weights themselves; fetch them with git lfs pull"},
+    {0, BYTES("\x93NUMPY"), NULL, "a NumPy array; save a state dict as safetensors instead"},
+    {0, BYTES("\x89HDF"), NULL, "an HDF5 file; convert it to safetensors"},
+    {0, BYTES("\x1f\x8b"), NULL, "compressed by gzip; unpack it first"},
+    {0, BYTES("<"), NULL, "a web page or XML, not weights; check what was downloaded"},
+    {8, BYTES("{"), safetensors_read, NULL},
+};
+
+static imiad_status read_content(weights *w)
+{
+    if (w->size == 0)
+        return fail(IMIAD_FORMAT, "%s: the file is empty", w->memory.owner);
+    for (size_t i = 0; i < sizeof signatures / sizeof *signatures; ++i) {
+        const signature *s = &signatures[i];
+        if (w->size < s->offset + s->length ||
+            memcmp(w->bytes + s->offset, s->bytes, s->length) != 0)
+            continue;
+        if (s->read)
+            return s->read(w);
+        return fail(IMIAD_FORMAT, "%s: this is %s", w->memory.owner, s->what);
+    }
+    return fail(IMIAD_FORMAT,
+                "%s: neither safetensors nor a PyTorch .pth (%zu bytes, the first is 0x%02x)",
+                w->memory.owner, w->size, w->bytes[0]);
+}
+
+/* ---- the handle ---- */
+
+static void drop_shared_prefix(weights *w)
+{
+    static const char prefix[] = "module.";
+    enum { LENGTH = sizeof prefix - 1 };
+    for (size_t i = 0; i < w->count; ++i)
+        if (strncmp(w->items[i].name, prefix, LENGTH) != 0)
+            return;
+    for (size_t i = 0; i < w->count; ++i)
+        w->items[i].name += LENGTH;
+}
+
+static imiad_status read_all(weights *w)
+{
+    TRY(read_content(w));
+    if (!w->checksummed)
+        drop_shared_prefix(w);
+    return weights_index_names(w);
+}
+
+static imiad_status parse(weights **out, const void *bytes, size_t size, const char *name,
+                          bool unverified)
+{
+    weights *w = calloc(1, sizeof *w);
+    char *owner = strdup(name);
+    if (!w || !owner) {
+        free(w);
+        free(owner);
+        return fail_memory("a weight file", sizeof *w);
+    }
+    w->bytes = bytes;
+    w->size = size;
+    w->memory.owner = owner;
+    w->unverified = unverified;
+    if (__builtin_mul_overflow(size, MEMORY_FACTOR, &w->memory.allowance) ||
+        __builtin_add_overflow(w->memory.allowance, MEMORY_FLOOR, &w->memory.allowance))
+        w->memory.allowance = SIZE_MAX;
+    imiad_status status = read_all(w);
+    if (status != IMIAD_OK) {
+        weights_free(w);
+        return status;
+    }
+    *out = w;
+    return IMIAD_OK;
+}
+
+imiad_status weights_parse(weights **out, const void *bytes, size_t size, const char *name)
+{
+    return parse(out, bytes, size, name, false);
+}
+
+static imiad_status open_file(weights **out, const char *path, bool unverified)
+{
+    file_view view = {NULL, 0};
+    weights *w = NULL;
+    TRY(file_map(&view, path));
+    imiad_status status = parse(&w, view.bytes, view.size, path, unverified);
+    if (status != IMIAD_OK) {
+        file_unmap(&view);
+        return status;
+    }
+    w->view = view;
+    *out = w;
+    return IMIAD_OK;
+}
+
+imiad_status weights_open(weights **out, const char *path)
+{
+    return open_file(out, path, false);
+}
+
+imiad_status weights_open_unverified(weights **out, const char *path)
+{
+    return open_file(out, path, true);
+}

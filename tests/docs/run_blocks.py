@@ -9,6 +9,7 @@ A block in c, cpp, python, sh or cmake is a whole program unless a comment befor
     <!-- block: with A B -->           the program's arguments
     <!-- block: file NAME -->          it is also left in the folder under this name
     <!-- block: inside -->             C against the library's own headers: compiled, not run
+    <!-- block: inside run -->         the same, a whole program: linked with the library's inside, and run
     <!-- block: not run: WHY -->       for what a test cannot do
 
 Several go into one comment with semicolons between. The blocks of a page run in order in a folder of their
@@ -232,11 +233,22 @@ class Runner:
         if block.get("inside") is not None:
             self.command([*words, "-D_GNU_SOURCE", f"-I{self.source}/lib", "-c", path, "-o", path + ".o"],
                          folder)
+            if block.get("inside") == "run":
+                self.command([self.cxx, *self.sanitize, path + ".o", "-o", path + ".program",
+                              *self.inside_arguments()], self.build)
+                self.command([path + ".program", *arguments], folder)
             return
         where = os.path.dirname(self.library)
         self.command([*words, f"-I{self.source}/bindings/cpp", path, "-o", path + ".program", f"-L{where}",
                       "-limiad", "-lm", "-pthread", f"-Wl,-rpath,{where}"], folder)
         self.command([path + ".program", *arguments], folder)
+
+    def inside_arguments(self):
+        """What a test program is linked with, from Meson's file, relative to the build folder."""
+        with open(self.build + "/build.ninja", encoding="utf-8") as file:
+            rule = re.search(r"^build tests/test-modules:.*?^ LINK_ARGS = (.*?)$", file.read(),
+                             re.MULTILINE | re.DOTALL)
+        return shlex.split(rule[1].replace("$:", ":").replace("$ ", " "))
 
     def run_c(self, path, arguments, folder, block):
         self.compile([self.cc, "-std=c11"], path, arguments, folder, block)

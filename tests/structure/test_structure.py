@@ -40,7 +40,7 @@ def objects():
             if "libimiad-inside.a.p" in entry["output"]:
                 path = os.path.normpath(os.path.join(entry["directory"], entry["file"]))
                 inside = os.path.relpath(path, os.path.join(source, "lib"))
-                if not inside.startswith(".."):
+                if not inside.startswith("..") and inside.endswith((".c", ".cpp")):
                     found[inside] = os.path.join(build, entry["output"])
     return found
 

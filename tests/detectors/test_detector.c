@@ -1,4 +1,5 @@
-/* What every registered detector must do, on images that the library draws itself. */
+/* Detectors on images that the library draws itself: what is not asked of every one of them
+ * (test_every_detector.c). */
 #include <math.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -48,102 +49,6 @@ static void evaluate(seen *s, const product_line *l, imiad_detector *d)
     ck_ok(imiad_evaluate(NULL, d, l->split, NULL, keep, s, NULL, NULL));
 }
 
-START_TEST(fitting_twice_gives_the_same)
-{
-    const char *name = imiad_detector_type_name((size_t)_i);
-    static seen first, second;
-    product_line l = open_line();
-    imiad_detector *d = fitted(&l, name, NULL, 0);
-    evaluate(&first, &l, d);
-    ck_assert_uint_eq(first.count, imiad_split_test_count(l.split));
-    ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
-    evaluate(&second, &l, d);
-    ck_assert_mem_eq(&first, &second, sizeof first);
-    imiad_detector_free(d);
-    product_line_close(&l);
-}
-END_TEST
-
-/* A batch passes through other kernels of libtorch than one image: equal up to rounding. */
-START_TEST(a_batch_scores_as_each_image_alone)
-{
-    const char *name = imiad_detector_type_name((size_t)_i);
-    static seen together;
-    product_line l = open_line();
-    imiad_detector *d = fitted(&l, name, NULL, 0);
-    evaluate(&together, &l, d);
-    for (size_t i = 0; i < together.count; ++i) {
-        imiad_image *image;
-        imiad_result alone = IMIAD_RESULT_INIT;
-        ck_ok(imiad_dataset_read_image(&image, l.dataset, imiad_split_test(l.split, i)));
-        ck_ok(imiad_detector_score(&alone, d, image));
-        imiad_image_free(image);
-        double score = (double)together.scores[i];
-        ck_assert_double_lt(fabs((double)alone.score - score), 1e-4 * fabs(score) + 1e-6);
-        for (int j = 0; alone.map && j < 64 * 64; ++j)
-            ck_assert_double_lt(fabs((double)alone.map[j] - (double)together.maps[i][j]),
-                                1e-4 * fabs(score) + 1e-6);
-    }
-    imiad_detector_free(d);
-    product_line_close(&l);
-}
-END_TEST
-
-START_TEST(a_saved_detector_scores_the_same_bytes)
-{
-    const char *name = imiad_detector_type_name((size_t)_i);
-    static seen before, after;
-    char path[] = "/tmp/imiad-test-XXXXXX";
-    close(mkstemp(path));
-    product_line l = open_line();
-    imiad_detector *d = fitted(&l, name, NULL, 0), *restored = NULL;
-    evaluate(&before, &l, d);
-    ck_ok(imiad_detector_save(d, path));
-    ck_ok(imiad_detector_load(&restored, path, NULL));
-    evaluate(&after, &l, restored);
-    ck_assert_mem_eq(&before, &after, sizeof before);
-    ck_assert_str_eq(imiad_detector_option(restored, "resize"), "64");
-    ck_assert_str_eq(imiad_detector_name(restored), name);
-    imiad_detector_free(d);
-    imiad_detector_free(restored);
-    product_line_close(&l);
-    unlink(path);
-}
-END_TEST
-
-START_TEST(damaged_files_are_refused)
-{
-    const char *name = imiad_detector_type_name((size_t)_i);
-    char path[] = "/tmp/imiad-test-XXXXXX";
-    close(mkstemp(path));
-    product_line l = open_line();
-    imiad_detector *d = fitted(&l, name, NULL, 0), *restored = NULL;
-    ck_ok(imiad_detector_save(d, path));
-    imiad_detector_free(d);
-    product_line_close(&l);
-    file_view file;
-    ck_ok(file_map(&file, path));
-    uint8_t *bytes = malloc(file.size);
-    size_t size = file.size;
-    memcpy(bytes, file.bytes, size);
-    file_unmap(&file);
-    /* cut anywhere, or one bit wrong anywhere: never restored; a large file takes its time */
-    for (int i = 0; i<24; i += size> 20000000 ? 3 : 1) {
-        size_t at = size * (size_t)i / 24, length = i % 2 ? at : size;
-        bytes[at] ^= 0x10;
-        file_writer writer;
-        ck_ok(file_write_begin(&writer, path));
-        ck_assert_uint_eq(fwrite(bytes, 1, length, writer.stream), length);
-        ck_ok(file_write_commit(&writer));
-        bytes[at] ^= 0x10;
-        ck_assert_msg(imiad_detector_load(&restored, path, NULL) != IMIAD_OK, "byte %zu", at);
-        ck_assert_msg(strstr(imiad_last_error(), path), "%s", imiad_last_error());
-    }
-    free(bytes);
-    unlink(path);
-}
-END_TEST
-
 START_TEST(a_file_that_is_no_detector_is_told)
 {
     char path[] = "/tmp/imiad-test-XXXXXX";
@@ -157,103 +62,13 @@ START_TEST(a_file_that_is_no_detector_is_told)
 }
 END_TEST
 
+/* ---- what PatchCore adds ---- */
+
 static int stop_after(void *user, const imiad_progress *p)
 {
     int *calls = user;
     return (*calls)-- == 0;
 }
-
-START_TEST(fitting_can_be_cancelled_at_any_moment)
-{
-    const char *name = imiad_detector_type_name((size_t)_i);
-    static seen whole, again;
-    product_line l = open_line();
-    imiad_detector *d = fitted(&l, name, NULL, 0);
-    evaluate(&whole, &l, d);
-    for (int calls = 0, stop; calls < 100; ++calls) {
-        stop = calls;
-        imiad_status status = imiad_detector_fit(d, l.split, stop_after, &stop);
-        if (status == IMIAD_OK)
-            break;
-        ck_assert_int_eq(status, IMIAD_CANCELLED);
-        imiad_result result = IMIAD_RESULT_INIT;
-        imiad_image *image;
-        ck_ok(imiad_dataset_read_image(&image, l.dataset, 0));
-        ck_fails(imiad_detector_score(&result, d, image), IMIAD_WRONG_STATE, "must be fitted");
-        imiad_image_free(image);
-    }
-    ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
-    evaluate(&again, &l, d);
-    ck_assert_mem_eq(&whole, &again, sizeof whole);
-    imiad_detector_free(d);
-    product_line_close(&l);
-}
-END_TEST
-
-/* A new detector's first task is a fit; a forgetful method's second one is a fit of that alone. */
-START_TEST(another_task_is_learned_on_top_or_anew)
-{
-    const char *name = imiad_detector_type_name((size_t)_i);
-    static seen first, second, again;
-    product_line l = open_line();
-    imiad_split *other;
-    ck_ok(imiad_split_create(&other, l.dataset, imiad_dataset_category(l.dataset, 1),
-                             "unsupervised", NULL, 0));
-    imiad_detector *d = fitted(&l, name, NULL, 0),
-                   *fresh = product_line_detector(&l, name, NULL, 0);
-    evaluate(&first, &l, d);
-    ck_ok(imiad_detector_fit_more(fresh, l.split, NULL, NULL));
-    evaluate(&again, &l, fresh);
-    ck_assert_mem_eq(&first, &again, sizeof first);
-
-    ck_ok(imiad_detector_fit_more(d, other, NULL, NULL));
-    evaluate(&second, &l, d);
-    for (size_t i = 0; i < second.count; ++i)
-        ck_assert(isfinite(second.scores[i]));
-    ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
-    evaluate(&again, &l, d);
-    ck_assert_mem_eq(&first, &again, sizeof first);
-    imiad_detector_free(fresh);
-    imiad_detector_free(d);
-    imiad_split_free(other);
-    product_line_close(&l);
-}
-END_TEST
-
-START_TEST(one_image_is_enough_to_fit)
-{
-    const char *name = imiad_detector_type_name((size_t)_i);
-    product_line l = open_line();
-    imiad_detector *d = product_line_detector(&l, name, NULL, 0);
-    imiad_image *image;
-    imiad_result result = IMIAD_RESULT_INIT;
-    ck_ok(imiad_dataset_read_image(&image, l.dataset, 0));
-    const imiad_image *const images[1] = {image};
-    ck_ok(imiad_detector_fit_images(d, images, 1, NULL, NULL));
-    ck_ok(imiad_detector_score(&result, d, image));
-    ck_assert(isfinite(result.score));
-    imiad_image_free(image);
-    imiad_detector_free(d);
-    product_line_close(&l);
-}
-END_TEST
-
-START_TEST(no_tensor_outlives_its_detector)
-{
-    const char *name = imiad_detector_type_name((size_t)_i);
-    static seen s;
-    product_line l = open_line();
-    size_t alive = t_live();
-    imiad_detector *d = fitted(&l, name, NULL, 0);
-    evaluate(&s, &l, d);
-    imiad_detector_free(d);
-    ck_assert_uint_eq(t_live(), alive);
-    product_line_close(&l);
-    ck_assert_uint_eq(t_live(), 0);
-}
-END_TEST
-
-/* ---- what PatchCore adds ---- */
 
 START_TEST(patchcores_options_are_checked)
 {
@@ -550,16 +365,8 @@ START_TEST(images_of_different_shapes_need_a_common_size)
 }
 END_TEST
 
-SUITE("detector", LOOP_TEST(fitting_twice_gives_the_same, (int)imiad_detector_type_count()),
-      LOOP_TEST(a_batch_scores_as_each_image_alone, (int)imiad_detector_type_count()),
-      LOOP_TEST(a_saved_detector_scores_the_same_bytes, (int)imiad_detector_type_count()),
-      LOOP_TEST(damaged_files_are_refused, (int)imiad_detector_type_count()),
-      TEST(a_file_that_is_no_detector_is_told),
-      LOOP_TEST(fitting_can_be_cancelled_at_any_moment, (int)imiad_detector_type_count()),
-      LOOP_TEST(another_task_is_learned_on_top_or_anew, (int)imiad_detector_type_count()),
-      LOOP_TEST(one_image_is_enough_to_fit, (int)imiad_detector_type_count()),
-      LOOP_TEST(no_tensor_outlives_its_detector, (int)imiad_detector_type_count()),
-      TEST(patchcores_options_are_checked), TEST(patchcores_bank_respects_its_budget_and_ratio),
+SUITE("detector", TEST(a_file_that_is_no_detector_is_told), TEST(patchcores_options_are_checked),
+      TEST(patchcores_bank_respects_its_budget_and_ratio), TEST(patchcores_bank_keeps_every_task),
       LOOP_TEST(a_forgotten_image_leaves_the_bank, 6), TEST(only_banks_of_patches_forget),
-      TEST(patchcores_bank_keeps_every_task), TEST(the_reweighted_score_follows_the_paper),
+      TEST(the_reweighted_score_follows_the_paper),
       TEST(images_of_different_shapes_need_a_common_size))

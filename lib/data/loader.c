@@ -1,18 +1,10 @@
-#include "data/loader.h"
+#include "data/loaded_image.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "base/progress.h"
-#include "image/pixels.h"
-
-/* A finished image with its mask, and the whole of it where masks have a frame of their own. */
-typedef struct ready_image {
-    imiad_image *image, *mask, *framed;
-    int32_t native_width, native_height;
-} ready_image;
 
 /* One place of the ring. Ticket t, the t-th image of the round, is always worked on in the place
  * t % places. */
@@ -28,13 +20,12 @@ typedef struct place {
  * the batch handed out. All of it is guarded by `lock`, but for what a worker does with its own
  * ticket in between. */
 struct loader {
-    image_source source;
-    preprocessing geometry;
-    size_t batch, places_count;
-    bool with_masks;
-    mask_frame frame;
-    preprocessing frame_geometry; /* of masks; a resize of 0 leaves them as they are */
-    size_t *order;                /* ticket -> position */
+    loading loading;
+    size_t batch, ahead, places_count;
+    size_t usual_batch; /* of the settings */
+    size_t *order;      /* ticket -> position */
+    size_t order_count, order_room;
+    const loader_maker *maker; /* of this round, or NULL */
 
     pthread_mutex_t lock;
     pthread_cond_t work, finished;
@@ -49,211 +40,133 @@ struct loader {
 
     place *places;
     loaded *lent_results;
-    ready_image *cache; /* by position, or NULL */
+    loaded *cache; /* by position, or NULL */
     uint64_t cache_left;
 };
-
-/* ---- one image, on a worker, without the lock ---- */
-
-static uint64_t image_bytes(const imiad_image *image)
-{
-    return image ? (uint64_t)image->stride * (uint64_t)image->height + sizeof *image : 0;
-}
-
-static void free_ready(const ready_image *ready)
-{
-    imiad_image_free(ready->image);
-    imiad_image_free(ready->mask);
-    imiad_image_free(ready->framed);
-}
-
-static void show(loaded *result, const ready_image *ready)
-{
-    result->image = ready->image;
-    result->mask = ready->mask;
-    result->framed = ready->framed;
-    result->native_width = ready->native_width;
-    result->native_height = ready->native_height;
-}
-
-static ready_image ready_of(const loaded *result)
-{
-    return (ready_image){(imiad_image *)result->image, (imiad_image *)result->mask,
-                         (imiad_image *)result->framed, result->native_width,
-                         result->native_height};
-}
-
-static size_t sample_at(const image_source *source, size_t position)
-{
-    return source->entries ? source->entries[position].sample : source->samples[position];
-}
-
-static int32_t label_at(const image_source *source, size_t position)
-{
-    if (!source->dataset)
-        return 0;
-    int32_t told = source->entries ? split_roles[source->entries[position].role].label : -1;
-    return told >= 0 ? told : source->dataset->samples[sample_at(source, position)].label;
-}
-
-/* Whoever is told that a defective image is good must not learn better from its mask. */
-static imiad_status read_told_mask(imiad_image **out, const loader *l, size_t position,
-                                   const imiad_image *image)
-{
-    if (label_at(&l->source, position) == 0)
-        return image_create(out, IMIAD_PIXEL_GRAY8, image->width, image->height);
-    return dataset_read_mask_of(out, l->source.dataset, sample_at(&l->source, position), image);
-}
-
-static imiad_status load_mask(imiad_image **out, const loader *l, size_t position,
-                              const imiad_image *image)
-{
-    imiad_image *mask;
-    TRY(read_told_mask(&mask, l, position, image));
-    *out = NULL;
-    if (!mask)
-        return IMIAD_OK;
-    if (l->frame == FRAME_WHOLE && l->frame_geometry.resize == 0) {
-        *out = mask;
-        return IMIAD_OK;
-    }
-    imiad_status status = l->frame == FRAME_OPENIAD
-                              ? preprocess_mask_openiad(out, mask, &l->frame_geometry)
-                              : preprocess_mask(out, mask, &l->frame_geometry);
-    imiad_image_free(mask);
-    return status;
-}
-
-/* The whole image where masks show it whole. */
-static imiad_status frame_image(imiad_image **out, const loader *l, const imiad_image *decoded)
-{
-    if (!l->with_masks || l->frame != FRAME_WHOLE)
-        return IMIAD_OK;
-    preprocessing as_it_is = {.squash = false,
-                              .resize = decoded->width < decoded->height ? decoded->width
-                                                                         : decoded->height};
-    return preprocess_image(out, decoded,
-                            l->frame_geometry.resize ? &l->frame_geometry : &as_it_is);
-}
-
-/* Failures to decode name their file; those of the geometry cannot. */
-static imiad_status fail_geometry(imiad_status status, const loader *l, size_t position)
-{
-    if (!l->source.dataset)
-        return fail_within(status, "image %zu in memory", position);
-    return fail_within(status, "image %s",
-                       l->source.dataset->samples[sample_at(&l->source, position)].path);
-}
-
-/* Puts what `change` makes of the image in its place. */
-static imiad_status replace(imiad_image **image,
-                            imiad_status (*change)(imiad_image **out, const imiad_image *image,
-                                                   const augmentation *a),
-                            const augmentation *a)
-{
-    imiad_image *changed;
-    TRY(change(&changed, *image, a));
-    imiad_image_free(*image);
-    *image = changed;
-    return IMIAD_OK;
-}
-
-static imiad_status augment(ready_image *ready, const image_source *source, size_t position)
-{
-    const augmentation *a = source->entries ? &source->entries[position].augment : NULL;
-    if (!a || a->kind == AUGMENT_NONE)
-        return IMIAD_OK;
-    TRY(replace(&ready->image, augment_image, a));
-    return ready->mask ? replace(&ready->mask, augment_mask, a) : IMIAD_OK;
-}
-
-static imiad_status finish_image(place *p, const loader *l, size_t position,
-                                 const imiad_image *decoded)
-{
-    ready_image ready = {.native_width = decoded->width, .native_height = decoded->height};
-    double before = clock_seconds();
-    imiad_status status = preprocess_image(&ready.image, decoded, &l->geometry);
-    if (status != IMIAD_OK)
-        return fail_geometry(status, l, position);
-    p->result.resize_seconds = clock_seconds() - before;
-    if (l->with_masks && l->source.dataset)
-        status = load_mask(&ready.mask, l, position, decoded);
-    if (status == IMIAD_OK)
-        status = augment(&ready, &l->source, position);
-    if (status == IMIAD_OK)
-        status = frame_image(&ready.framed, l, decoded);
-    if (status != IMIAD_OK)
-        free_ready(&ready);
-    else
-        show(&p->result, &ready);
-    return status;
-}
-
-static imiad_status load_one(place *p, const loader *l, size_t position)
-{
-    if (!l->source.dataset)
-        return finish_image(p, l, position, l->source.images[position]);
-    imiad_image *decoded;
-    double before = clock_seconds();
-    TRY(imiad_dataset_read_image(&decoded, l->source.dataset, sample_at(&l->source, position)));
-    p->result.decode_seconds = clock_seconds() - before;
-    imiad_status status = finish_image(p, l, position, decoded);
-    imiad_image_free(decoded);
-    return status;
-}
 
 /* ---- workers ---- */
 
 static void empty_place(place *p)
 {
-    ready_image ready = ready_of(&p->result);
     if (!p->cached)
-        free_ready(&ready);
+        loaded_free(&p->result);
+    free((void *)p->result.made);
     free(p->message);
     *p = (place){.status = IMIAD_OK};
 }
 
-static bool take_from_cache(place *p, const loader *l, size_t position)
+static bool take_from_cache(loaded *result, const loader *l)
 {
-    if (!l->cache || !l->cache[position].image)
+    if (!l->cache || !l->cache[result->position].image)
         return false;
-    show(&p->result, &l->cache[position]);
-    p->cached = true;
+    *result = l->cache[result->position];
+    result->decode_seconds = result->resize_seconds = 0;
     return true;
 }
 
-static void give_to_cache(place *p, loader *l, size_t position)
+/* Whether the cache has room for it, and owns it from now on. */
+static bool give_to_cache(const loaded *result, loader *l)
 {
-    uint64_t bytes =
-        image_bytes(p->result.image) + image_bytes(p->result.mask) + image_bytes(p->result.framed);
-    if (!l->cache || p->status != IMIAD_OK || bytes > l->cache_left)
-        return;
+    uint64_t bytes = loaded_bytes(result);
+    if (!l->cache || bytes > l->cache_left || l->cache[result->position].image)
+        return false;
     l->cache_left -= bytes;
-    l->cache[position] = ready_of(&p->result);
-    p->cached = true;
+    l->cache[result->position] = *result;
+    return true;
 }
 
 static bool may_draw(const loader *l)
 {
-    return !l->paused && l->next < l->source.count && l->next < l->lent + l->places_count;
+    return !l->paused && l->next < l->order_count && l->next < l->lent + l->places_count;
+}
+
+/* Under the lock, which it gives up while it reads. */
+static imiad_status obtain(loaded *result, bool *cached, loader *l)
+{
+    *cached = take_from_cache(result, l);
+    if (*cached)
+        return IMIAD_OK;
+    pthread_mutex_unlock(&l->lock);
+    imiad_status status = loaded_read(result, &l->loading);
+    pthread_mutex_lock(&l->lock);
+    if (status == IMIAD_OK)
+        *cached = give_to_cache(result, l);
+    return status;
+}
+
+/* What a maker looked at beside its own image. */
+typedef struct borrowed_image {
+    loaded image;
+    bool cached;
+    struct borrowed_image *next;
+} borrowed_image;
+
+imiad_status loader_other(loaded *out, making *m, size_t position)
+{
+    loader *l = m->loader;
+    if (position >= l->loading.source.count)
+        return fail(IMIAD_OUT_OF_RANGE, "loader: image %zu of %zu", position,
+                    l->loading.source.count);
+    borrowed_image *other = calloc(1, sizeof *other);
+    if (!other)
+        return fail_memory("an image", sizeof *other);
+    other->image = loaded_describe(&l->loading.source, position);
+    pthread_mutex_lock(&l->lock);
+    imiad_status status = obtain(&other->image, &other->cached, l);
+    pthread_mutex_unlock(&l->lock);
+    if (status != IMIAD_OK) {
+        free(other);
+        return status;
+    }
+    other->next = m->others;
+    m->others = other;
+    *out = other->image;
+    return IMIAD_OK;
+}
+
+static void give_back_others(borrowed_image *others)
+{
+    while (others) {
+        borrowed_image *next = others->next;
+        if (!others->cached)
+            loaded_free(&others->image);
+        free(others);
+        others = next;
+    }
+}
+
+/* Without the lock. */
+static imiad_status make_more(loaded *result, loader *l, size_t ticket)
+{
+    const loader_maker *maker = l->maker;
+    size_t bytes = maker->bytes(maker->context, result->image->width, result->image->height);
+    void *made = malloc(bytes ? bytes : 1);
+    if (!made)
+        return fail_memory("what is made of an image", bytes);
+    making m = {.image = result, .place = ticket, .loader = l};
+    imiad_status status = maker->make(maker->context, &m, made);
+    give_back_others(m.others);
+    if (status == IMIAD_OK)
+        result->made = made;
+    else
+        free(made);
+    return status;
 }
 
 static void work_on(loader *l, size_t ticket)
 {
-    size_t position = l->order[ticket];
     place *p = &l->places[ticket % l->places_count];
-    p->result.position = position;
-    p->result.label = label_at(&l->source, position);
-    if (!take_from_cache(p, l, position)) {
-        l->busy++;
+    p->result = loaded_describe(&l->loading.source, l->order[ticket]);
+    l->busy++;
+    p->status = obtain(&p->result, &p->cached, l);
+    if (p->status == IMIAD_OK && l->maker) {
         pthread_mutex_unlock(&l->lock);
-        p->status = load_one(p, l, position);
-        if (p->status != IMIAD_OK)
-            p->message = strdup(imiad_last_error());
+        p->status = make_more(&p->result, l, ticket);
         pthread_mutex_lock(&l->lock);
-        l->busy--;
-        give_to_cache(p, l, position);
     }
+    if (p->status != IMIAD_OK)
+        p->message = strdup(imiad_last_error());
+    l->busy--;
     p->done = true;
     pthread_cond_broadcast(&l->finished);
 }
@@ -280,15 +193,16 @@ static imiad_status check_source(const image_source *source)
                         : !source->images && source->count > 0)
         return fail(IMIAD_INVALID_ARGUMENT, "loader: the source has neither samples nor images");
     for (size_t i = 0; source->dataset && i < source->count; ++i)
-        if (sample_at(source, i) >= source->dataset->sample_count)
-            return fail(IMIAD_OUT_OF_RANGE, "loader: sample %zu of %zu", sample_at(source, i),
+        if (loaded_sample(source, i) >= source->dataset->sample_count)
+            return fail(IMIAD_OUT_OF_RANGE, "loader: sample %zu of %zu", loaded_sample(source, i),
                         source->dataset->sample_count);
     return IMIAD_OK;
 }
 
-static imiad_status set_order(loader *l, const size_t *order)
+/* A permutation of all positions; NULL: as they are. */
+static imiad_status set_permutation(loader *l, const size_t *order)
 {
-    size_t count = l->source.count;
+    size_t count = l->loading.source.count;
     for (size_t i = 0; i < count; ++i)
         l->order[i] = SIZE_MAX;
     /* l->order serves to see doubles first: position p was seen where it holds p */
@@ -300,14 +214,58 @@ static imiad_status set_order(loader *l, const size_t *order)
     }
     for (size_t i = 0; i < count; ++i)
         l->order[i] = order ? order[i] : i;
+    l->order_count = count;
+    return IMIAD_OK;
+}
+
+static imiad_status set_drawn(loader *l, const size_t *order, size_t count)
+{
+    if (count > l->order_room) {
+        size_t *grown = realloc(l->order, (count + 1) * sizeof *grown);
+        if (!grown)
+            return fail_memory("an order of images", count * sizeof *grown);
+        l->order = grown;
+        l->order_room = count;
+    }
+    for (size_t i = 0; i < count; ++i) {
+        if (order[i] >= l->loading.source.count)
+            return fail(IMIAD_OUT_OF_RANGE, "loader: image %zu of %zu", order[i],
+                        l->loading.source.count);
+        l->order[i] = order[i];
+    }
+    l->order_count = count;
+    return IMIAD_OK;
+}
+
+/* The ring for batches of this size; its places are empty. */
+static imiad_status set_batch(loader *l, size_t batch)
+{
+    size_t count = batch * (l->ahead + 1);
+    if (batch == l->batch)
+        return IMIAD_OK;
+    if (batch < 1 || batch > 1u << 20)
+        return fail(IMIAD_OUT_OF_RANGE, "loader: a batch of %zu images", batch);
+    place *places = calloc(count, sizeof *places);
+    loaded *lent = calloc(batch, sizeof *lent);
+    if (!places || !lent) {
+        free(places);
+        free(lent);
+        return fail_memory("a loader", count * sizeof *places);
+    }
+    free(l->places);
+    free(l->lent_results);
+    l->places = places;
+    l->lent_results = lent;
+    l->places_count = count;
+    l->batch = batch;
     return IMIAD_OK;
 }
 
 static imiad_status start_threads(loader *l)
 {
     size_t wanted = (size_t)imiad_threads();
-    if (wanted > l->source.count)
-        wanted = l->source.count;
+    if (wanted > l->loading.source.count)
+        wanted = l->loading.source.count;
     while (l->thread_count < wanted &&
            pthread_create(&l->threads[l->thread_count], NULL, work, l) == 0)
         l->thread_count++;
@@ -318,9 +276,12 @@ static imiad_status start_threads(loader *l)
 
 static imiad_status make_room(loader *l, const loader_settings *s)
 {
-    size_t count = l->source.count, ahead = s->ahead ? s->ahead : 2;
-    l->places_count = l->batch * (ahead + 1);
+    size_t count = l->loading.source.count;
+    l->ahead = s->ahead ? s->ahead : 2;
+    l->usual_batch = l->batch;
+    l->places_count = l->batch * (l->ahead + 1);
     l->order = calloc(count + 1, sizeof *l->order);
+    l->order_room = count;
     l->threads = calloc((size_t)imiad_threads(), sizeof *l->threads);
     l->places = calloc(l->places_count, sizeof *l->places);
     l->lent_results = calloc(l->batch, sizeof *l->lent_results);
@@ -357,18 +318,18 @@ imiad_status loader_open(loader **out, const image_source *source, const loader_
     loader *l = calloc(1, sizeof *l);
     if (!l)
         return fail_memory("a loader", sizeof *l);
-    l->source = *source;
-    l->geometry = settings->geometry;
+    l->loading.source = *source;
+    l->loading.geometry = settings->geometry;
     l->batch = settings->batch;
-    l->with_masks = settings->with_masks;
-    l->frame = settings->frame;
-    l->frame_geometry = frame_geometry(settings);
+    l->loading.with_masks = settings->with_masks;
+    l->loading.frame = settings->frame;
+    l->loading.frame_geometry = frame_geometry(settings);
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->finished, NULL);
     imiad_status status = make_room(l, settings);
     if (status == IMIAD_OK)
-        status = set_order(l, settings->order);
+        status = set_permutation(l, settings->order);
     if (status == IMIAD_OK)
         status = start_threads(l);
     if (status != IMIAD_OK) {
@@ -396,8 +357,8 @@ void loader_close(loader *l)
     close_threads(l);
     for (size_t i = 0; l->places && i < l->places_count; ++i)
         empty_place(&l->places[i]);
-    for (size_t i = 0; l->cache && i < l->source.count; ++i) {
-        free_ready(&l->cache[i]);
+    for (size_t i = 0; l->cache && i < l->loading.source.count; ++i) {
+        loaded_free(&l->cache[i]);
     }
     pthread_mutex_destroy(&l->lock);
     pthread_cond_destroy(&l->work);
@@ -445,7 +406,7 @@ imiad_status loader_next(const loaded **out, size_t *count, loader *l)
     pthread_mutex_lock(&l->lock);
     if (l->failure == IMIAD_OK) {
         take_back(l);
-        size_t left = l->source.count - l->lent;
+        size_t left = l->order_count - l->lent;
         size_t wanted = left < l->batch ? left : l->batch;
         if (await_batch(l, wanted) == IMIAD_OK) {
             l->lent_end = l->lent + wanted;
@@ -460,25 +421,61 @@ imiad_status loader_next(const loaded **out, size_t *count, loader *l)
     return status;
 }
 
-imiad_status loader_rewind(loader *l, const size_t *order)
+/* Waits until nobody works, with everything taken back; the caller holds the lock. */
+static void pause_round(loader *l)
 {
-    pthread_mutex_lock(&l->lock);
     l->paused = true;
     while (l->busy > 0)
         pthread_cond_wait(&l->finished, &l->lock);
     for (size_t i = 0; i < l->places_count; ++i)
         empty_place(&l->places[i]);
-    imiad_status status = set_order(l, order);
     l->next = l->lent = l->lent_end = 0;
     free(l->failure_message);
     l->failure_message = NULL;
     l->failure = IMIAD_OK;
-    l->paused = status != IMIAD_OK; /* a refused order leaves nothing to load */
+}
+
+/* A refused order leaves nothing to load. */
+static imiad_status resume_round(loader *l, imiad_status status)
+{
+    l->paused = status != IMIAD_OK;
     if (status != IMIAD_OK) {
         l->failure = status;
         l->failure_message = strdup(imiad_last_error());
     }
     pthread_cond_broadcast(&l->work);
+    return status;
+}
+
+imiad_status loader_rewind(loader *l, const size_t *order)
+{
+    pthread_mutex_lock(&l->lock);
+    pause_round(l);
+    l->maker = NULL;
+    imiad_status status = set_batch(l, l->usual_batch);
+    if (status == IMIAD_OK)
+        status = set_permutation(l, order);
+    status = resume_round(l, status);
     pthread_mutex_unlock(&l->lock);
     return status;
+}
+
+imiad_status loader_begin(loader *l, const loader_round *round)
+{
+    pthread_mutex_lock(&l->lock);
+    pause_round(l);
+    l->maker = round->maker;
+    imiad_status status = set_batch(l, round->batch ? round->batch : l->usual_batch);
+    if (status == IMIAD_OK)
+        status = set_drawn(l, round->order, round->count);
+    status = resume_round(l, status);
+    pthread_mutex_unlock(&l->lock);
+    return status;
+}
+
+void loader_pause(loader *l)
+{
+    pthread_mutex_lock(&l->lock);
+    pause_round(l);
+    pthread_mutex_unlock(&l->lock);
 }

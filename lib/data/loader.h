@@ -8,16 +8,23 @@
 /* Where images come from: a dataset's samples, what a split makes of them, or images in memory.
  * Borrowed while the loader is open. */
 typedef struct image_source {
-    const imiad_dataset *dataset;     /* with samples or with entries; NULL: images */
-    const size_t *samples;            /* as they are */
-    const split_entry *entries;       /* as training is told: augmented, noise without its mask */
-    const imiad_image *const *images; /* without masks */
+    const imiad_dataset *dataset; /* with samples or with entries; NULL: images */
+    const size_t *samples;        /* as they are */
+    const split_entry *entries;   /* as training is told: augmented, noise without its mask */
+    const imiad_image *const *images;
     size_t count;
+    /* Of images in memory alone, or NULL: 0 good or 1 defective (all good), the mask of each
+     * defective one or NULL, any number that stands for its category (all 0). */
+    const int32_t *labels;
+    const imiad_image *const *masks;
+    const int32_t *categories;
 } image_source;
 
 typedef struct loaded {
     size_t position;          /* in the source */
     int32_t label;            /* 1 defective, 0 good: what training is told, or else the truth */
+    split_role role;          /* of an entry; of what has none by its label */
+    int32_t category;         /* in the dataset; of images in memory what the source says */
     const imiad_image *image; /* RGB8 after resize, crop and augmentation */
     /* GRAY8, 0 or 255, through the same geometry: all zero where the label is 0; NULL where masks
      * were not asked for, or where a defective image has none and the dataset says
@@ -28,9 +35,29 @@ typedef struct loaded {
     int32_t native_width, native_height; /* of the image on disk */
     /* of the image alone, on whichever thread; 0 where it came from the cache */
     double decode_seconds, resize_seconds;
+    const void *made; /* what the round's maker made of it; NULL without one */
 } loaded;
 
 typedef struct loader loader;
+
+/* Makes more of an image: what a detector's synthesis draws. `make` runs on the loader's threads,
+ * for several images at once. */
+typedef struct making making;
+typedef struct loader_maker {
+    void *context;
+    size_t (*bytes)(void *context, int32_t width, int32_t height); /* of what is made of one */
+    /* Fills `out`, aligned as malloc aligns, not zeroed. */
+    imiad_status (*make)(void *context, making *m, void *out);
+} loader_maker;
+
+struct making {
+    const loaded *image;
+    size_t place; /* in the round, from 0 */
+    struct loader *loader;
+    struct borrowed_image *others;
+};
+/* Another image of the source with its mask, through the same geometry, until `make` returns. */
+imiad_status loader_other(loaded *out, making *m, size_t position);
 
 /* The geometry of masks. */
 typedef enum mask_frame {
@@ -59,6 +86,16 @@ imiad_status loader_next(const loaded **out, size_t *count, loader *l);
 /* Begins again, at any moment, in another order (NULL: as they are); cached images are not decoded
  * again. */
 imiad_status loader_rewind(loader *l, const size_t *order);
+/* Begins a round of one's own. */
+typedef struct loader_round {
+    const size_t *order; /* positions, any of them as often as wanted, or left out */
+    size_t count;
+    size_t batch;              /* images; 0: those of the settings */
+    const loader_maker *maker; /* borrowed until the next round; NULL: nothing more is made */
+} loader_round;
+imiad_status loader_begin(loader *l, const loader_round *round);
+/* Ends the round: until the next one no thread reads, or looks at the maker's context. */
+void loader_pause(loader *l);
 void loader_close(loader *l);
 
 #endif

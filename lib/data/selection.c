@@ -223,7 +223,7 @@ static imiad_status find_sample(size_t *out, const reader *r, const char *path)
 
 static imiad_status find_role(split_role *out, const reader *r)
 {
-    for (int role = 0; role < ROLE_COUNT; ++role)
+    for (int role = 0; role <= ROLE_TEST; ++role)
         if (strcmp(split_roles[role].name, r->fields[0]) == 0) {
             *out = (split_role)role;
             return IMIAD_OK;

@@ -17,7 +17,7 @@ const option_spec setting_common_options[] = {
 const role_info split_roles[ROLE_COUNT] = {
     [ROLE_TRAIN] = {"train", 0, false},          [ROLE_SHOT] = {"train_shot", 0, true},
     [ROLE_ANOMALY] = {"train_anomaly", 1, true}, [ROLE_NOISE] = {"train_noise", 0, true},
-    [ROLE_TEST] = {"test", -1, false},
+    [ROLE_TEST] = {"test", -1, false},           [ROLE_SOURCE] = {"train_source", 0, false},
 };
 
 imiad_status split_begin(imiad_split **out, const imiad_dataset *dataset, const char *category,

@@ -9,17 +9,34 @@
 
 #include "base/options.h"
 #include "base/progress.h"
+#include "base/random.h"
 #include "bridge/tensor.h"
 #include "data/loader.h"
 #include "imiad/detector.h"
 #include "nn/backbone.h"
 #include "nn/weights_tensor.h"
 
+/* What training is told of an image. */
+typedef struct train_image {
+    int32_t label;    /* 1 defective, 0 good */
+    split_role role;  /* ROLE_TRAIN, ROLE_SHOT, ROLE_NOISE; what `takes` names: ROLE_ANOMALY,
+                       * ROLE_SOURCE */
+    int32_t category; /* in the dataset; of images in memory the caller's number */
+} train_image;
+
+enum { MADE_TENSORS = 8 };
+
 /* Images ready for a network. */
 typedef struct batch {
     tensor *images; /* count x 3 x height x width, float32, normalised, on the detector's device */
     int64_t count, height, width;
     const imiad_image *const *pixels; /* the same, RGB8; until the next batch */
+    /* While training, until the next batch: what is known of each; NULL while scoring. */
+    const train_image *told;
+    /* count x 1 x height x width, float32, 1 where defective and 0 elsewhere: with TAKES_MASKS,
+     * while training; NULL otherwise. */
+    tensor *masks;
+    tensor *made[MADE_TENSORS]; /* what the detector's own `make` made, in the order of its specs */
 } batch;
 
 /* What an algorithm makes of a batch; float32 tensors of the current scope, at least one of the
@@ -29,15 +46,77 @@ typedef struct scores {
     tensor *image; /* count; NULL: the maximum of the finished map */
 } scores;
 
+/* What an algorithm is trained with beside the target's normal images; it never sees the rest. The
+ * images come in the order of the split, then the sources. */
+typedef enum detector_takes {
+    TAKES_ANOMALIES = 1, /* images that are told defective, where the setting has them */
+    TAKES_MASKS = 2,     /* masks; a defective image without one fails the fit, which names it */
+    TAKES_SOURCES = 4    /* normal training images of the dataset's other categories */
+} detector_takes;
+
 /* The training images, at least one, a pass at a time. */
 typedef struct train_set train_set;
 size_t train_set_count(const train_set *set);
+/* What is told of image `index`; places are counted as in train_set_rewind's order. */
+train_image train_set_image(const train_set *set, size_t index);
+/* How many are told defective (1) or good (0). */
+size_t train_set_count_label(const train_set *set, int32_t label);
 /* The next batch into the current scope; false at the end of the pass and after a failure, which
  * sticks to the scope as every failure of tensors does. */
 bool train_set_next(train_set *set, batch *out);
 /* Begins another pass, in another order where one is given (a permutation of 0..count-1); NULL
  * keeps the order. */
 imiad_status train_set_rewind(train_set *set, const size_t *order);
+
+/* What a detector makes of each training image of a pass, on the loader's threads: its synthesis. A
+ * result must depend on nothing but its arguments. */
+typedef enum made_kind {
+    MADE_IMAGE = 1, /* RGB8: arrives as the batch's images do, normalised */
+    MADE_MASK,      /* one plane of bytes, above zero is defective: arrives as masks do */
+    MADE_PLANES     /* float32, channels x height x width: arrives as it is */
+} made_kind;
+typedef struct made_spec {
+    made_kind kind;
+    int32_t channels;      /* of planes */
+    int32_t height, width; /* of planes; 0: the image's */
+} made_spec;
+/* Where one result goes, in the order of the specs; zeroed, rows without gaps. */
+typedef struct made_output {
+    uint8_t *bytes; /* of an image or a mask */
+    float *values;  /* of planes */
+    int32_t channels, height, width;
+} made_output;
+typedef struct made_from {
+    const imiad_detector *detector; /* to be read only */
+    const imiad_image *image;       /* RGB8, preprocessed */
+    const imiad_image *mask;        /* GRAY8, 0 or 255; NULL without TAKES_MASKS */
+    train_image told;
+    size_t index;         /* in the train set */
+    const train_set *set; /* for train_set_image and train_set_count */
+    struct making *making;
+    const char *purpose; /* of its streams: DETECTOR/make/EPOCH/PLACE */
+} made_from;
+/* A stream of this image's own: the same bytes with any number of threads. */
+random_stream made_stream(const made_from *from, const char *what);
+/* Another training image with its mask (or NULL), preprocessed alike, until the maker returns. */
+imiad_status made_other(const imiad_image **image, const imiad_image **mask, const made_from *from,
+                        size_t index);
+typedef imiad_status (*make_function)(const made_from *from, made_output *out);
+typedef struct train_maker {
+    const made_spec *specs;
+    int count; /* at most MADE_TENSORS */
+    make_function make;
+} train_maker;
+
+/* A pass of one's own. */
+typedef struct train_pass {
+    const size_t *order; /* any images, each as often as wanted, or left out */
+    size_t count;
+    size_t batch;             /* images; 0: the option train_batch, or batch */
+    const train_maker *maker; /* until the next pass; NULL: nothing is made */
+    int64_t epoch;            /* for the maker's streams */
+} train_pass;
+imiad_status train_set_begin(train_set *set, const train_pass *pass);
 /* SHA-256 of what the images are: their dataset, paths and augmentations, or their pixels. */
 imiad_status train_set_digest(char out[65], const train_set *set);
 
@@ -57,6 +136,7 @@ typedef struct detector_ops {
     const preset_value *presets;
     size_t state_size;   /* of the algorithm's own structure, zeroed before create */
     bool needs_backbone; /* false: one that is passed anyway is not kept */
+    unsigned takes;      /* detector_takes; create may set self->takes by its options instead */
 
     /* Reads the options into the state and checks that the backbone can serve them; before load
      * too, with the options of the file. */
@@ -91,6 +171,8 @@ struct imiad_detector {
     preprocessing preprocessing;
     void *state;
     bool fitted;
+    unsigned takes; /* detector_takes */
+    int64_t tasks;  /* that were learned on top of each other; during fit those before this one */
     struct stored_calibration *calibration; /* each handle's own; NULL: none */
     imiad_timings timings;
     float *map;             /* of the last image scored alone */

@@ -56,6 +56,7 @@ imiad_status detector_create(imiad_detector **out, const detector_ops *ops,
     if (!self)
         return fail_memory("a detector", sizeof *self);
     self->ops = ops;
+    self->takes = ops->takes;
     atomic_init(&self->references, 1);
     self->timings.struct_size = sizeof self->timings;
     self->backbone = ops->needs_backbone ? backbone_retain(backbone) : NULL;
@@ -195,7 +196,7 @@ void detector_make_batch(batch *out, const imiad_detector *self, const imiad_ima
                          size_t count)
 {
     int64_t height = images[0]->height, width = images[0]->width;
-    *out = (batch){NULL, (int64_t)count, height, width, images};
+    *out = (batch){.count = (int64_t)count, .height = height, .width = width, .pixels = images};
     for (size_t i = 1; i < count; ++i)
         if (images[i]->height != height || images[i]->width != width) {
             t_fail(IMIAD_MISMATCH,

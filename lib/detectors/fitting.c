@@ -40,12 +40,39 @@ static imiad_status fit(imiad_detector *self, const image_source *source, bool m
     more &= self->fitted && self->ops->fit_more;
     free(self->calibration); /* of what is being replaced */
     self->calibration = NULL;
+    self->tasks = more ? self->tasks : 0;
     self->fitted = more; /* only fit_more leaves what there was when it fails */
     imiad_status status = (more ? self->ops->fit_more : self->ops->fit)(self, set, p);
     train_set_close(set);
     self->fitted |= status == IMIAD_OK;
+    self->tasks += status == IMIAD_OK;
     self->timings.fit_seconds = clock_seconds() - start;
     return status;
+}
+
+/* What the detector takes of a split, and of the dataset's other categories. */
+static size_t choose_entries(split_entry *out, const imiad_detector *self, const imiad_split *split)
+{
+    const imiad_dataset *dataset = split->dataset;
+    size_t count = 0;
+    for (size_t i = 0; i < split->train.count; ++i)
+        if (imiad_split_train_label(split, i) == 0 || self->takes & TAKES_ANOMALIES)
+            out[count++] = split->train.entries[i];
+    for (size_t i = 0; self->takes & TAKES_SOURCES && i < dataset->sample_count; ++i) {
+        const sample *s = &dataset->samples[i];
+        if (s->subset == IMIAD_SUBSET_TRAIN && s->label == 0 &&
+            (size_t)s->category != split->category)
+            out[count++] = (split_entry){.sample = i, .role = ROLE_SOURCE};
+    }
+    return count;
+}
+
+static bool has_normals(const split_entry *entries, size_t count)
+{
+    for (size_t i = 0; i < count; ++i)
+        if (entries[i].role != ROLE_SOURCE && split_roles[entries[i].role].label == 0)
+            return true;
+    return false;
 }
 
 static imiad_status fit_split(imiad_detector *self, const imiad_split *split, bool more,
@@ -53,18 +80,17 @@ static imiad_status fit_split(imiad_detector *self, const imiad_split *split, bo
 {
     if (!self || !split)
         return fail(IMIAD_INVALID_ARGUMENT, "fit: detector or split is NULL");
-    size_t count = 0;
-    split_entry *normals = malloc((split->train.count + 1) * sizeof *normals);
-    if (!normals)
-        return fail_memory("a split", split->train.count * sizeof *normals);
-    for (size_t i = 0; i < split->train.count; ++i) /* labelled anomalies are not for these */
-        if (imiad_split_train_label(split, i) == 0)
-            normals[count++] = split->train.entries[i];
-    image_source source = {.dataset = split->dataset, .entries = normals, .count = count};
+    size_t most = split->train.count + split->dataset->sample_count;
+    split_entry *entries = malloc((most + 1) * sizeof *entries);
+    if (!entries)
+        return fail_memory("a split", most * sizeof *entries);
+    size_t count = choose_entries(entries, self, split);
+    image_source source = {.dataset = split->dataset, .entries = entries, .count = count};
     imiad_status status =
-        count ? fit(self, &source, more, p)
-              : fail(IMIAD_INVALID_ARGUMENT, "fit: the split has no normal training images");
-    free(normals);
+        has_normals(entries, count)
+            ? fit(self, &source, more, p)
+            : fail(IMIAD_INVALID_ARGUMENT, "fit: the split has no normal training images");
+    free(entries);
     return status;
 }
 

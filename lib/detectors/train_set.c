@@ -1,16 +1,26 @@
 /* The training images of one fit. */
 #include <sha2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "data/loaded_image.h"
 #include "detectors/detector.h"
+#include "detectors/made.h"
+
+enum { MOST_BATCH = 256 };
 
 struct train_set {
     imiad_detector *detector;
     loader *images;
     image_source source;
-    const imiad_image *batch[256]; /* the one handed out */
+    bool with_masks;
+    train_maker maker; /* of this pass; no count: nothing is made */
+    int64_t epoch;
+    loader_maker hook;
+    const imiad_image *batch[MOST_BATCH]; /* the one handed out */
+    train_image told[MOST_BATCH];
 };
 
 /* Detectors that train have options of their own for steps and for keeping images. */
@@ -26,9 +36,11 @@ imiad_status train_set_open(train_set **out, imiad_detector *detector, const ima
         return fail_memory("a training set", sizeof *set);
     set->detector = detector;
     set->source = *source;
+    set->with_masks = detector->takes & TAKES_MASKS;
     int64_t size = option_or(detector, "train_batch", detector_batch_size(detector));
     loader_settings settings = {.geometry = detector->preprocessing,
                                 .batch = (size_t)size,
+                                .with_masks = set->with_masks,
                                 .cache_bytes =
                                     (uint64_t)option_or(detector, "image_cache", 0) * 1000000};
     imiad_status status = loader_open(&set->images, source, &settings);
@@ -51,6 +63,62 @@ size_t train_set_count(const train_set *set)
     return set->source.count;
 }
 
+static train_image told_of(const loaded *image)
+{
+    return (train_image){image->label, image->role, image->category};
+}
+
+train_image train_set_image(const train_set *set, size_t index)
+{
+    loaded known = loaded_describe(&set->source, index);
+    return told_of(&known);
+}
+
+size_t train_set_count_label(const train_set *set, int32_t label)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < set->source.count; ++i)
+        count += train_set_image(set, i).label == label;
+    return count;
+}
+
+imiad_status train_set_rewind(train_set *set, const size_t *order)
+{
+    loader_pause(set->images);
+    set->maker.count = 0;
+    return loader_rewind(set->images, order);
+}
+
+/* ---- batches ---- */
+
+static imiad_status fail_mask(const train_set *set, size_t position)
+{
+    const image_source *source = &set->source;
+    const char *name = set->detector->ops->name;
+    if (!source->dataset)
+        return fail(IMIAD_INVALID_ARGUMENT,
+                    "detector %s learns from masks: defective image %zu has none", name, position);
+    return fail(IMIAD_NOT_FOUND, "detector %s learns from masks: the defective image %s has none",
+                name, source->dataset->samples[loaded_sample(source, position)].path);
+}
+
+static void add_masks(train_set *set, const loaded *items, batch *b)
+{
+    size_t plane = (size_t)(b->height * b->width);
+    tensor *host = t_zeros(4, (int64_t[]){b->count, 1, b->height, b->width}, F32, CPU);
+    float *values = t_data(host);
+    for (int64_t i = 0; values && i < b->count; ++i) {
+        const imiad_image *mask = items[i].mask;
+        if (!mask && items[i].label) {
+            t_try(fail_mask(set, items[i].position));
+            return;
+        }
+        for (size_t p = 0; mask && p < plane; ++p)
+            values[(size_t)i * plane + p] = mask->pixels[p] > 0;
+    }
+    b->masks = t_to_device(host, detector_device(set->detector));
+}
+
 bool train_set_next(train_set *set, batch *out)
 {
     const loaded *items;
@@ -66,15 +134,78 @@ bool train_set_next(train_set *set, batch *out)
         return false;
     for (size_t i = 0; i < count; ++i) {
         set->batch[i] = items[i].image;
+        set->told[i] = told_of(&items[i]);
         detector_add_loading(set->detector, items[i].decode_seconds, items[i].resize_seconds);
     }
     detector_make_batch(out, set->detector, set->batch, count);
+    out->told = set->told;
+    if (set->with_masks && !t_failed())
+        add_masks(set, items, out);
+    if (set->maker.count > 0 && !t_failed())
+        made_collect(out, set->detector, &set->maker, items);
     return !t_failed();
 }
 
-imiad_status train_set_rewind(train_set *set, const size_t *order)
+/* ---- what is made of each image ---- */
+
+static size_t made_size(void *context, int32_t width, int32_t height)
 {
-    return loader_rewind(set->images, order);
+    const train_set *set = context;
+    return made_bytes(&set->maker, width, height);
+}
+
+static imiad_status make_one(void *context, making *m, void *out)
+{
+    const train_set *set = context;
+    const imiad_detector *self = set->detector;
+    char purpose[128];
+    snprintf(purpose, sizeof purpose, "%s/make/%lld/%zu", self->ops->name, (long long)set->epoch,
+             m->place);
+    made_from from = {.detector = self,
+                      .image = m->image->image,
+                      .mask = m->image->mask,
+                      .told = told_of(m->image),
+                      .index = m->image->position,
+                      .set = set,
+                      .making = m,
+                      .purpose = purpose};
+    made_output outputs[MADE_TENSORS];
+    made_lay_out(outputs, &set->maker, m->image->image, out);
+    return set->maker.make(&from, outputs);
+}
+
+random_stream made_stream(const made_from *from, const char *what)
+{
+    char purpose[160];
+    snprintf(purpose, sizeof purpose, "%s/%s", from->purpose, what);
+    return random_open((uint64_t)option_or(from->detector, "seed", 0), purpose);
+}
+
+imiad_status made_other(const imiad_image **image, const imiad_image **mask, const made_from *from,
+                        size_t index)
+{
+    loaded other;
+    TRY(loader_other(&other, from->making, index));
+    *image = other.image;
+    if (mask)
+        *mask = other.mask;
+    return IMIAD_OK;
+}
+
+imiad_status train_set_begin(train_set *set, const train_pass *pass)
+{
+    if (pass->batch > MOST_BATCH)
+        return fail(IMIAD_OUT_OF_RANGE, "detector %s draws batches of %zu images; at most %d",
+                    set->detector->ops->name, pass->batch, MOST_BATCH);
+    loader_pause(set->images); /* nobody uses the maker now */
+    set->maker = pass->maker ? *pass->maker : (train_maker){NULL, 0, NULL};
+    set->epoch = pass->epoch;
+    set->hook = (loader_maker){set, made_size, make_one};
+    loader_round round = {.order = pass->order,
+                          .count = pass->count,
+                          .batch = pass->batch,
+                          .maker = set->maker.count > 0 ? &set->hook : NULL};
+    return loader_begin(set->images, &round);
 }
 
 /* ---- identity ---- */
@@ -112,6 +243,17 @@ static void digest_pixels(SHA2_CTX *hash, const imiad_image *image)
                      (size_t)image->width * pixel_bytes[image->format]);
 }
 
+static void digest_memory(SHA2_CTX *hash, const image_source *source, size_t i)
+{
+    digest_pixels(hash, source->images[i]);
+    if (!source->labels)
+        return;
+    const int32_t told[2] = {source->labels[i], source->categories ? source->categories[i] : 0};
+    SHA256Update(hash, (const uint8_t *)told, sizeof told);
+    if (source->masks && source->masks[i])
+        digest_pixels(hash, source->masks[i]);
+}
+
 imiad_status train_set_digest(char out[65], const train_set *set)
 {
     const image_source *source = &set->source;
@@ -129,7 +271,7 @@ imiad_status train_set_digest(char out[65], const train_set *set)
         if (source->dataset)
             digest_entry(&hash, source, i);
         else
-            digest_pixels(&hash, source->images[i]);
+            digest_memory(&hash, source, i);
     }
     SHA256End(&hash, out);
     return IMIAD_OK;

@@ -128,6 +128,20 @@ void optimizer_zero_grad(optimizer *o)
         t_clear_grad(o->targets[i].value);
 }
 
+double optimizer_clip_grad(optimizer *o, double most)
+{
+    tensor **values = malloc((o->count + 1) * sizeof *values);
+    if (!values) {
+        t_try(fail_memory("gradients", (o->count + 1) * sizeof *values));
+        return NAN;
+    }
+    for (size_t i = 0; i < o->count; ++i)
+        values[i] = o->targets[i].value;
+    double norm = tensors_clip_grad(values, o->count, most);
+    free(values);
+    return norm;
+}
+
 static tensor *with_decay(tensor *gradient, tensor *value, double decay)
 {
     if (decay == 0)

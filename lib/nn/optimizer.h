@@ -32,6 +32,8 @@ void optimizer_free(optimizer *o);
  * an open scope; a failure sticks. */
 void optimizer_step(optimizer *o, double learning_rate);
 void optimizer_zero_grad(optimizer *o);
+/* params_clip_grad of the optimiser's own parameters. */
+double optimizer_clip_grad(optimizer *o, double most);
 
 /* Momenta by the parameters' names, and the count of steps; for params_save and params_load. */
 params *optimizer_state(optimizer *o);

@@ -226,21 +226,37 @@ void params_clear_grad(params *p)
     scope_return(&s, NULL);
 }
 
-double params_clip_grad(params *p, double most)
+double tensors_clip_grad(tensor *const *values, size_t count, double most)
 {
     scope s = scope_begin();
     double squares = 0;
-    for (size_t i = 0; i < p->count; ++i) {
-        tensor *gradient = p->list[i].trainable ? t_grad(p->list[i].value) : NULL;
+    for (size_t i = 0; i < count; ++i) {
+        tensor *gradient = t_grad(values[i]);
         if (gradient)
             squares += t_item(t_sum_all(t_square(t_to(gradient, F64))));
     }
     double norm = sqrt(squares), factor = most / (norm + 1e-6);
-    for (size_t i = 0; i < p->count && factor < 1; ++i) {
-        tensor *gradient = p->list[i].trainable ? t_grad(p->list[i].value) : NULL;
+    for (size_t i = 0; i < count && factor < 1; ++i) {
+        tensor *gradient = t_grad(values[i]);
         if (gradient)
             t_mul_(gradient, factor);
     }
     scope_return(&s, NULL);
     return t_failed() ? NAN : norm;
+}
+
+double params_clip_grad(params *p, double most)
+{
+    size_t count = 0;
+    tensor **values = malloc((p->count + 1) * sizeof *values);
+    if (!values) {
+        t_try(fail_memory("gradients", (p->count + 1) * sizeof *values));
+        return NAN;
+    }
+    for (size_t i = 0; i < p->count; ++i)
+        if (p->list[i].trainable)
+            values[count++] = p->list[i].value;
+    double norm = tensors_clip_grad(values, count, most);
+    free(values);
+    return norm;
 }

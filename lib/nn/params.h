@@ -58,6 +58,9 @@ void params_clear_grad(params *p);
  * torch.nn.utils.clip_grad_norm_ does; returns the norm before. Needs an open scope. */
 double params_clip_grad(params *p, double most);
 
+/* The same of the gradients of `count` tensors; those without one are passed over. */
+double tensors_clip_grad(tensor *const *values, size_t count, double most);
+
 /* ---- weight files ---- */
 
 enum {

@@ -280,14 +280,10 @@ static tensor *make_noise(const imiad_detector *self, const train_step *step, in
     return t_mul(noise, t_to_device(mix(rows, components, seed, purpose), d));
 }
 
-/* The schedule is the discriminator's alone: its rule is the last one. */
-static void schedule_rate(imiad_detector *self, const train_step *step)
+static double cool_down(const imiad_detector *self, double rate, const train_step *step,
+                        int64_t steps)
 {
-    simplenet *m = self->state;
-    double rate = options_real(self->options, "discriminator_rate");
-    if (strcmp(options_text(self->options, "schedule"), "cosine") == 0)
-        m->training.rules[m->training.rule_count - 1].rate =
-            schedule_cosine(rate, 0.4 * rate, step->epoch, step->epochs);
+    return schedule_cosine(rate, 0.4 * rate, step->epoch, step->epochs);
 }
 
 /* Equation 5: patches are to come above the margin, noisy ones below minus the margin. One pass
@@ -303,7 +299,6 @@ static tensor *loss(imiad_detector *self, const train_step *step)
     tensor *judged = learn_through(&m->discriminator, t_cat((tensor *[]){normal, noisy}, 2, 0));
     tensor *missed = t_add_scalar(t_neg(t_slice(judged, 0, 0, count)), margin);
     tensor *passed = t_add_scalar(t_slice(judged, 0, count, 2 * count), margin);
-    schedule_rate(self, step);
     return t_add(t_mean_all(t_clamp(missed, 0, INFINITY)),
                  t_mean_all(t_clamp(passed, 0, INFINITY)));
 }
@@ -365,8 +360,11 @@ static imiad_status begin(imiad_detector *self)
         .kind = OPTIMIZER_ADAM, .weight_decay = options_real(self->options, "discriminator_decay")};
     TRY(training_store(&store, &m->training, "discriminator"));
     TRY(make_discriminator(&m->discriminator, self, store));
-    training_optimizer(&m->training, "discriminator", "discriminator", NULL, &adam,
-                       options_real(self->options, "discriminator_rate"));
+    training_rule *rule =
+        training_optimizer(&m->training, "discriminator", "discriminator", NULL, &adam,
+                           options_real(self->options, "discriminator_rate"));
+    if (strcmp(options_text(self->options, "schedule"), "cosine") == 0)
+        rule->schedule = cool_down;
     return IMIAD_OK;
 }
 

@@ -66,8 +66,11 @@ static void compute_group(const feature_cache *cache, const batch *b, int64_t be
     int64_t rows[256];
     for (int64_t i = 0; i < cache->group; ++i)
         rows[i] = begin + i < end ? begin + i : begin;
-    batch group = {t_index_select(b->images, 0, indices(rows, cache->group, t_device(b->images))),
-                   cache->group, b->height, b->width, NULL};
+    tensor *index = indices(rows, cache->group, t_device(b->images));
+    batch group = {.images = t_index_select(b->images, 0, index),
+                   .count = cache->group,
+                   .height = b->height,
+                   .width = b->width};
     cache->compute(cache->detector, &group, out);
     for (int i = 0; i < cache->count && end - begin < cache->group; ++i)
         out[i] = t_slice(out[i], 0, 0, end - begin);
@@ -176,7 +179,10 @@ void feature_cache_get(feature_cache *cache, const size_t *images, const batch *
     }
     if (misses > 0) {
         tensor *index = indices(missing, misses, t_device(b->images));
-        batch rest = {t_index_select(b->images, 0, index), misses, b->height, b->width, NULL};
+        batch rest = {.images = t_index_select(b->images, 0, index),
+                      .count = misses,
+                      .height = b->height,
+                      .width = b->width};
         compute(cache, &rest, computed);
     }
     for (int64_t i = 0, k = 0, m = keeps; i < b->count; ++i)

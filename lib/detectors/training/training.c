@@ -20,6 +20,8 @@ const option_spec training_options[] = {
      "leave an epoch's last step out where it has fewer images than the others"},
     {"gradient_clip", OPT_REAL, "0", "0..",
      "largest norm of a step's gradients, which are scaled down to it; 0: any"},
+    {"accumulate", OPT_INT, "1", "1..1000",
+     "steps whose gradients are averaged for one step of the optimisers"},
     {"seed", OPT_INT, "66", "0..", "of the first parameters, the order of images and noise"},
     {"checkpoint", OPT_TEXT, "", "", "file to continue from after an interruption; empty: none"},
     {"checkpoint_every", OPT_INT, "1", "1..1000000", "epochs from one checkpoint to the next"},
@@ -64,6 +66,56 @@ static imiad_status choose_images(training_run *run)
     return IMIAD_OK;
 }
 
+/* Steps and images of an epoch: passes over the images, or what the detector plans. */
+static imiad_status plan_epochs(training_run *run)
+{
+    const training *t = run->training;
+    const option_set *options = t->detector->options;
+    int64_t size = options_int(options, "train_batch");
+    bool drops = options_bool(options, "drop_last") && run->trained >= size;
+    train_plan plan = {.steps = (run->trained + (drops ? 0 : size - 1)) / size,
+                       .batch = size,
+                       .images = run->list,
+                       .count = (size_t)run->trained,
+                       .set = run->images};
+    if (t->ops->plan)
+        TRY(t->ops->plan(t->detector, &plan));
+    if (plan.steps < 1 || plan.batch < 1 || plan.batch > 256 || plan.steps > INT32_MAX)
+        return fail(IMIAD_OUT_OF_RANGE, "detector %s plans %lld steps of %lld images an epoch",
+                    t->detector->ops->name, (long long)plan.steps, (long long)plan.batch);
+    run->batch = plan.batch;
+    run->steps = plan.steps;
+    run->drawn = t->ops->draw ? plan.steps * plan.batch : run->trained;
+    run->length = run->drawn + run->count - run->trained;
+    return IMIAD_OK;
+}
+
+static imiad_status make_room(training_run *run)
+{
+    int64_t most = run->length > run->count ? run->length : run->count;
+    run->order = malloc((size_t)most * sizeof *run->order);
+    run->losses = calloc((size_t)(run->epochs * run->turns), sizeof *run->losses);
+    if (!run->order || !run->losses)
+        return fail_memory("an order of training images",
+                           (size_t)(most + run->epochs * run->turns) * sizeof *run->losses);
+    return IMIAD_OK;
+}
+
+static imiad_status check_ops(const training_run *run)
+{
+    const training *t = run->training;
+    int64_t accumulated = options_int(t->detector->options, "accumulate");
+    if (run->turns > TRAINING_TURNS)
+        return fail(IMIAD_INTERNAL, "detector %s has %d losses; at most %d", t->detector->ops->name,
+                    run->turns, TRAINING_TURNS);
+    if (run->turns > 1 && accumulated > 1)
+        return fail(IMIAD_UNSUPPORTED,
+                    "detector %s: accumulate=%lld: a detector with several losses a step cannot "
+                    "accumulate",
+                    t->detector->ops->name, (long long)accumulated);
+    return IMIAD_OK;
+}
+
 static imiad_status prepare(training_run *run)
 {
     const training *t = run->training;
@@ -73,15 +125,14 @@ static imiad_status prepare(training_run *run)
         return fail(IMIAD_INVALID_ARGUMENT, "detector %s: there are no training images",
                     t->detector->ops->name);
     run->epochs = options_int(options, "epochs");
-    run->drop_last = options_bool(options, "drop_last");
-    run->order = malloc((size_t)run->count * sizeof *run->order);
+    run->turns = t->ops->turns > 0 ? t->ops->turns : 1;
     run->list = malloc((size_t)run->count * sizeof *run->list);
-    run->losses = malloc((size_t)run->epochs * sizeof *run->losses);
-    if (!run->order || !run->list || !run->losses)
-        return fail_memory("an order of training images",
-                           (size_t)(2 * run->count + run->epochs) * sizeof *run->losses);
+    if (!run->list)
+        return fail_memory("a list of training images", (size_t)run->count * sizeof *run->list);
+    TRY(check_ops(run));
     TRY(choose_images(run));
-    run->batch = options_int(options, "train_batch");
+    TRY(plan_epochs(run));
+    TRY(make_room(run));
     if (!t->ops->frozen)
         return IMIAD_OK;
     return feature_cache_create(&run->features, t->detector, t->ops->frozen, t->frozen_count,
@@ -97,7 +148,7 @@ static imiad_status keep_features(training_run *run)
         return IMIAD_OK;
     do {
         scope s = scope_begin();
-        batch b = {NULL, 0, 0, 0, NULL};
+        batch b = {.count = 0};
         if (train_set_next(run->images, &b))
             feature_cache_add(run->features, &b);
         TRY(scope_end(&s));
@@ -140,230 +191,7 @@ void training_close(training_run *run)
     free(run);
 }
 
-/* ---- passes ---- */
-
-/* Some images of the order, read together: they may end the training images and begin the others.
- */
-typedef struct portion {
-    int64_t begin, end; /* in the order */
-    batch pixels;       /* .images is NULL where nobody needs them */
-} portion;
-
-static bool reads_pixels(const training_run *run)
-{
-    return run->training->ops->pixels || (run->features && !feature_cache_complete(run->features));
-}
-
-/* The step of order[begin..end), which lies in the portion. */
-static train_step make_step(training_run *run, const portion *read, int64_t begin, int64_t end,
-                            tensor **frozen)
-{
-    batch b = {NULL, end - begin, read->pixels.height, read->pixels.width, NULL};
-    if (read->pixels.images)
-        b.images = begin == read->begin && end == read->end
-                       ? read->pixels.images
-                       : t_slice(read->pixels.images, 0, begin - read->begin, end - read->begin);
-    if (run->features)
-        feature_cache_get(run->features, run->order + begin, &b, frozen);
-    return (train_step){.count = b.count,
-                        .images = run->order + begin,
-                        .pixels = b,
-                        .frozen = frozen,
-                        .epoch = run->epoch,
-                        .epochs = run->epochs,
-                        .index = run->index};
-}
-
-/* Calls `look` for the portions of the order in turn, each in a scope. */
-static imiad_status each_portion(training_run *run,
-                                 imiad_status (*look)(training_run *run, const portion *read,
-                                                      void *context),
-                                 void *context)
-{
-    bool reading = reads_pixels(run);
-    if (reading)
-        TRY(train_set_rewind(run->images, run->order));
-    for (int64_t begin = 0; begin < run->count; begin += run->batch) {
-        portion read = {begin, smaller(begin + run->batch, run->count), {NULL, 0, 0, 0, NULL}};
-        scope s = scope_begin();
-        if (reading)
-            train_set_next(run->images, &read.pixels);
-        imiad_status status = t_failed() ? IMIAD_OK : look(run, &read, context);
-        imiad_status failure = scope_end(&s);
-        TRY(failure);
-        TRY(status);
-    }
-    return IMIAD_OK;
-}
-
-typedef struct visitor {
-    void (*visit)(imiad_detector *self, const train_step *step, void *context);
-    void *context;
-} visitor;
-
-static imiad_status visit_portion(training_run *run, const portion *read, void *context)
-{
-    const visitor *v = context;
-    tensor *frozen[FROZEN_TENSORS] = {NULL};
-    train_step step = make_step(run, read, read->begin, read->end, frozen);
-    if (!t_failed())
-        v->visit(run->training->detector, &step, v->context);
-    return IMIAD_OK;
-}
-
-imiad_status training_visit(training_run *run,
-                            void (*visit)(imiad_detector *self, const train_step *step,
-                                          void *context),
-                            void *context)
-{
-    for (int64_t i = 0; i < run->count; ++i)
-        run->order[i] = (size_t)i;
-    return each_portion(run, visit_portion, &(visitor){visit, context});
-}
-
-/* ---- steps ---- */
-
-/* Sums over one epoch. */
-typedef struct epoch_sums {
-    double losses, held_out;
-    int64_t steps;
-} epoch_sums;
-
-static int64_t steps_an_epoch(const training_run *run)
-{
-    bool drops = run->drop_last && run->trained >= run->batch;
-    return (run->trained + (drops ? 0 : run->batch - 1)) / run->batch;
-}
-
-static void fail_not_finite(const training_run *run, double value)
-{
-    t_fail(IMIAD_NOT_FINITE,
-           "detector %s: the loss is %g in epoch %lld of %lld, step %lld of %lld: try a smaller "
-           "learning_rate, a gradient_clip, a larger train_batch or another seed",
-           run->training->detector->ops->name, value, (long long)run->epoch + 1,
-           (long long)run->epochs, (long long)(run->index % steps_an_epoch(run)) + 1,
-           (long long)steps_an_epoch(run));
-}
-
-/* Down the gradients that backward left. */
-static void update(training_run *run, const train_step *step)
-{
-    training *t = run->training;
-    double clip = options_real(t->detector->options, "gradient_clip");
-    int64_t steps = run->epochs * steps_an_epoch(run);
-    for (int i = 0; clip > 0 && i < t->store_count; ++i)
-        params_clip_grad(t->stores[i].parameters, clip);
-    for (int i = 0; i < t->rule_count; ++i) {
-        double rate = t->rules[i].rate;
-        if (t->ops->rate)
-            rate = t->ops->rate(t->detector, rate, step, steps);
-        optimizer_step(t->rules[i].optimizer, rate);
-    }
-}
-
-static void clear_gradients(training *t)
-{
-    for (int i = 0; i < t->store_count; ++i)
-        params_clear_grad(t->stores[i].parameters);
-}
-
-/* One step of order[read->begin..end); the loss before it. */
-static imiad_status learn(double *loss, training_run *run, const portion *read, int64_t end)
-{
-    training *t = run->training;
-    tensor *frozen[FROZEN_TENSORS] = {NULL};
-    char purpose[96];
-    scope s = scope_begin_grad();
-    train_step step = make_step(run, read, read->begin, end, frozen);
-    training_purpose(purpose, t->detector, "dropout", &step);
-    t_seed((uint64_t)options_int(t->detector->options, "seed"), purpose);
-    tensor *objective = t_failed() ? NULL : t->ops->loss(t->detector, &step);
-    *loss = t_item(objective);
-    if (!t_failed() && !isfinite(*loss))
-        fail_not_finite(run, *loss);
-    t_backward(objective);
-    if (!t_failed())
-        update(run, &step);
-    imiad_status status = scope_end(&s);
-    clear_gradients(t);
-    return status;
-}
-
-static imiad_status hold_against(double *sum, training_run *run, const portion *read, int64_t begin)
-{
-    const training *t = run->training;
-    tensor *frozen[FROZEN_TENSORS] = {NULL};
-    scope s = scope_begin();
-    train_step step = make_step(run, read, begin, read->end, frozen);
-    tensor *mean = t_failed() ? NULL : t->ops->validate(t->detector, &step);
-    *sum += t_item(mean) * (double)step.count;
-    return scope_end(&s);
-}
-
-static imiad_status epoch_portion(training_run *run, const portion *read, void *context)
-{
-    epoch_sums *sums = context;
-    int64_t end = smaller(read->end, run->trained), steps = steps_an_epoch(run);
-    if (end > read->begin && sums->steps < steps) {
-        double loss = 0;
-        TRY(learn(&loss, run, read, end));
-        log_message(IMIAD_LOG_DEBUG, "%s: step %lld: loss %.9g", run->training->detector->ops->name,
-                    (long long)run->index, loss);
-        sums->losses += loss;
-        sums->steps++;
-        run->index++;
-        TRY(progress_report(run->progress, "train", run->index, run->epochs * steps));
-    }
-    int64_t begin = read->begin > run->trained ? read->begin : run->trained;
-    return begin < read->end ? hold_against(&sums->held_out, run, read, begin) : IMIAD_OK;
-}
-
-/* ---- epochs ---- */
-
-static void shuffle(training_run *run)
-{
-    const imiad_detector *self = run->training->detector;
-    char purpose[96];
-    snprintf(purpose, sizeof purpose, "%s/order/%lld", self->ops->name, (long long)run->epoch);
-    random_stream stream = random_open((uint64_t)options_int(self->options, "seed"), purpose);
-    memcpy(run->order, run->list, (size_t)run->count * sizeof *run->order);
-    random_shuffle(&stream, run->order, (size_t)run->trained);
-}
-
-static imiad_status keep_best(training_run *run, double value)
-{
-    training *t = run->training;
-    if (!isfinite(value))
-        return fail(IMIAD_NOT_FINITE, "detector %s: the held-out images came to %g in epoch %lld",
-                    t->detector->ops->name, value, (long long)run->epoch + 1);
-    if (run->best.stores[0] && value >= run->best.value)
-        return IMIAD_OK;
-    for (int i = 0; i < t->store_count; ++i) {
-        params_free(run->best.stores[i]);
-        run->best.stores[i] = NULL;
-        TRY(params_clone(&run->best.stores[i], t->stores[i].parameters));
-    }
-    run->best.value = value;
-    run->best.epoch = run->epoch;
-    return IMIAD_OK;
-}
-
-static imiad_status run_epoch(training_run *run)
-{
-    const training *t = run->training;
-    epoch_sums sums = {0, 0, 0};
-    shuffle(run);
-    TRY(each_portion(run, epoch_portion, &sums));
-    run->losses[run->epoch] = sums.losses / (double)sums.steps;
-    log_message(IMIAD_LOG_INFO, "%s: epoch %lld of %lld: loss %.6g", t->detector->ops->name,
-                (long long)run->epoch + 1, (long long)run->epochs, run->losses[run->epoch]);
-    if (run->trained < run->count)
-        TRY(keep_best(run, sums.held_out / (double)(run->count - run->trained)));
-    run->epoch++;
-    TRY(loss_log_write(run));
-    int64_t every = options_int(t->detector->options, "checkpoint_every");
-    return run->epoch % every == 0 && run->epoch < run->epochs ? checkpoint_write(run) : IMIAD_OK;
-}
+/* ---- running ---- */
 
 static imiad_status take_best(training_run *run)
 {
@@ -377,13 +205,18 @@ imiad_status training_steps(training_run *run)
 {
     training *t = run->training;
     TRY(training_make_optimizers(t));
+    if (t->averaged) /* another task goes on from what was learned last */
+        TRY(training_swap_averages(t));
+    t->averaged = false;
+    snprintf(t->threads, sizeof t->threads, "%d", (int)imiad_threads());
     TRY(training_checksum(run->start, t));
     TRY(checkpoint_resume(run));
     TRY(loss_log_write(run));
-    while (run->epoch < run->epochs)
-        TRY(run_epoch(run));
+    TRY(training_run_epochs(run));
+    TRY(training_swap_averages(t));
+    t->averaged = true;
     TRY(take_best(run));
-    TRY(training_add_losses(t, run->losses, (size_t)run->epochs));
+    TRY(training_add_losses(t, run->losses, (size_t)(run->epochs * run->turns)));
     t->tasks++;
     return checkpoint_remove(run);
 }

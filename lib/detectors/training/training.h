@@ -24,17 +24,31 @@
  * another default that need one: {"epochs", .default_value = "200"}. */
 extern const option_spec training_options[];
 
-enum { TRAINING_STORES = 4, TRAINING_OPTIMIZERS = 4, FROZEN_TENSORS = 8 };
+enum { TRAINING_STORES = 4, TRAINING_OPTIMIZERS = 8, FROZEN_TENSORS = 8, TRAINING_TURNS = 4 };
 
 /* What one step, or one look at some images, is about; tensors of the current scope. */
 typedef struct train_step {
     int64_t count;
-    const size_t *images;  /* their places in the train set */
-    batch pixels;          /* .images is NULL where the detector did not ask for pixels */
-    tensor *const *frozen; /* training_ops.frozen's, the images along dimension 0 */
-    int64_t epoch, epochs; /* epoch 0 is the first */
-    int64_t index;         /* of the step, from the first of all epochs */
+    const size_t *images;    /* their places in the train set */
+    batch pixels;            /* .images is NULL where the detector did not ask for pixels */
+    tensor *const *frozen;   /* training_ops.frozen's, the images along dimension 0 */
+    int64_t epoch, epochs;   /* epoch 0 is the first */
+    int64_t index;           /* of the step, from the first of all epochs */
+    const train_image *told; /* what is known of each image, whether its pixels are read or not */
+    /* As in `batch`; with TAKES_MASKS, and with training.maker. */
+    tensor *masks;
+    tensor *const *made;
+    int turn; /* which of the step's losses, from 0 */
 } train_step;
+
+/* What a detector that draws its own batches is asked for. */
+typedef struct train_plan {
+    int64_t steps; /* an epoch; as passes over the images would take, or what `plan` sets */
+    int64_t batch; /* images in a step, at most 256; the option train_batch, or what `plan` sets */
+    const size_t *images; /* those that train: not the held-out ones */
+    size_t count;
+    const train_set *set; /* train_set_image says what each is */
+} train_plan;
 
 typedef struct training_ops {
     /* Of a frozen network: training.frozen_count float32 tensors whose first dimension is the
@@ -42,20 +56,46 @@ typedef struct training_ops {
      * not depend on the other images of the batch. */
     void (*frozen)(imiad_detector *self, const batch *b, tensor **out);
     bool pixels; /* whether loss and validate look at step->pixels */
-    /* A scalar tensor to go down, in a scope that records gradients. */
+    /* A scalar tensor to go down, in a scope that records gradients. NULL leaves the turn out. */
     tensor *(*loss)(imiad_detector *self, const train_step *step);
     /* The learning rate of a step that the schedule makes of an optimiser's own; NULL: that one.
-     * `steps` counts all epochs. nn/schedule.h */
+     * `steps` counts all epochs. nn/schedule.h. A rule's own schedule replaces it. */
     double (*rate)(const imiad_detector *self, double rate, const train_step *step, int64_t steps);
     /* The mean over the held-out images of a step of what is to be smallest, a scalar tensor; for
      * detectors that hold images out (training.held_out). */
     tensor *(*validate)(imiad_detector *self, const train_step *step);
+    /* Losses of a step, one after the other: `loss` is asked for each by step->turn, and it goes
+     * down the optimisers of that turn alone (training_rule.turn). 0 stands for 1. */
+    int turns;
+    /* Batches of the detector's own, instead of passes over the images in shuffled order: `draw`
+     * fills plan->steps x plan->batch places of an epoch from its stream, DETECTOR/draw/EPOCH, and
+     * nothing else (training_draw_... below); `plan` changes steps and batch first, or is NULL. */
+    imiad_status (*plan)(imiad_detector *self, train_plan *plan);
+    imiad_status (*draw)(imiad_detector *self, const train_plan *plan, random_stream *stream,
+                         size_t *out);
+    /* After a step's optimisers, in a scope without gradients: centres, a momentum teacher. What it
+     * changes must lie in the stores. */
+    void (*after)(imiad_detector *self, const train_step *step);
 } training_ops;
+
+/* First defect-free, then defective images, half of each batch each (of an odd one more of the
+ * good): endless shuffled rows of either. All of one kind where there is no other. */
+imiad_status training_draw_balanced(const train_plan *plan, random_stream *stream, size_t *out);
+/* Each alike likely, with replacement. */
+imiad_status training_draw_replaced(const train_plan *plan, random_stream *stream, size_t *out);
+/* Two by two different images of one category (the same twice where it has one image). */
+imiad_status training_draw_pairs(const train_plan *plan, random_stream *stream, size_t *out);
 
 typedef struct training_store_entry {
     char name[32];
     params *parameters;
+    double decay; /* of its moving average; 0: none */
+    params
+        *average; /* with a decay, from the first step on; the rest of what was said of it there */
 } training_store_entry;
+
+typedef double (*training_schedule)(const imiad_detector *self, double rate, const train_step *step,
+                                    int64_t steps);
 
 typedef struct training_rule {
     char name[32];
@@ -64,6 +104,10 @@ typedef struct training_rule {
     optimizer_options options;
     double rate;
     optimizer *optimizer; /* NULL until the first step */
+    /* What training_optimizer's caller may set. */
+    training_schedule schedule; /* as training_ops.rate, for this rule; NULL: that one */
+    double clip; /* largest norm of its gradients; 0: the option gradient_clip, over whole stores */
+    int turn;    /* of the losses it goes down */
 } training_rule;
 
 /* The first member of a trained detector's state: what takes the detector finds it there. */
@@ -78,12 +122,17 @@ typedef struct training {
     /* Share of the images that train nothing: after every epoch ops->validate looks at them, and
      * the parameters of the epoch with the smallest mean stay. 0: none, the last epoch's stay. */
     double held_out;
-    double *losses; /* mean over the steps of each epoch; of all tasks since training_clear */
+    double *losses; /* mean over the steps of each epoch, the turns of one side by side; of all
+                     * tasks since training_clear */
     size_t losses_count;
     size_t tasks; /* finished */
+    /* What the detector makes of each image it trains with (step->made); NULL: nothing. */
+    const train_maker *maker;
+    bool averaged;    /* stores hold their averages, those hold what was learned last */
+    char threads[64]; /* with how many it was trained: "2", or "2,1" where it was resumed */
 } training;
 
-/* In create; then set frozen_count and, where wanted, held_out. */
+/* In create; then set frozen_count and, where wanted, held_out and maker. */
 void training_begin(imiad_detector *self, const training_ops *ops);
 /* Forgets stores, optimisers and losses: at the beginning of fit, and in destroy. */
 void training_clear(training *t);
@@ -94,8 +143,14 @@ imiad_status training_store(params **out, training *t, const char *name);
 /* An optimiser of the parameters of that store whose names begin with the prefix (NULL: all), made
  * at the first step, when the store must be complete. Its name is that of its state in checkpoints.
  * `rate` is before ops->rate. */
-void training_optimizer(training *t, const char *name, const char *store_name, const char *prefix,
-                        const optimizer_options *options, double rate);
+training_rule *training_optimizer(training *t, const char *name, const char *store_name,
+                                  const char *prefix, const optimizer_options *options,
+                                  double rate);
+/* Keeps a moving average of a store, average = decay average + (1 - decay) parameter after every
+ * step of its optimisers; buffers are copied. It begins as the parameters before the first step.
+ * Held-out images are judged by it, and after training the store holds it, which is saved and
+ * scores; training_fit_more goes on from what was learned last. */
+void training_average(training *t, const char *store_name, double decay);
 
 /* ---- running ---- */
 

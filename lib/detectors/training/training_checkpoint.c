@@ -38,12 +38,18 @@ typedef struct identity {
     char *options; /* JSON */
 } identity;
 
+/* Options that were added later: their defaults are what every run did before. */
+static bool is_later_default(const imiad_option *option)
+{
+    return strcmp(option->name, "accumulate") == 0 && strcmp(option->value, "1") == 0;
+}
+
 static char *describe_options(const option_set *options)
 {
     json_t *object = json_object();
     for (size_t i = 0; i < options_count(options); ++i) {
         imiad_option option = options_get(options, i);
-        if (counts(option.name))
+        if (counts(option.name) && !is_later_default(&option))
             json_object_set_new(object, option.name, json_string(option.value));
     }
     char *text = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
@@ -128,7 +134,8 @@ static imiad_status write_description(const training_run *run, weights_writer *w
     TRY(write_number(writer, "step", run->index));
     TRY(write_number(writer, "best_epoch", run->best.stores[0] ? run->best.epoch : -1));
     TRY(weights_writer_add(writer, "best_value", F64, 1, (int64_t[]){1}, &run->best.value));
-    return weights_writer_add(writer, "losses", F64, 1, &run->epoch, run->losses);
+    const int64_t shape[2] = {run->epoch, run->turns};
+    return weights_writer_add(writer, "losses", F64, run->turns > 1 ? 2 : 1, shape, run->losses);
 }
 
 static imiad_status write_stores(const training_run *run, weights_writer *writer)
@@ -143,6 +150,11 @@ static imiad_status write_stores(const training_run *run, weights_writer *writer
     for (int i = 0; run->best.stores[0] && i < t->store_count; ++i) {
         snprintf(prefix, sizeof prefix, "best.%s.", t->stores[i].name);
         TRY(params_save(run->best.stores[i], prefix, writer));
+    }
+    for (int i = 0; i < t->store_count; ++i) {
+        snprintf(prefix, sizeof prefix, "average.%s.", t->stores[i].name);
+        if (t->stores[i].average)
+            TRY(params_save(t->stores[i].average, prefix, writer));
     }
     return IMIAD_OK;
 }
@@ -209,10 +221,11 @@ static imiad_status load_numbers(training_run *run, const weights *file)
     int64_t best = strtoll(text_of(file, "best_epoch"), NULL, 10);
     const weight *losses = weights_find(file, "losses"), *value = weights_find(file, "best_value");
     if (epoch < 0 || epoch > run->epochs || step < 0 || best >= epoch || !losses ||
-        losses->type != F64 || losses->rank != 1 || losses->shape[0] != epoch || !value ||
+        losses->type != F64 || losses->rank != (run->turns > 1 ? 2 : 1) ||
+        losses->shape[0] != epoch || (run->turns > 1 && losses->shape[1] != run->turns) || !value ||
         value->type != F64 || value->bytes != sizeof(double))
         return fail(IMIAD_FORMAT, "its counters are damaged");
-    memcpy(run->losses, losses->data, (size_t)epoch * sizeof *run->losses);
+    memcpy(run->losses, losses->data, (size_t)(epoch * run->turns) * sizeof *run->losses);
     memcpy(&run->best.value, value->data, sizeof run->best.value);
     run->epoch = epoch;
     run->index = step;
@@ -220,11 +233,22 @@ static imiad_status load_numbers(training_run *run, const weights *file)
     return IMIAD_OK;
 }
 
+/* A run that goes on with another number of threads was made with both. */
+static void note_threads(training *t, const char *now)
+{
+    const char *last = strrchr(t->threads, ',');
+    size_t used = strlen(t->threads);
+    if (strcmp(last ? last + 1 : t->threads, now) != 0)
+        snprintf(t->threads + used, sizeof t->threads - used, "%s%s", used ? "," : "", now);
+}
+
 static imiad_status load_stores(training_run *run, const weights *file)
 {
     training *t = run->training;
-    char prefix[64];
+    char prefix[64], now[64];
+    snprintf(now, sizeof now, "%s", t->threads);
     TRY(training_load(t->detector, file));
+    note_threads(t, now);
     for (int i = 0; i < t->rule_count; ++i) {
         snprintf(prefix, sizeof prefix, "optimizer.%s.", t->rules[i].name);
         TRY(params_load(optimizer_state(t->rules[i].optimizer), file, prefix, PARAMS_EXACT));
@@ -233,6 +257,11 @@ static imiad_status load_stores(training_run *run, const weights *file)
         snprintf(prefix, sizeof prefix, "best.%s.", t->stores[i].name);
         TRY(params_clone(&run->best.stores[i], t->stores[i].parameters));
         TRY(params_load(run->best.stores[i], file, prefix, PARAMS_EXACT));
+    }
+    for (int i = 0; i < t->store_count; ++i) {
+        snprintf(prefix, sizeof prefix, "average.%s.", t->stores[i].name);
+        if (t->stores[i].average)
+            TRY(params_load(t->stores[i].average, file, prefix, PARAMS_EXACT));
     }
     return IMIAD_OK;
 }
@@ -265,24 +294,32 @@ imiad_status checkpoint_resume(training_run *run)
 
 /* ---- losses ---- */
 
-static void write_lines(FILE *file, size_t task, const double *losses, size_t count)
+static void write_lines(FILE *file, size_t task, const double *losses, size_t count, int turns)
 {
-    for (size_t i = 0; i < count; ++i)
-        fprintf(file, "%zu,%zu,%.17g\n", task, i + 1, losses[i]);
+    for (size_t i = 0; i < count; ++i) {
+        fprintf(file, "%zu,%zu", task, i + 1);
+        for (int turn = 0; turn < turns; ++turn)
+            fprintf(file, ",%.17g", losses[i * (size_t)turns + (size_t)turn]);
+        fputc('\n', file);
+    }
 }
 
 imiad_status loss_log_write(const training_run *run)
 {
     const training *t = run->training;
     const char *path = options_text(t->detector->options, "loss_log");
+    size_t a_task = (size_t)(run->epochs * run->turns);
     if (!*path)
         return IMIAD_OK;
     file_writer writer;
     TRY(file_write_begin(&writer, path));
-    fprintf(writer.stream, "task,epoch,loss\n");
+    fprintf(writer.stream, "task,epoch,loss");
+    for (int turn = 1; turn < run->turns; ++turn)
+        fprintf(writer.stream, ",loss%d", turn + 1);
+    fputc('\n', writer.stream);
     for (size_t task = 0; task < t->tasks; ++task)
-        write_lines(writer.stream, task + 1, t->losses + task * (size_t)run->epochs,
-                    (size_t)run->epochs);
-    write_lines(writer.stream, t->tasks + 1, run->losses, (size_t)run->epoch);
+        write_lines(writer.stream, task + 1, t->losses + task * a_task, (size_t)run->epochs,
+                    run->turns);
+    write_lines(writer.stream, t->tasks + 1, run->losses, (size_t)run->epoch, run->turns);
     return file_write_commit(&writer);
 }

@@ -17,24 +17,34 @@ struct training_run {
     train_set *images;
     const progress *progress;
     feature_cache *features; /* NULL without frozen features */
-    size_t *order; /* the training images, then the held-out ones; what the epoch makes of it */
-    size_t *list;  /* the same in the split's order */
-    int64_t count, trained;
-    int64_t batch, epochs;
-    bool drop_last;
+    size_t *list;            /* the training images in the split's order, then the held-out ones */
+    int64_t count, trained;  /* entries of the list; those that train */
+    size_t *order; /* what the epoch reads: `drawn` places to train with, the held-out ones */
+    int64_t drawn, length;
+    int64_t batch, steps, epochs; /* steps an epoch */
+    int turns;
     int64_t epoch, index; /* the next */
-    double *losses;       /* of finished epochs */
+    double *losses;       /* of finished epochs: `turns` each */
     best_epoch best;
     char start[9]; /* CRC-32 of the parameters and optimiser states before the first step */
 };
 
+/* ---- training_epochs.c ---- */
+
+/* Epochs from run->epoch to the last. */
+imiad_status training_run_epochs(training_run *run);
+
 /* ---- training_stores.c ---- */
 
+/* And the averages. */
 imiad_status training_make_optimizers(training *t);
+/* Exchanges what the stores hold and their averages. */
+imiad_status training_swap_averages(training *t);
 imiad_status training_add_losses(training *t, const double *losses, size_t count);
 /* Copies of all stores and optimiser states, for undoing and for the best epoch. */
 typedef struct training_copy {
-    params *stores[TRAINING_STORES], *states[TRAINING_OPTIMIZERS];
+    params *stores[TRAINING_STORES], *averages[TRAINING_STORES], *states[TRAINING_OPTIMIZERS];
+    bool averaged;
 } training_copy;
 imiad_status training_copy_make(training_copy *out, const training *t);
 imiad_status training_copy_restore(training *t, const training_copy *copy);

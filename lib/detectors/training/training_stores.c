@@ -17,13 +17,16 @@ void training_clear(training *t)
 {
     for (int i = 0; i < t->rule_count; ++i)
         optimizer_free(t->rules[i].optimizer);
-    for (int i = 0; i < t->store_count; ++i)
+    for (int i = 0; i < t->store_count; ++i) {
         params_free(t->stores[i].parameters);
+        params_free(t->stores[i].average);
+    }
     free(t->losses);
     *t = (training){.detector = t->detector,
                     .ops = t->ops,
                     .frozen_count = t->frozen_count,
-                    .held_out = t->held_out};
+                    .held_out = t->held_out,
+                    .maker = t->maker};
 }
 
 imiad_status training_store(params **out, training *t, const char *name)
@@ -38,18 +41,34 @@ imiad_status training_store(params **out, training *t, const char *name)
     return IMIAD_OK;
 }
 
-void training_optimizer(training *t, const char *name, const char *store_name, const char *prefix,
-                        const optimizer_options *options, double rate)
+/* The place of a store that the detector made: another name is its own mistake, made on every call.
+ */
+static int find_store(const training *t, const char *name)
 {
     int store = 0;
-    while (store < t->store_count && strcmp(t->stores[store].name, store_name) != 0)
+    while (store < t->store_count && strcmp(t->stores[store].name, name) != 0)
         ++store;
-    if (store == t->store_count || t->rule_count == TRAINING_OPTIMIZERS)
-        abort(); /* the detector's own mistake, made on every call */
+    if (store == t->store_count)
+        abort();
+    return store;
+}
+
+training_rule *training_optimizer(training *t, const char *name, const char *store_name,
+                                  const char *prefix, const optimizer_options *options, double rate)
+{
+    int store = find_store(t, store_name);
+    if (t->rule_count == TRAINING_OPTIMIZERS)
+        abort();
     training_rule *rule = &t->rules[t->rule_count++];
     *rule = (training_rule){.store = store, .options = *options, .rate = rate};
     snprintf(rule->name, sizeof rule->name, "%s", name);
     snprintf(rule->prefix, sizeof rule->prefix, "%s", prefix ? prefix : "");
+    return rule;
+}
+
+void training_average(training *t, const char *store_name, double decay)
+{
+    t->stores[find_store(t, store_name)].decay = decay;
 }
 
 imiad_status training_make_optimizers(training *t)
@@ -59,6 +78,28 @@ imiad_status training_make_optimizers(training *t)
         if (!rule->optimizer)
             TRY(optimizer_create(&rule->optimizer, t->stores[rule->store].parameters, rule->prefix,
                                  &rule->options));
+    }
+    for (int i = 0; i < t->store_count; ++i) {
+        training_store_entry *entry = &t->stores[i];
+        if (entry->decay > 0 && !entry->average)
+            TRY(params_clone(&entry->average, entry->parameters));
+    }
+    return IMIAD_OK;
+}
+
+imiad_status training_swap_averages(training *t)
+{
+    for (int i = 0; i < t->store_count; ++i) {
+        training_store_entry *entry = &t->stores[i];
+        params *held;
+        if (!entry->average)
+            continue;
+        TRY(params_clone(&held, entry->parameters));
+        imiad_status status = params_copy(entry->parameters, entry->average);
+        if (status == IMIAD_OK)
+            status = params_copy(entry->average, held);
+        params_free(held);
+        TRY(status);
     }
     return IMIAD_OK;
 }
@@ -79,10 +120,13 @@ imiad_status training_add_losses(training *t, const double *losses, size_t count
 
 imiad_status training_copy_make(training_copy *out, const training *t)
 {
-    training_copy copy = {{NULL}, {NULL}};
+    training_copy copy = {.averaged = t->averaged};
     imiad_status status = IMIAD_OK;
-    for (int i = 0; status == IMIAD_OK && i < t->store_count; ++i)
+    for (int i = 0; status == IMIAD_OK && i < t->store_count; ++i) {
         status = params_clone(&copy.stores[i], t->stores[i].parameters);
+        if (status == IMIAD_OK && t->stores[i].average)
+            status = params_clone(&copy.averages[i], t->stores[i].average);
+    }
     for (int i = 0; status == IMIAD_OK && i < t->rule_count; ++i)
         status = params_clone(&copy.states[i], optimizer_state(t->rules[i].optimizer));
     if (status != IMIAD_OK)
@@ -94,8 +138,12 @@ imiad_status training_copy_make(training_copy *out, const training *t)
 
 imiad_status training_copy_restore(training *t, const training_copy *copy)
 {
-    for (int i = 0; i < t->store_count; ++i)
+    for (int i = 0; i < t->store_count; ++i) {
         TRY(params_copy(t->stores[i].parameters, copy->stores[i]));
+        if (copy->averages[i])
+            TRY(params_copy(t->stores[i].average, copy->averages[i]));
+    }
+    t->averaged = copy->averaged;
     for (int i = 0; i < t->rule_count; ++i)
         TRY(params_copy(optimizer_state(t->rules[i].optimizer), copy->states[i]));
     return IMIAD_OK;
@@ -103,11 +151,13 @@ imiad_status training_copy_restore(training *t, const training_copy *copy)
 
 void training_copy_free(training_copy *copy)
 {
-    for (int i = 0; i < TRAINING_STORES; ++i)
+    for (int i = 0; i < TRAINING_STORES; ++i) {
         params_free(copy->stores[i]);
+        params_free(copy->averages[i]);
+    }
     for (int i = 0; i < TRAINING_OPTIMIZERS; ++i)
         params_free(copy->states[i]);
-    *copy = (training_copy){{NULL}, {NULL}};
+    *copy = (training_copy){.averaged = false};
 }
 
 /* ---- identity ---- */
@@ -134,6 +184,9 @@ imiad_status training_checksum(char out[9], const training *t)
         crc = add_store(crc, t->stores[i].parameters);
     for (int i = 0; i < t->rule_count; ++i)
         crc = add_store(crc, optimizer_state(t->rules[i].optimizer));
+    for (int i = 0; i < t->store_count; ++i)
+        if (t->stores[i].average)
+            crc = add_store(crc, t->stores[i].average);
     snprintf(out, 9, "%08x", (unsigned)crc);
     return scope_end(&s);
 }
@@ -143,6 +196,8 @@ imiad_status training_checksum(char out[9], const training *t)
 imiad_status training_save(const imiad_detector *self, weights_writer *writer)
 {
     const training *t = self->state;
+    if (t->threads[0])
+        TRY(weights_writer_metadata(writer, "threads", t->threads));
     for (int i = 0; i < t->store_count; ++i) {
         char prefix[40];
         snprintf(prefix, sizeof prefix, "%s.", t->stores[i].name);
@@ -153,7 +208,9 @@ imiad_status training_save(const imiad_detector *self, weights_writer *writer)
 
 imiad_status training_load(imiad_detector *self, const weights *file)
 {
-    const training *t = self->state;
+    training *t = self->state;
+    const char *threads = weights_metadata(file, "threads"); /* older files do not say */
+    snprintf(t->threads, sizeof t->threads, "%s", threads ? threads : "");
     for (int i = 0; i < t->store_count; ++i) {
         char prefix[40];
         snprintf(prefix, sizeof prefix, "%s.", t->stores[i].name);

@@ -80,7 +80,9 @@ static imiad_status fit_split(imiad_detector *self, const imiad_split *split, bo
 {
     if (!self || !split)
         return fail(IMIAD_INVALID_ARGUMENT, "fit: detector or split is NULL");
-    size_t most = split->train.count + split->dataset->sample_count;
+    size_t most = split->train.count;
+    if (self->takes & TAKES_SOURCES)
+        most += split->dataset->sample_count;
     split_entry *entries = malloc((most + 1) * sizeof *entries);
     if (!entries)
         return fail_memory("a split", most * sizeof *entries);

@@ -169,12 +169,12 @@ static void update(training_run *run, const train_step *step)
 static void follow(training *t, const train_step *step)
 {
     scope s = scope_begin();
+    if (t->ops->after)
+        t->ops->after(t->detector, step);
     for (int i = 0; i < t->store_count && !t_failed(); ++i)
         if (t->stores[i].average)
-            t_try(
-                params_average(t->stores[i].average, t->stores[i].parameters, t->stores[i].decay));
-    if (t->ops->after && !t_failed())
-        t->ops->after(t->detector, step);
+            t_try(params_average(t->stores[i].average, t->stores[i].parameters,
+                                 t->stores[i].decay));
     scope_return(&s, NULL);
 }
 

@@ -267,14 +267,21 @@ imiad_status augmenter_apply(imiad_image **image, const augmenter *a)
     return IMIAD_OK;
 }
 
-imiad_status augmenters_apply_some(imiad_image **image, int count, random_stream *s)
+void augmenters_choose(augmenter_kind *out, int count, random_stream *s)
 {
     size_t kinds[AUGMENTER_KINDS];
     for (size_t i = 0; i < AUGMENTER_KINDS; ++i)
         kinds[i] = i;
     random_shuffle(s, kinds, AUGMENTER_KINDS);
+    for (int i = 0; i < count; ++i)
+        out[i] = (augmenter_kind)kinds[i];
+}
+
+imiad_status augmenters_apply(imiad_image **image, const augmenter_kind *kinds, int count,
+                              random_stream *s)
+{
     for (int i = 0; i < count; ++i) {
-        augmenter a = augmenter_draw((augmenter_kind)kinds[i], s);
+        augmenter a = augmenter_draw(kinds[i], s);
         TRY(augmenter_apply(image, &a));
     }
     return IMIAD_OK;

@@ -32,7 +32,10 @@ augmenter augmenter_draw(augmenter_kind kind, random_stream *s);
 /* Puts the changed image in the place of an RGB8 one. */
 imiad_status augmenter_apply(imiad_image **image, const augmenter *a);
 
-/* `count` different operations one after the other, in the order drawn. */
-imiad_status augmenters_apply_some(imiad_image **image, int count, random_stream *s);
+/* `count` different ones, in a drawn order. */
+void augmenters_choose(augmenter_kind *out, int count, random_stream *s);
+/* One after the other, their values drawn. */
+imiad_status augmenters_apply(imiad_image **image, const augmenter_kind *kinds, int count,
+                              random_stream *s);
 
 #endif

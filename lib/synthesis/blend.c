@@ -22,17 +22,16 @@ imiad_status blend_texture(imiad_image **out, const imiad_image *image, const im
     return IMIAD_OK;
 }
 
-void blend_texture_planes(float *out, const imiad_image *image, const imiad_image *texture,
+void blend_texture_planes(float *out, const float *image, const imiad_image *texture,
                           const imiad_image *mask, double opacity)
 {
+    float rest = (float)(1 - opacity); /* NumPy keeps the image's share in floats */
     for (int c = 0; c < 3; ++c)
-        for (int32_t y = 0; y < image->height; ++y)
-            for (int32_t x = 0; x < image->width; ++x) {
-                float own = (float)image_row(image, y)[3 * x + c] / 255.f;
+        for (int32_t y = 0; y < texture->height; ++y)
+            for (int32_t x = 0; x < texture->width; ++x, ++out, ++image) {
                 double other = (double)image_row(texture, y)[3 * x + c] / 255.0;
-                bool inside = image_row(mask, y)[x] != 0;
-                float rest = (float)(1 - opacity) * own; /* NumPy keeps this product in floats */
-                *out++ = inside ? (float)(opacity * other + (double)rest) : own;
+                *out = image_row(mask, y)[x] ? (float)(opacity * other + (double)(rest * *image))
+                                             : *image;
             }
 }
 

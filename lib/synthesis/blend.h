@@ -11,8 +11,9 @@
  * elsewhere. All of one size, RGB8; values are cut to whole numbers. */
 imiad_status blend_texture(imiad_image **out, const imiad_image *image, const imiad_image *texture,
                            const imiad_image *mask, double opacity);
-/* The same in 0..1 and not cut: 3 x height x width floats, as DRAEM trains on them. */
-void blend_texture_planes(float *out, const imiad_image *image, const imiad_image *texture,
+/* The same of planes and not cut: 3 x height x width floats, which take the texture's values as
+ * 0..1, as DRAEM trains on them. */
+void blend_texture_planes(float *out, const float *image, const imiad_image *texture,
                           const imiad_image *mask, double opacity);
 
 /* MemSeg's foreground: GRAY8, 255 where an RGB8 image's grey value is at most the threshold, or

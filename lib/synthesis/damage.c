@@ -4,14 +4,13 @@
 
 #include "base/error.h"
 #include "image/pixels.h"
-#include "synthesis/augmenters.h"
 #include "synthesis/blend.h"
 #include "synthesis/warp.h"
 
 /* ---- DRAEM ---- */
 
 const draem_options draem_defaults = {
-    .rotated = 0.3, .whole = 0.5, .operations = 3, .perlin = {0, 5, 90, 0.5}};
+    .rotated = 0.3, .whole = 0.5, .operations = NULL, .perlin = {0, 5, 90, 0.5}};
 
 void draem_damage_free(draem_damage *d)
 {
@@ -35,7 +34,10 @@ static imiad_status draw_damage(draem_damage *d, const imiad_image *image, textu
     int64_t covered;
     TRY(draw_clean(&d->clean, image, o, s));
     TRY(texture_draw(&d->texture, textures, image->width, image->height, image, s));
-    TRY(augmenters_apply_some(&d->texture, o->operations, s));
+    augmenter_kind drawn[TEXTURE_OPERATIONS];
+    augmenters_choose(drawn, TEXTURE_OPERATIONS, s);
+    TRY(augmenters_apply(&d->texture, o->operations ? o->operations : drawn, TEXTURE_OPERATIONS,
+                         s));
     TRY(perlin_mask(&d->mask, &covered, image->width, image->height, &o->perlin, s));
     d->opacity = 1 - 0.8 * random_real(s);
     if (random_real(s) < o->whole)
@@ -69,7 +71,9 @@ static imiad_status draw_structure(imiad_image **out, const imiad_image *image, 
 {
     imiad_image *changed;
     TRY(image_to_rgb(&changed, image));
-    imiad_status status = augmenters_apply_some(&changed, 3, s);
+    augmenter_kind drawn[TEXTURE_OPERATIONS];
+    augmenters_choose(drawn, TEXTURE_OPERATIONS, s);
+    imiad_status status = augmenters_apply(&changed, drawn, TEXTURE_OPERATIONS, s);
     if (status == IMIAD_OK)
         status = shuffle_parts(out, changed, parts, parts, s);
     imiad_image_free(changed);

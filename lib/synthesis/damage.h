@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "synthesis/augmenters.h"
 #include "synthesis/perlin.h"
 #include "synthesis/texture_source.h"
 
@@ -16,10 +17,12 @@ typedef struct draem_damage {
     double opacity;       /* of the texture: 0.2..1 */
 } draem_damage;
 
+enum { TEXTURE_OPERATIONS = 3 };
+
 typedef struct draem_options {
     double rotated; /* how often the image is turned, by up to 90 degrees to either side */
     double whole;   /* how often it stays undamaged */
-    int operations; /* on the texture */
+    const augmenter_kind *operations; /* three on the texture; NULL: drawn each time */
     perlin_options perlin;
 } draem_options;
 extern const draem_options draem_defaults;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "../image/procedural.h"
+#include "image/preprocess.h"
 #include "synthesis/augmenters.h"
 #include "synthesis/blend.h"
 #include "synthesis/cut_paste.h"
@@ -220,8 +221,10 @@ static void check_blend(const char *line)
     ck_assert_int_eq(sscanf(line, "%lf,%n", &beta, &used), 1);
     imiad_image *image = colorful(32, 24), *texture = mirrored(image, true);
     imiad_image *mask = above(32, 24, 127);
-    float planes[3 * 24 * 32];
-    blend_texture_planes(planes, image, texture, mask, 1 - 0.8 * beta);
+    const preprocessing unit = {.std = {1, 1, 1}};
+    float clean[3 * 24 * 32], planes[3 * 24 * 32];
+    preprocess_normalize(clean, image, &unit);
+    blend_texture_planes(planes, clean, texture, mask, 1 - 0.8 * beta);
     char *at = (char *)line + used;
     for (int i = 0; i < 3 * 24 * 32; i += 17) {
         double expected = strtod(at, &at);

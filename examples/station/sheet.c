@@ -1,0 +1,136 @@
+#include "station/sheet.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "names.h"
+
+int sheet_open(sheet *s, const char *file, size_t most)
+{
+    *s = (sheet){.file = file, .most = most, .changed = true};
+    s->worst = file ? calloc(most + 1, sizeof *s->worst) : NULL;
+    if (!file || s->worst)
+        return 0;
+    fprintf(stderr, "out of memory for the sheet %s\n", file);
+    return -1;
+}
+
+void sheet_close(sheet *s)
+{
+    for (size_t i = 0; i < s->count; ++i)
+        free(s->worst[i].path);
+    free(s->worst);
+}
+
+void sheet_add(sheet *s, const char *path, bool anomalous, double score, double threshold)
+{
+    if (!s->file)
+        return;
+    s->changed = true; /* the counts */
+    size_t at = s->count;
+    while (at > 0 && s->worst[at - 1].score < score)
+        --at;
+    if (at == s->most)
+        return;
+    char *copy = strdup(path);
+    if (!copy)
+        return;
+    memmove(s->worst + at + 1, s->worst + at, (s->count - at) * sizeof *s->worst);
+    s->worst[at] = (sheet_part){copy, anomalous, score, threshold};
+    if (s->count == s->most)
+        free(s->worst[s->count].path);
+    else
+        ++s->count;
+}
+
+/* ---- HTML ---- */
+
+/* Text between tags. Bytes that are no UTF-8 are shown by the browser as it likes. */
+static void write_text(FILE *out, const char *text)
+{
+    for (; *text; ++text)
+        if (*text == '&')
+            fputs("&amp;", out);
+        else if (*text == '<')
+            fputs("&lt;", out);
+        else if (*text == '>')
+            fputs("&gt;", out);
+        else
+            fputc(*text, out);
+}
+
+/* The address of a file as seen from the sheet's folder. */
+static char *address_of(const char *sheet_file, const char *file)
+{
+    const char *slash = strrchr(sheet_file, '/');
+    size_t folder = slash ? (size_t)(slash - sheet_file) + 1 : 0;
+    if (folder > 0 && strncmp(sheet_file, file, folder) == 0)
+        return name_percent(file + folder);
+    if (folder == 0 || *file == '/')
+        return name_percent(file);
+    char *whole = realpath(file, NULL), *address = name_percent(whole ? whole : file);
+    free(whole);
+    return address;
+}
+
+static void write_part(FILE *out, const sheet *s, const sheet_part *p, const char *folder)
+{
+    char *picture = name_picture(folder, p->path);
+    char *address = picture ? address_of(s->file, picture) : NULL;
+    fprintf(out,
+            "<figure class=\"%s\"><a href=\"%s\"><img loading=\"lazy\" src=\"%s\" alt=\"\"></a>"
+            "<figcaption><b>%s</b> %.4g (threshold %.4g)<br>",
+            p->anomalous ? "bad" : "good", address ? address : "", address ? address : "",
+            p->anomalous ? "NOT OK" : "OK", p->score, p->threshold);
+    write_text(out, p->path);
+    fputs("</figcaption></figure>\n", out);
+    free(address);
+    free(picture);
+}
+
+static const char head[] =
+    "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>The worst "
+    "parts</title>\n<style>\n"
+    "body { font: 16px/1.4 sans-serif; margin: 1.5em; background: #f4f4f5; color: #202024 }\n"
+    "main { display: grid; grid-template-columns: repeat(auto-fill, minmax(26em, 1fr)); gap: 1em "
+    "}\n"
+    "figure { margin: 0; padding: .6em; background: #fff; border-top: .4em solid #127a3e;\n"
+    "  overflow-wrap: anywhere }\n"
+    "figure.bad { border-color: #be1824 }\n"
+    "img { width: 100% }\n"
+    "b { color: #127a3e } .bad b { color: #be1824 }\n"
+    "</style></head><body>\n";
+
+int sheet_write(sheet *s, const char *program, const char *folder, size_t inspected,
+                size_t anomalous, size_t failed)
+{
+    if (!s->file || !s->changed)
+        return 0;
+    char *temporary;
+    if (asprintf(&temporary, "%s.part", s->file) < 0)
+        return -1;
+    FILE *out = fopen(temporary, "we");
+    int bad = !out;
+    if (out) {
+        fputs(head, out);
+        fprintf(out,
+                "<h1>The worst parts</h1>\n<p>%zu inspected, %zu not OK, %zu could not be "
+                "inspected.</p>\n<main>\n",
+                inspected, anomalous, failed);
+        for (size_t i = 0; i < s->count; ++i)
+            write_part(out, s, &s->worst[i], folder);
+        fputs("</main></body></html>\n", out);
+        bad = ferror(out) != 0;
+        bad |= fclose(out) != 0;
+        bad = bad || rename(temporary, s->file) != 0;
+    }
+    if (bad) {
+        fprintf(stderr, "%s: cannot write %s: %s\n", program, s->file, strerror(errno));
+        remove(temporary);
+    }
+    s->changed = false;
+    free(temporary);
+    return bad ? -1 : 0;
+}

@@ -1,0 +1,54 @@
+"""Images for the tests of the station, of the standard library alone.
+
+    drawn.py gray|rgb WIDTH HEIGHT SEED FILE [bar|black|flat|sixteen|twelve|half]
+"""
+import random
+import struct
+import sys
+import zlib
+
+
+def png(rows, width, height, color, depth=8):
+    """rows: bytes of every row, without filters."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    data = b"".join(b"\0" + row for row in rows)
+    head = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(data, 1)) + chunk(b"IEND", b"")
+
+
+def part(width, height, seed, what="", channels=3):
+    """A grey disc on a dark ground, with grain that the seed makes."""
+    draw = random.Random(seed)
+    rows = []
+    for y in range(height):
+        row = bytearray()
+        for x in range(width):
+            inside = ((x / width - 0.5) ** 2 + (y / height - 0.5) ** 2) < 0.1
+            value = (150 if inside else 60) + draw.randrange(-9, 10)
+            if what == "flat":
+                value = 90
+            if what == "black":
+                value = draw.randrange(3)
+            pixel = [value] * channels
+            if what == "bar" and x < max(2, width // 32) and height // 4 < y < 3 * height // 4:
+                pixel = [255, 255, 0][:channels]
+            if what in ("sixteen", "twelve"):
+                value = value if what == "sixteen" else value * 14
+                pixel = [value >> 8, value & 255]
+            row += bytes(pixel)
+        rows.append(bytes(row))
+    wide = what in ("sixteen", "twelve")
+    return png(rows, width, height, 0 if channels == 1 or wide else 2, 16 if wide else 8)
+
+
+def main():
+    kind, width, height, seed, path = sys.argv[1:6]
+    what = sys.argv[6] if len(sys.argv) > 6 else ""
+    data = part(int(width), int(height), seed, what, 1 if kind == "gray" else 3)
+    with open(path, "wb") as file:
+        file.write(data[:len(data) // 2] if what == "half" else data)
+
+
+if __name__ == "__main__":
+    main()

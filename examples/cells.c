@@ -1,4 +1,5 @@
 #include "cells.h"
+#include "names.h"
 #include "pictures.h"
 
 #include <math.h>
@@ -45,6 +46,10 @@ int bench_open(bench *b)
     front_settle_evaluation(&b->front, saturates ? "native" : "input");
     if (front_backbone(&b->backbone, f) != IMIAD_OK)
         return front_fail(f, "backbone");
+    imiad_detector *tried; /* a mistake in its options is told once, not once a category */
+    if (front_detector(&tried, f, b->backbone, f->seed) != IMIAD_OK)
+        return front_fail(f, "detector");
+    imiad_detector_free(tried);
     if (f->results && imiad_results_open(&b->results, f->results) != IMIAD_OK)
         return front_fail(f, "results");
     if (f->maps && !(b->pictures = pictures_open(f->maps)))
@@ -59,6 +64,8 @@ void bench_close(bench *b)
     imiad_backbone_free(b->backbone);
     imiad_dataset_free(b->dataset);
     json_decref(b->facts);
+    if (b->front.json_stream)
+        fclose(b->front.json_stream);
     free(b->front.command);
 }
 
@@ -74,10 +81,12 @@ typedef struct taker {
 static imiad_status take(void *user, const imiad_scored *scored)
 {
     taker *t = user;
-    if (t->images)
-        json_array_append_new(t->images,
-                              json_pack("{s:s, s:i, s:f}", "path", scored->info.path, "label",
-                                        (int)scored->info.label, "score", (double)scored->score));
+    if (t->images) {
+        json_t *image = json_pack("{s:i, s:f}", "label", (int)scored->info.label, "score",
+                                  (double)scored->score);
+        name_into(image, "path", scored->info.path); /* whatever bytes it holds */
+        json_array_append_new(t->images, image);
+    }
     imiad_status status = t->spro ? loco_add(t->spro, t->dataset, scored) : IMIAD_OK;
     return status == IMIAD_OK && t->pictures ? pictures_add(t->pictures, scored) : status;
 }
@@ -339,7 +348,7 @@ void print_metric(double value)
         printf(" %6.4f", value);
 }
 
-static void print_title(const bench *b, const char *heading)
+void title_print(const bench *b, const char *heading)
 {
     const front *f = &b->front;
     printf("\n%s on %s, %s, %s with %s, on %s in %s\n", f->detector, f->dataset, heading,
@@ -347,28 +356,20 @@ static void print_title(const bench *b, const char *heading)
            imiad_backbone_device(b->backbone), imiad_backbone_precision(b->backbone));
 }
 
-static void print_costs(const row *r)
-{
-    printf(" %7.2f", r->values[FIT_SECONDS]);
-    for (int i = DECODE_SECONDS; i <= MAP_SECONDS; ++i)
-        printf(" %8.5f", r->values[i]);
-    printf(" %7.1f %6.0f\n", r->values[IMAGES_PER_SECOND], r->values[PEAK_RSS_BYTES] / 1e6);
-}
-
+/* Two tables of at most 80 columns: what it is worth, and what it costs. */
 static void print_one_seed(const row *rows, size_t count, const char *value)
 {
     double mean[VALUES], deviation[VALUES];
-    printf("\n%-16s %20s %20s %6s %7s %44s %7s %6s\n", "", "image", "pixel", "", "fit",
-           "seconds an image", "images", "peak");
-    printf("%-16s %6s %6s %6s %6s %6s %6s %6s %7s %8s %8s %8s %8s %8s %7s %6s\n", "category",
-           "AUROC", "AP", "F1max", "AUROC", "AP", "F1max", "AUPRO", "seconds", "decode", "resize",
-           "backbone", "score", "map", "/second", "MB");
+    printf("\n%-16s %20s %20s\n%-16s", "", "image", "pixel", "category");
+    for (int k = 0; k < METRICS; ++k)
+        printf(" %6s", metric_heads[k]);
+    printf("\n");
     for (size_t i = 0; i < count; ++i)
         if (belongs(&rows[i], value)) {
             printf("%-16s", rows[i].category);
             for (int k = 0; k < METRICS; ++k)
                 print_metric(rows[i].values[k]);
-            print_costs(&rows[i]);
+            printf("\n");
         }
     rows_average(mean, deviation, rows, count, value);
     printf("%-16s", "average");
@@ -377,10 +378,26 @@ static void print_one_seed(const row *rows, size_t count, const char *value)
     printf("\n");
 }
 
-static void print_with_deviations(const char *name, const double *mean, const double *deviation)
+static void print_costs(const row *rows, size_t count, const char *value)
+{
+    printf("\n%-16s %8s %35s %8s %6s\n", "", "fit", "milliseconds an image", "images", "peak");
+    printf("%-16s %8s %6s %6s %8s %6s %5s %8s %6s\n", "category", "seconds", "decode", "resize",
+           "backbone", "score", "map", "/second", "MB");
+    for (size_t i = 0; i < count; ++i) {
+        const double *v = rows[i].values;
+        if (belongs(&rows[i], value))
+            printf("%-16s %8.2f %6.2f %6.2f %8.2f %6.2f %5.2f %8.1f %6.0f\n", rows[i].category,
+                   v[FIT_SECONDS], 1e3 * v[DECODE_SECONDS], 1e3 * v[RESIZE_SECONDS],
+                   1e3 * v[BACKBONE_SECONDS], 1e3 * v[SCORE_SECONDS], 1e3 * v[MAP_SECONDS],
+                   v[IMAGES_PER_SECOND], v[PEAK_RSS_BYTES] / 1e6);
+    }
+}
+
+static void print_with_deviations(const char *name, const double *mean, const double *deviation,
+                                  int first, int last)
 {
     printf("%-16s", name);
-    for (int i = 0; i < METRICS; ++i)
+    for (int i = first; i < last; ++i)
         if (isnan(mean[i]))
             printf("  %13s", "-");
         else if (isnan(deviation[i]))
@@ -390,50 +407,50 @@ static void print_with_deviations(const char *name, const double *mean, const do
     printf("\n");
 }
 
-static void print_several_seeds(const row *rows, size_t count, const char *value)
+/* The metrics from `first` to before `last`. */
+static void print_several_seeds(const row *rows, size_t count, const char *value, int first,
+                                int last)
 {
     double mean[VALUES], deviation[VALUES];
     static const char *const heads[METRICS] = {"image AUROC", "image AP", "image F1max",
                                                "pixel AUROC", "pixel AP", "pixel F1max",
                                                "AUPRO"};
     printf("\n%-16s", "category");
-    for (int i = 0; i < METRICS; ++i)
-        printf("  %-14s", heads[i]);
+    for (int i = first; i < last; ++i)
+        printf("  %-13s", heads[i]);
     printf("\n");
     for (size_t i = 0; i < count; ++i) {
-        int first = belongs(&rows[i], value); /* of its category */
-        for (size_t k = 0; first && k < i; ++k)
-            first = !(belongs(&rows[k], value) && strcmp(rows[k].category, rows[i].category) == 0);
-        if (first) {
+        int met = !belongs(&rows[i], value); /* its category was met before */
+        for (size_t k = 0; !met && k < i; ++k)
+            met = belongs(&rows[k], value) && strcmp(rows[k].category, rows[i].category) == 0;
+        if (!met) {
             category_average(mean, deviation, rows, count, value, rows[i].category);
-            print_with_deviations(rows[i].category, mean, deviation);
+            print_with_deviations(rows[i].category, mean, deviation, first, last);
         }
     }
     rows_average(mean, deviation, rows, count, value);
-    print_with_deviations("average", mean, deviation);
+    print_with_deviations("average", mean, deviation, first, last);
 }
 
-static void print_loco_row(const char *name, const double *values)
+static void print_loco_row(const char *name, const double *values, int kind)
 {
     printf("%-20s", name);
-    for (int i = 0; i < LOCO_VALUES; ++i)
-        print_metric(values[LOCO + i]);
+    for (int i = 0; i < LOCO_VALUES / 3; ++i)
+        print_metric(values[LOCO + kind * (LOCO_VALUES / 3) + i]);
     printf("\n");
 }
 
-static void print_loco(const row *rows, size_t count, const char *value)
+static void print_loco(const row *rows, size_t count, const char *value, int kind)
 {
+    static const char *const kinds[] = {"structural", "logical", "mean"};
     double mean[VALUES], deviation[VALUES];
-    printf("\n%-20s %41s %41s %41s\n%-20s", "sPRO at limit", "structural", "logical", "mean",
-           "category");
-    for (int kind = 0; kind < 3; ++kind)
-        printf("  AUROC   0.01   0.05    0.1    0.3      1");
-    printf("\n");
+    printf("\n%-20s %41s\n%-20s  AUROC   0.01   0.05    0.1    0.3      1\n", "sPRO at limit",
+           kinds[kind], "category");
     for (size_t i = 0; i < count; ++i)
         if (belongs(&rows[i], value))
-            print_loco_row(rows[i].category, rows[i].values);
+            print_loco_row(rows[i].category, rows[i].values, kind);
     rows_average(mean, deviation, rows, count, value);
-    print_loco_row("average", mean);
+    print_loco_row("average", mean, kind);
 }
 
 static void print_group_row(const char *name, const double *values)
@@ -459,13 +476,17 @@ static void print_groups(const row *rows, size_t count, const char *value)
 void rows_print(const bench *b, const char *heading, const row *rows, size_t count,
                 const char *value)
 {
-    print_title(b, heading);
-    if (b->front.repeats > 1)
-        print_several_seeds(rows, count, value);
-    else
+    title_print(b, heading);
+    if (b->front.repeats > 1) {
+        print_several_seeds(rows, count, value, IMAGE_AUROC, PIXEL_AUROC);
+        print_several_seeds(rows, count, value, PIXEL_AUROC, METRICS);
+    } else {
         print_one_seed(rows, count, value);
+        print_costs(rows, count, value);
+    }
     if (count > 0 && has_values(rows[0].values, LOCO, GROUPS))
-        print_loco(rows, count, value);
+        for (int kind = 0; kind < 3; ++kind)
+            print_loco(rows, count, value, kind);
     if (count > 0 && has_values(rows[0].values, GROUPS, VALUES))
         print_groups(rows, count, value);
 }

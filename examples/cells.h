@@ -76,8 +76,10 @@ imiad_status bench_recall(row *r, bench *b, const imiad_cell *cell);
  */
 void rows_average(double mean[VALUES], double deviation[VALUES], const row *rows, size_t count,
                   const char *value);
-/* A table of the rows with that value under a heading, by category: one seed with all costs,
- * several with deviations. */
+/* What was run: detector, dataset, heading, network and weights, device. */
+void title_print(const bench *b, const char *heading);
+/* Tables of the rows with that value under a heading, by category, none wider than 80 columns: one
+ * seed with all costs, several with deviations. */
 void rows_print(const bench *b, const char *heading, const row *rows, size_t count,
                 const char *value);
 void print_metric_heads(void); /* two lines, after 31 columns */

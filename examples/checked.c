@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int checked_number(long long *out, const char *text, long long low, long long high)
 {
@@ -35,4 +36,14 @@ int checked_stdout(const char *program, int code, int failure)
         return code;
     fprintf(stderr, "%s: cannot write to standard output: %s\n", program, strerror(problem));
     return failure;
+}
+
+FILE *checked_take_stdout(const char *program)
+{
+    int copy = dup(STDOUT_FILENO);
+    FILE *stream = copy >= 0 ? fdopen(copy, "w") : NULL;
+    if (stream && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
+        return stream;
+    fprintf(stderr, "%s: cannot write to standard output: %s\n", program, strerror(errno));
+    return NULL;
 }

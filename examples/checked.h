@@ -2,6 +2,8 @@
 #ifndef EXAMPLES_CHECKED_H
 #define EXAMPLES_CHECKED_H
 
+#include <stdio.h>
+
 /* The whole text as a number within low..high. Returns 0, or -1 and leaves *out alone: text behind
  * the number, an empty text and numbers that do not fit are refused. */
 int checked_number(long long *out, const char *text, long long low, long long high);
@@ -10,5 +12,9 @@ int checked_real(double *out, const char *text, double low, double high);
 /* For the end of main: writes out what standard output still holds. Returns `code`, or `failure`
  * with a message where something could not be written. */
 int checked_stdout(const char *program, int code, int failure);
+
+/* For "-" as an output file: a stream to what standard output was, while everything else that is
+ * printed goes to standard error from now on. NULL with a message where that fails. */
+FILE *checked_take_stdout(const char *program);
 
 #endif

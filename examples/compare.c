@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checked.h"
+
 static const char help[] =
-    "usage: compare --results FILE [options]\n\n"
+    "Usage: %s --results FILE [options]\n\n"
     "Lays what a result store holds beside the figures that IM-IAD published.\n\n"
     "  --results FILE     the store that the protocol programs wrote\n"
     "  --setting NAME, --value TEXT, --dataset NAME, --category NAME, --detector NAME\n"
@@ -18,7 +20,8 @@ static const char help[] =
     "  --metric NAME      only this value, such as image_auroc\n"
     "  --all              also what has no published figure\n"
     "  --csv FILE, --json FILE\n"
-    "                     write the comparison as well\n"
+    "                     write the comparison as well; - is standard output, instead of\n"
+    "                     the table\n"
     "  --help\n";
 
 /* The columns of the CSV file, and the names in the JSON file. */
@@ -246,7 +249,7 @@ static int write_file(const char *path, const json_t *rows, void (*write)(FILE *
 {
     if (!path)
         return 0;
-    FILE *file = fopen(path, "w");
+    FILE *file = strcmp(path, "-") == 0 ? checked_take_stdout("compare") : fopen(path, "w");
     if (file)
         write(file, rows);
     if (!file || ferror(file) + fclose(file) != 0) {
@@ -274,7 +277,13 @@ static int compare(comparison *c, const char *store, const char *csv, const char
                 c->all ? "" : " with a published figure; --all shows the rest");
         return 1;
     }
-    print_table(c->rows);
+    int taken = (csv && strcmp(csv, "-") == 0) + (json && strcmp(json, "-") == 0);
+    if (taken == 2) {
+        fprintf(stderr, "compare: only one of --csv and --json can be standard output\n");
+        return 2;
+    }
+    if (taken == 0)
+        print_table(c->rows);
     return write_file(csv, c->rows, write_csv) | write_file(json, c->rows, write_json);
 }
 
@@ -282,6 +291,12 @@ typedef struct request {
     comparison comparison;
     const char *store, *csv, *json;
 } request;
+
+static const char *program_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
 
 /* Returns 1 to go on, 0 when all is done, -1 after a mistake. */
 static int read_options(request *r, int argc, char **argv)
@@ -297,9 +312,11 @@ static int read_options(request *r, int argc, char **argv)
         {"json", 1, 0, 8},     {"all", 0, 0, ALL},    {"help", 0, 0, HELP}, {0}};
     for (int code; (code = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (code == HELP)
-            return fputs(help, stdout), 0;
-        if (code == '?')
+            return printf(help, program_name(argv[0])), 0;
+        if (code == '?') {
+            fprintf(stderr, "compare --help lists the options\n");
             return -1;
+        }
         if (code == ALL)
             r->comparison.all = 1;
         else
@@ -307,7 +324,8 @@ static int read_options(request *r, int argc, char **argv)
     }
     if (r->store && optind == argc)
         return 1;
-    fprintf(stderr, "compare: %s\n\n%s", r->store ? "a stray word" : "--results is missing", help);
+    fprintf(stderr, "compare: %s\n\n", r->store ? "a stray word" : "--results is missing");
+    fprintf(stderr, help, program_name(argv[0]));
     return -1;
 }
 
@@ -316,9 +334,9 @@ int main(int argc, char **argv)
     request r = {.comparison = {.filter = IMIAD_RESULTS_FILTER_INIT}};
     int go_on = read_options(&r, argc, argv);
     if (go_on <= 0)
-        return go_on < 0 ? 2 : 0;
+        return checked_stdout("compare", go_on < 0 ? 2 : 0, 1);
     r.comparison.rows = json_array();
     int code = compare(&r.comparison, r.store, r.csv, r.json);
     json_decref(r.comparison.rows);
-    return code;
+    return checked_stdout("compare", code, 1);
 }

@@ -1,6 +1,7 @@
 /* The continual setting of IM-IAD: one detector meets the categories as tasks, one after another,
  * and is tested on every task that it has met. */
 #include "cells.h"
+#include "checked.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -260,6 +261,7 @@ int main(int argc, char **argv)
         json_decref(document);
     }
     json_decref(records);
+    code = checked_stdout(b.front.program, code, 1);
     bench_close(&b);
     return code;
 }

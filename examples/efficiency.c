@@ -1,6 +1,7 @@
 /* What a fitted detector costs, image by image: batch of one, warmed up, median and percentiles by
  * stage, memory and file size. */
 #include "cells.h"
+#include "checked.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,6 +212,7 @@ int main(int argc, char **argv)
     json_decref(records);
     for (int i = 0; i < STAGES; ++i)
         free(e.seconds[i]);
+    code = checked_stdout(e.bench.front.program, code, 1);
     bench_close(&e.bench);
     return code;
 }

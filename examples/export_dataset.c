@@ -4,10 +4,26 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "checked.h"
+
 int main(int argc, char **argv)
 {
-    if (argc < 2) {
-        fprintf(stderr, "usage: %s FOLDER [DATASET ROOT] [NAME=VALUE ...]\n", argv[0]);
+    static const char usage[] =
+        "Usage: %s FOLDER [DATASET ROOT] [NAME=VALUE ...]\n\n"
+        "Writes a dataset into FOLDER in MVTec AD's layout: by default the one that the library "
+        "draws.\n\n"
+        "  DATASET ROOT  another dataset, and where it lies\n"
+        "  NAME=VALUE    an option of the dataset, such as size=128\n"
+        "  --help, --version\n";
+    const char *slash = strrchr(argv[0], '/'), *program = slash ? slash + 1 : argv[0];
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return printf(usage, program), checked_stdout(program, 0, 1);
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("libimiad %s\n", imiad_version()), checked_stdout(program, 0, 1);
+    if (argc < 2 || argv[1][0] == '-') {
+        if (argc >= 2)
+            fprintf(stderr, "%s: what is \"%s\"?\n", program, argv[1]);
+        fprintf(stderr, usage, program);
         return 2;
     }
     imiad_option options[32];

@@ -1,4 +1,5 @@
 #include "front.h"
+#include "checked.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -13,7 +14,7 @@
 
 static void print_help(const front *f, const char *about)
 {
-    printf("usage: %s [options]\n\n%s\n\n", f->program, about);
+    printf("Usage: %s [options]\n\n%s\n\n", f->program, about);
     for (size_t i = 0; i < f->own_count; ++i) {
         char option[64];
         snprintf(option, sizeof option, "--%s %s", f->own[i].name, f->own[i].argument);
@@ -36,7 +37,8 @@ static void print_help(const front *f, const char *about)
         "  --threads N           0: one per core (default)\n"
         "  --evaluate HOW        where maps meet masks: input (the detector's own, default),\n"
         "                        native (each image's size) or a number (that square)\n"
-        "  --json FILE           write everything that was measured\n"
+        "  --json FILE           write everything that was measured; - is standard output,\n"
+        "                        and tables then go to standard error\n"
         "  --results FILE        keep finished cells in this SQLite store and skip those it has\n"
         "  --maps DIR            draw a heat map of every test image\n"
         "  --save DIR            keep each category's fitted detector, to score with later\n"
@@ -96,15 +98,14 @@ static int add_setting(const front *f, imiad_option *settings, size_t *count, ch
     return 1;
 }
 
-static int read_number(const front *f, const char *text, long long most, long long *out)
+static int read_number(const front *f, const char *option, const char *text, long long low,
+                       long long high, long long *out)
 {
-    char *end;
-    errno = 0;
-    long long value = strtoll(text, &end, 10);
-    if (end == text || *end || errno || value < 0 || value > most)
-        return mistake(f, "not a number that fits:", text);
-    *out = value;
-    return 1;
+    if (checked_number(out, text, low, high) == 0)
+        return 1;
+    fprintf(stderr, "%s: %s takes a whole number from %lld to %lld, not \"%s\"\n", f->program,
+            option, low, high, text);
+    return -1;
 }
 
 enum {
@@ -186,8 +187,8 @@ static int take_evaluation(front *f, const char *value)
         f->evaluation.size = IMIAD_EVALUATE_INPUT;
     else if (strcmp(value, "native") == 0)
         f->evaluation.size = IMIAD_EVALUATE_NATIVE;
-    else if (read_number(f, value, 16384, &size) < 0 || size == 0)
-        return mistake(f, "--evaluate takes input, native or pixels, not", value);
+    else if (checked_number(&size, value, 1, 16384) != 0)
+        return mistake(f, "--evaluate takes input, native or a number of pixels, not", value);
     else
         f->evaluation.size = (int32_t)size;
     return 1;
@@ -280,17 +281,17 @@ static int take_option(front *f, int option, char *value, const char *about)
     case COMPAT:
         return take_compat(f, value);
     case REPEATS:
-        if (read_number(f, value, 1000, &number) < 0)
+        if (read_number(f, "--repeats", value, 1, 1000, &number) < 0)
             return -1;
-        f->repeats = number > 0 ? (int)number : 1;
+        f->repeats = (int)number;
         return 1;
     case SEED:
-        if (read_number(f, value, INT64_MAX, &number) < 0)
+        if (read_number(f, "--seed", value, 0, INT64_MAX, &number) < 0)
             return -1;
         f->seed = (uint64_t)number;
         return 1;
     case THREADS:
-        if (read_number(f, value, 256, &number) < 0)
+        if (read_number(f, "--threads", value, 0, 256, &number) < 0)
             return -1;
         f->threads = (int)number;
         return 1;
@@ -332,11 +333,21 @@ static char *whole_command(int argc, char **argv)
     return text;
 }
 
+/* What --help and the listings wrote must have arrived. */
 static int stop_reading(front *f, int outcome)
 {
     free(f->command);
     f->command = NULL;
-    return outcome;
+    return outcome < 0 ? outcome : checked_stdout(f->program, outcome, -1);
+}
+
+/* With --json - the record has standard output for itself. */
+static int part_outputs(front *f)
+{
+    if (!f->json || strcmp(f->json, "-") != 0)
+        return 1;
+    f->json_stream = checked_take_stdout(f->program);
+    return f->json_stream ? 1 : -1;
 }
 
 int front_read(front *f, int argc, char **argv, const char *about, front_own *own, size_t own_count)
@@ -366,7 +377,7 @@ int front_read(front *f, int argc, char **argv, const char *about, front_own *ow
         return stop_reading(f, mistake(f, "--dataset must say what lies in", f->root));
     if (imiad_set_threads(f->threads) != IMIAD_OK)
         return stop_reading(f, mistake(f, imiad_last_error(), "--threads"));
-    return 1;
+    return part_outputs(f) > 0 ? 1 : stop_reading(f, -1);
 }
 
 static int check_folder(const front *f, const char *path)
@@ -381,7 +392,7 @@ static int check_folder(const front *f, const char *path)
  * to write. */
 static int check_file(const front *f, const char *path)
 {
-    if (!path)
+    if (!path || strcmp(path, "-") == 0)
         return 0;
     char folder[4096];
     snprintf(folder, sizeof folder, "%s", path);
@@ -548,8 +559,21 @@ json_t *front_facts(const front *f, const char *setting, const imiad_dataset *da
         f->command ? f->command : "");
 }
 
+static int write_stream(FILE *stream, const json_t *document)
+{
+    int bad = json_dumpf(document, stream, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) != 0;
+    bad |= fputs("\n", stream) < 0;
+    return fflush(stream) != 0 || bad;
+}
+
 imiad_status front_write_json(const front *f, json_t *document)
 {
+    if (f->json_stream) {
+        if (write_stream(f->json_stream, document) == 0)
+            return IMIAD_OK;
+        fprintf(stderr, "%s: cannot write to standard output: %s\n", f->program, strerror(errno));
+        return IMIAD_IO;
+    }
     char temporary[4096];
     snprintf(temporary, sizeof temporary, "%s.part", f->json);
     if (json_dump_file(document, temporary, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) == 0 &&

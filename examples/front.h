@@ -5,6 +5,7 @@
 
 #include <imiad/imiad.h>
 #include <jansson.h>
+#include <stdio.h>
 
 enum { MOST_CATEGORIES = 64, MOST_SETTINGS = 64, MOST_VALUES = 32 };
 
@@ -33,7 +34,8 @@ typedef struct front {
     size_t dataset_setting_count;
     imiad_option split_settings[MOST_SETTINGS]; /* --set-split */
     size_t split_setting_count;
-    char *command; /* as it was typed, for the record; bench_close frees it */
+    FILE *json_stream; /* --json -: what standard output was; tables go to standard error then */
+    char *command;     /* as it was typed, for the record; bench_close frees it */
     uint64_t seed;
     int repeats, threads;
     imiad_evaluation_options evaluation;
@@ -83,7 +85,7 @@ int front_show_progress(void *user, const imiad_progress *p);
 /* Facts of the run for the record: version, options, seed, digests, device, threads. */
 json_t *front_facts(const front *f, const char *setting, const imiad_dataset *dataset,
                     const imiad_backbone *backbone, const imiad_detector *detector);
-/* Writes the document, whole or not at all. */
+/* Writes the document, whole or not at all; "-" is standard output. */
 imiad_status front_write_json(const front *f, json_t *document);
 
 /* Peak resident memory of this process in bytes. */

@@ -1,5 +1,6 @@
 #include "grid.h"
 #include "cells.h"
+#include "checked.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -152,6 +153,7 @@ int grid_main(int argc, char **argv, const grid_setting *s)
     for (size_t i = 0; !g.bench.front.json && i < g.count; ++i) /* else the record took them */
         json_decref(g.rows[i].images);
     free(g.rows);
+    code = checked_stdout(g.bench.front.program, code, 1);
     bench_close(&g.bench);
     return code;
 }

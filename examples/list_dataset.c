@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checked.h"
+
 enum { MOST_KINDS = 256, MOST_OPTIONS = 32 };
 
 /* Warnings are few and told in full; of what was left out, the first ones. */
@@ -189,11 +191,25 @@ typedef struct command {
     int with_sizes, all;
 } command;
 
+static const char usage[] =
+    "Usage: %s [--sizes] [--all] DATASET [ROOT] [NAME=VALUE ...]\n\n"
+    "Counts what a dataset's folder holds, as the library reads it, beside the publisher's counts, "
+    "and names\nwhat was left out.\n\n"
+    "  --sizes     read the header of every image\n"
+    "  --all       name every file that was left out, not only the first 20\n"
+    "  NAME=VALUE  an option of the dataset\n"
+    "  --help, --version\n";
+
+/* Returns 1 to go on, 0 when all is done, -1 after a mistake. */
 static int read_command(command *c, int argc, char **argv)
 {
     int named = 0;
     for (int i = 1; i < argc; ++i) {
         char *equals = strchr(argv[i], '=');
+        if (strcmp(argv[i], "--help") == 0)
+            return printf(usage, argv[0]), 0;
+        if (strcmp(argv[i], "--version") == 0)
+            return printf("libimiad %s\n", imiad_version()), 0;
         if (strcmp(argv[i], "--sizes") == 0) {
             c->with_sizes = 1;
         } else if (strcmp(argv[i], "--all") == 0) {
@@ -205,23 +221,22 @@ static int read_command(command *c, int argc, char **argv)
             c->names[named++] = argv[i];
         } else {
             fprintf(stderr, "%s: what is \"%s\"?\n", argv[0], argv[i]);
-            return 0;
+            return -1;
         }
     }
     if (named == 0)
-        fprintf(stderr,
-                "usage: %s [--sizes] [--all] DATASET [ROOT] [NAME=VALUE ...]\n"
-                "  --sizes  read the header of every image\n"
-                "  --all    name every file that was left out, not only the first 20\n",
-                argv[0]);
-    return named > 0;
+        fprintf(stderr, usage, argv[0]);
+    return named > 0 ? 1 : -1;
 }
 
 int main(int argc, char **argv)
 {
     command c = {{NULL, NULL}, {{NULL, NULL}}, 0, 0, 0};
-    if (!read_command(&c, argc, argv))
-        return 2;
+    const char *slash = strrchr(argv[0], '/');
+    argv[0] = slash ? argv[0] + (slash + 1 - argv[0]) : argv[0];
+    int go_on = read_command(&c, argc, argv);
+    if (go_on <= 0)
+        return checked_stdout(argv[0], go_on < 0 ? 2 : 0, 1);
     log_counts log = {0, c.all ? (size_t)-1 : 20};
     imiad_set_log(print_message, &log);
     imiad_dataset *dataset = NULL;
@@ -238,5 +253,5 @@ int main(int argc, char **argv)
            imiad_dataset_category_count(dataset), imiad_dataset_sample_count(dataset), log.left_out,
            differ, differ ? " (*)" : "");
     imiad_dataset_free(dataset);
-    return 0;
+    return checked_stdout(argv[0], 0, 1);
 }

@@ -95,7 +95,7 @@ static bool name_tells_all(const char *path, size_t stem, bool png)
     static const char *const formats[] = {".jpg", ".jpeg", ".jpe",  ".jfif", ".bmp",
                                           ".tif", ".tiff", ".webp", ".pgm",  ".ppm",
                                           ".pnm", ".pbm",  ".gif"};
-    if ((strchr(path, '/') && strchr(path, '_')) || strlen(path) > LONGEST)
+    if ((strchr(path, '/') && strchr(path, '_')) || strlen(path) > LONGEST + 4)
         return false;
     for (size_t i = 0; png && i < sizeof formats / sizeof *formats; ++i)
         if (ends_with(path, stem, formats[i]))
@@ -122,20 +122,29 @@ char *name_picture(const char *folder, const char *path)
         name += *name == '/' ? 1 : *name == '.' && name[1] == '.' ? 3 : 2;
     size_t length = strlen(name);
     bool png = ends_with(name, length, ".png");
-    size_t stem = png ? length - 4 : length;
-    bool plain = inside && name_tells_all(name, stem, png);
-    if (stem > LONGEST) {
-        stem = LONGEST;
-        while (stem > LONGEST - 4 && ((unsigned char)name[stem] & 0xC0) == 0x80)
-            --stem;
-    }
-    size_t room = strlen(folder) + stem + 32;
-    char *out = malloc(room), number[16] = "";
-    if (!out)
+    char *stem = strndup(name, png ? length - 4 : length);
+    if (!stem)
         return NULL;
-    if (!plain)
-        snprintf(number, sizeof number, "~%08x", number_of(inside ? name : path));
-    snprintf(out, room, "%s/%.*s%s.png", folder, (int)stem, name, number);
+    bool plain = inside && name_tells_all(name, strlen(stem), png);
+    char *out = name_unique(folder, stem, inside ? name : path, !plain);
+    free(stem);
+    return out;
+}
+
+char *name_unique(const char *folder, const char *stem, const char *path, int shared)
+{
+    size_t length = strlen(stem);
+    if (length > LONGEST) {
+        shared = 1;
+        length = LONGEST;
+        while (length > LONGEST - 4 && ((unsigned char)stem[length] & 0xC0) == 0x80)
+            --length;
+    }
+    char *out, number[16] = "";
+    if (shared)
+        snprintf(number, sizeof number, "~%08x", number_of(path));
+    if (asprintf(&out, "%s/%.*s%s.png", folder, (int)length, stem, number) < 0)
+        return NULL;
     for (char *at = out + strlen(folder) + 1; *at; ++at)
         *at = *at == '/' ? '_' : *at;
     return out;

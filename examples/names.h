@@ -18,4 +18,8 @@ char *name_percent(const char *name);
  * or NULL. */
 char *name_picture(const char *folder, const char *path);
 
+/* FOLDER/STEM.png, shortened where it is long; with a number made of `path` where it is, or where
+ * `shared` says that the stem is another image's too. New memory, or NULL. */
+char *name_unique(const char *folder, const char *stem, const char *path, int shared);
+
 #endif

@@ -1,4 +1,5 @@
 #include "pictures.h"
+#include "names.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,16 +74,45 @@ imiad_status pictures_add(pictures *p, const imiad_scored *scored)
     return IMIAD_OK;
 }
 
+/* KIND_NAME without its extension and what leads to it. New memory. */
+static char *plain_name(const picture *q)
+{
+    const char *slash = strrchr(q->path, '/'), *name = slash ? slash + 1 : q->path;
+    const char *dot = strrchr(name, '.');
+    char *plain;
+    return asprintf(&plain, "%s_%.*s", q->kind, dot ? (int)(dot - name) : (int)strlen(name), name) <
+                   0
+               ? NULL
+               : plain;
+}
+
+/* FOLDER/KIND_NAME.png, with a number of the path's where another image would have that, too. */
+static char *name_in_folder(const pictures *p, const picture *q, const char *folder)
+{
+    char *plain = plain_name(q);
+    int shared = 0;
+    for (size_t i = 0; plain && !shared && i < p->count; ++i) {
+        char *other = &p->kept[i] == q ? NULL : plain_name(&p->kept[i]);
+        shared = other && strcmp(other, plain) == 0;
+        free(other);
+    }
+    char *path = plain ? name_unique(folder, plain, q->path, shared) : NULL;
+    free(plain);
+    return path;
+}
+
 static imiad_status draw(const pictures *p, const picture *q, const char *folder, float low,
                          float high)
 {
-    char title[256], path[4096];
+    char title[256];
     const char *name = strrchr(q->path, '/');
     name = name ? name + 1 : q->path;
     const char *dot = strrchr(name, '.');
     int stem = dot ? (int)(dot - name) : (int)strlen(name);
     snprintf(title, sizeof title, "%s %.*s   score %.4g", q->kind, stem, name, (double)q->score);
-    snprintf(path, sizeof path, "%s/%s_%.*s.png", folder, q->kind, stem, name);
+    char *path = name_in_folder(p, q, folder);
+    if (!path)
+        return IMIAD_NO_MEMORY;
     imiad_heatmap_options options = IMIAD_HEATMAP_OPTIONS_INIT;
     options.low = low;
     options.high = high;
@@ -95,6 +125,7 @@ static imiad_status draw(const pictures *p, const picture *q, const char *folder
         status = imiad_image_write_png(drawn, path);
         imiad_image_free(drawn);
     }
+    free(path);
     return status;
 }
 

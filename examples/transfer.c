@@ -1,6 +1,7 @@
 /* The transfer setting of open-iad: a detector learns one category and then, from a few images, the
  * next. */
 #include "cells.h"
+#include "checked.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -86,6 +87,7 @@ static int run_all(transfer *t)
     int failures = 0;
     const char *source =
         t->options[0].count ? t->options[0].values[0] : imiad_dataset_category(t->bench.dataset, 0);
+    title_print(&t->bench, "transfer");
     printf("\n%-31s", "");
     print_metric_heads();
     for (int k = 0; k < f->repeats; ++k)
@@ -127,6 +129,7 @@ int main(int argc, char **argv)
         json_decref(document);
     }
     json_decref(t.records);
+    code = checked_stdout(t.bench.front.program, code, 1);
     bench_close(&t.bench);
     return code;
 }

@@ -8,10 +8,10 @@
 #include "checked.h"
 
 static const char help[] =
-    "usage: %1$s learn FOLDER DETECTOR [WEIGHTS] [NAME=VALUE...] [options]\n"
-    "       %1$s check FOLDER [NAME=VALUE...] [options]\n"
-    "       %1$s DETECTOR IMAGE-OR-FOLDER... [options]\n"
-    "       %1$s DETECTOR --watch FOLDER... [options]\n"
+    "Usage: %1$s learn FOLDER DETECTOR [WEIGHTS] [NAME=VALUE...] [options]\n"
+    "  or:  %1$s check FOLDER [NAME=VALUE...] [options]\n"
+    "  or:  %1$s DETECTOR IMAGE-OR-FOLDER... [options]\n"
+    "  or:  %1$s DETECTOR --watch FOLDER... [options]\n"
     "\n"
     "An inspection station: it learns what good parts look like, chooses its threshold on good "
     "parts "

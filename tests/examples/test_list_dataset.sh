@@ -38,7 +38,7 @@ shows "sizes where asked for" "size                         32x32" "$list" --siz
 shows "options are taken" "1 categories, 9 images" "$list" mpdd "$scratch/mpdd" categories=washer
 shows "what the library draws" "circuit (official counts: none known)" "$list" synthetic size=32 train=1
 
-says "no dataset" "usage" "$list"
+says "no dataset" "Usage" "$list"
 says "an unknown dataset" "no dataset is named" "$list" mpd "$scratch/mpdd"
 says "a folder that is not there" "$scratch/nowhere" "$list" mpdd "$scratch/nowhere"
 says "an unknown option" "colour" "$list" mpdd "$scratch/mpdd" colour=red

@@ -1,0 +1,72 @@
+#!/bin/sh
+# What all programs have in common: help, numbers, standard output, mistakes.
+. "$IMIAD_SOURCE/tests/script.sh"
+build=$(realpath "$1")
+cd "$scratch"
+shows() {
+    statement=$1 text=$2
+    shift 2
+    if "$@" >"$scratch/output" 2>&1 && grep -qF -- "$text" "$scratch/output"; then pass; else flunk "$statement"; fi
+}
+fails() {
+    statement=$1 code=$2
+    shift 2
+    status=0
+    "$@" >"$scratch/output" 2>&1 || status=$?
+    if [ "$status" -eq "$code" ]; then pass; else flunk "$statement: exit status $status, not $code"; fi
+}
+tiny="--category fabric --set-dataset size=32 --set-dataset train=2 --set-dataset test_good=1
+      --set-dataset test_defective=1 --set resize=32 --set crop=0"
+
+for program in inspect unsupervised supervised fewshot noisy continual transfer efficiency compare list_dataset export_dataset; do
+    shows "$program --help is its usage, and exits 0" "Usage: imiad-$program" "$build/imiad-$program" --help
+    fails "$program looks after what it prints" "$([ $program = compare ] || [ $program = list_dataset ] || [ $program = export_dataset ] && echo 1 || echo 2)" \
+        sh -c "'$build/imiad-$program' --help >/dev/full"
+    shows "imiad $program runs it" "Usage: imiad-$program" "$build/imiad" "$program" --help
+    works "nothing is left behind by it" sh -c "! ls | grep -q -- --"
+done
+shows "imiad lists them" "export_dataset" "$build/imiad" --help
+shows "imiad tells its version" "imiad 0." "$build/imiad" --version
+says "imiad names what it does not have" 'there is no program "inspekt"' "$build/imiad" inspekt
+
+# ---- numbers ----
+for number in 0 1x "" 99999999999; do
+    says "--repeats takes a number that makes sense, not \"$number\"" "--repeats takes a whole number" \
+        "$build/unsupervised" --repeats "$number"
+done
+"$build/unsupervised" --evaluate foo >said 2>&1 || true
+works "a mistake in --evaluate is told in one line" test "$(wc -l <said)" -eq 1
+"$build/unsupervised" --detector pathcore >said 2>/dev/null || true
+"$build/unsupervised" --detector pathcore >/dev/null 2>said || true
+works "a wrong detector is told once, not once a category" test "$(grep -c pathcore said)" -eq 1
+
+# ---- outputs ----
+# shellcheck disable=SC2086
+works "a run whose record goes to standard output" sh -c "'$build/unsupervised' $(echo $tiny) --json - >r.json 2>tables"
+works "which is nothing but JSON" python3 -c 'import json; assert json.load(open("r.json"))["categories"]'
+works "tables go to standard error then" grep -q '^average ' tables
+works "no file is called -" test ! -e -
+works "and tables fit 80 columns" sh -c "! grep -v '^patchcore on' tables | grep -q '.\{81\}'"
+# shellcheck disable=SC2086
+fails "a table that cannot be written is a failure" 1 sh -c "'$build/unsupervised' $(echo $tiny) >/dev/full"
+# shellcheck disable=SC2086
+shows "transfer says what it ran" "patchcore on synthetic, transfer" "$build/transfer" $tiny --category hex_nut --source fabric
+
+# ---- pictures of images with one name, and names of any bytes ----
+works "images" "$build/export_dataset" drawn size=32 train=2 test_good=2 test_defective=4 categories=hex_nut
+mkdir -p own/train own/test/bad/a own/good
+cp drawn/hex_nut/train/good/*.png own/train
+cp drawn/hex_nut/test/good/000.png own/test/bad/x.png
+cp drawn/hex_nut/test/good/000.png own/test/bad/x.jpg
+cp drawn/hex_nut/test/good/001.png "own/test/bad/$(printf 'cass\351').png"
+cp drawn/hex_nut/test/good/001.png "own/test/bad/$(printf '%0250d' 0).png"
+cp drawn/hex_nut/test/good/001.png own/good/1.png
+works "are drawn" "$build/unsupervised" --dataset folder --root own --set-dataset 'train=train/*' \
+    --set-dataset 'test_good=good/*' --set resize=32 --set crop=0 --maps maps --json own.json
+works "each in a picture of its own" test "$(find maps -name '*.png' | wc -l)" -eq 5
+works "and are in the record, whatever bytes their names hold" python3 -c '
+import json
+images = json.load(open("own.json"))["categories"][0]["images"]
+assert len(images) == 5, images
+assert any(i.get("path_percent") == "test/bad/cass%E9.png" for i in images), images'
+finish example-programs

@@ -43,7 +43,13 @@ static inline imiad_detector *product_line_detector(const product_line *l, const
                                                     const imiad_option *more, size_t count)
 {
     static const imiad_option small[] = {
-        {"resize", "64"}, {"crop", "64"}, {"epochs", "2"}, {"train_batch", "4"}};
+        {"resize", "64"},
+        {"crop", "64"},
+        {"epochs", "2"},
+        {"train_batch", "4"},
+        {"steps", "2"},
+        {"reconstruction_width", "4"},
+        {"discrimination_width", "4"}};
     imiad_option options[16];
     imiad_detector *d = NULL;
     size_t used = 0;

@@ -21,7 +21,9 @@ setting_options() {
     esac
 }
 detector_options() {
-    "$programs/unsupervised" --describe "$1" | grep -q '^ *epochs ' && echo "--set epochs=2"
+    for option in epochs=2 steps=2 reconstruction_width=4 discrimination_width=4; do
+        "$programs/unsupervised" --describe "$1" | grep -q "^ *${option%=*} " && echo "--set $option"
+    done
 }
 
 cat >"$scratch/table.py" <<'PY'

@@ -4,6 +4,7 @@
 /* clang-format off */
 #define EACH_ALGORITHM(DO) \
     DO(cfa) \
+    DO(draem) \
     DO(padim) \
     DO(patchcore) \
     DO(rd4ad) \

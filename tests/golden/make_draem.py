@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""DRAEM's public code from libimiad's first parameters, on procedural images.
+
+    tests/golden/make_draem.py DRAEM > tests/golden/draem.csv
+    tests/golden/make_draem.py DRAEM checkpoint FILE.pckl
+
+DRAEM is a checkout of github.com/VitjanZ/DRAEM: its networks (model_unet.py), losses (loss.py) and
+what train_DRAEM.py and test_DRAEM.py do with them. Both networks are 4 channels wide, images are
+64 x 64. In double precision: the losses of ten steps of Adam at the authors' rate, gradients of the
+first step, parameters and a map after the last one; the loss where what is repaired reaches below
+-0.5 or above 128, which changes SSIM's range; a map of the first parameters, of an image whose
+channels are blue, green, red, as the authors read it. `spread` is how far the same code in single
+precision lies from that. The second form writes those parameters as the authors' checkpoints:
+FILE.pckl and FILE_seg.pckl.
+First parameters are libimiad's random streams, computed here once more. Needs torch and numpy.
+"""
+import sys
+
+import numpy
+import torch
+
+from make_resize import procedural
+from make_rd4ad import uniform
+from make_stpm import normal, sample, stream
+
+SEED, STEPS, WIDTH, SIDE, IMAGES, RATE = 66, 10, 4, 64, 4, 1e-3
+WIDER = 0.13  # deviation of weights where nothing was trained: what they give varies more
+
+
+def around_one(purpose, count):
+    """N(1, 0.02), rounded once."""
+    u = (stream(SEED, purpose, 2 * count) >> numpy.uint64(11)).astype(numpy.float64) * 2.0**-53
+    z = numpy.sqrt(-2 * numpy.log(1 - u[0::2])) * numpy.cos(6.283185307179586 * u[1::2])
+    return torch.from_numpy((1 + 0.02 * z).astype(numpy.float32))
+
+
+def begin(network, part, deviation):
+    for name, module in network.named_modules():
+        purpose = f"draem/{part}/{name}"
+        if isinstance(module, torch.nn.Conv2d):
+            shape = tuple(module.weight.shape)
+            module.weight.data = normal(SEED, purpose + ".weight", shape, deviation)
+            module.bias.data = uniform(SEED, purpose + ".bias", shape[:1], (shape[1] * 9) ** -0.5)
+        elif isinstance(module, torch.nn.BatchNorm2d):
+            module.weight.data = around_one(purpose + ".weight", module.num_features)
+    return network
+
+
+def make_networks(model, type, deviation=0.02):
+    return (begin(model.ReconstructiveSubNetwork(base_width=WIDTH), "reconstruction",
+                  deviation).to(type),
+            begin(model.DiscriminativeSubNetwork(in_channels=6, out_channels=2,
+                                                 base_channels=WIDTH), "discrimination",
+                  deviation).to(type))
+
+
+def wave(shape, phase, type):
+    count = int(numpy.prod(shape))
+    values = 1 + numpy.sin(0.37 * numpy.arange(count, dtype=numpy.float64) + phase)
+    return torch.from_numpy(values.reshape(shape)).to(type)
+
+
+def make_batch(type):
+    """Clean, damaged, mask."""
+    shape = (IMAGES, 3, SIDE, SIDE)
+    clean = wave(shape, 0, type) / 2
+    mask = (wave((IMAGES, 1, SIDE, SIDE), 1, type) > 1.5).to(type)
+    return clean, clean * (1 - mask) + wave(shape, 2, type) / 2 * mask, mask
+
+
+class Losses:
+    def __init__(self, module, type):
+        torch.Tensor.cuda = lambda self: self
+        self.ssim, self.focal, self.type = module.SSIM(), module.FocalLoss(), type
+
+    def __call__(self, networks, batch):
+        clean, damaged, mask = batch
+        repaired = networks[0](damaged)
+        logits = networks[1](torch.cat((repaired, damaged), dim=1))
+        return (torch.nn.functional.mse_loss(repaired, clean) + self.ssim(repaired, clean)
+                + self.focal(torch.softmax(logits, dim=1), mask))
+
+
+def score(networks, image):
+    """As test_DRAEM.py."""
+    for network in networks:
+        network.eval()
+    with torch.no_grad():
+        repaired = networks[0](image)
+        logits = networks[1](torch.cat((repaired, image), dim=1))
+        map_ = torch.softmax(logits, dim=1)[:, 1:]
+        pooled = torch.nn.functional.avg_pool2d(map_, 21, stride=1, padding=21 // 2)
+    for network in networks:
+        network.train()
+    return float(pooled.max()), map_
+
+
+def parameters(networks):
+    for part, network in zip(("reconstruction", "discrimination"), networks):
+        for name, value in network.named_parameters():
+            if name.endswith("weight"):
+                yield f"{part}.{name}", value
+        for name, value in network.named_buffers():
+            if name.endswith("running_var"):
+                yield f"{part}.{name}", value
+
+
+def run(model, losses, type):
+    """Everything that is compared: name of the line, its values."""
+    networks, batch, out = make_networks(model, type), make_batch(type), []
+    for name, shift in (("dark", -3.0), ("bright", 200.0)):
+        with torch.no_grad():
+            networks[0].decoder.fin_out[0].bias += shift
+        out.append((f"loss,{name},0", [losses(networks, batch).item()]))
+        networks = make_networks(model, type)
+    image = torch.from_numpy(procedural(SIDE, SIDE, 3)[:, :, ::-1].copy()).permute(2, 0, 1)[None]
+    value, map_ = score(make_networks(model, type, WIDER), image.to(type) / 255)
+    out.append(("map,import,procedural", [value, float(map_.max())] + sample(map_)[0]))
+    adam = torch.optim.Adam([p for n in networks for p in n.parameters()], lr=RATE)
+    for step in range(STEPS):
+        adam.zero_grad()
+        loss = losses(networks, batch)
+        loss.backward()
+        out.append((f"loss,steps,{step}", [loss.item()]))
+        if step == 0:
+            out += [(f"gradient,steps,{name}", [float(p.grad.norm())] + sample(p.grad)[0])
+                    for name, p in parameters(networks)
+                    if p.requires_grad and p.dim() == 4]
+        adam.step()
+    out += [(f"parameter,steps,{name}", [float(p.norm())] + sample(p)[0])
+            for name, p in parameters(networks)]
+    value, map_ = score(networks, image.flip(1).to(type) / 255)
+    return out + [("map,steps,procedural", [value, float(map_.max())] + sample(map_)[0])]
+
+
+def spread(exact, single, kind):
+    worst = 0
+    for (name, wanted), (_, found) in zip(exact, single):
+        if name.startswith(kind + ","):
+            worst = max(worst, max(abs(a - b) for a, b in zip(wanted, found)) / max(map(abs, wanted)))
+    return worst
+
+
+def main():
+    sys.path.insert(0, sys.argv[1])
+    import loss
+    import model_unet
+    if len(sys.argv) == 4:
+        for network, path in zip(make_networks(model_unet, torch.float32, WIDER),
+                                 (sys.argv[3], sys.argv[3].replace(".pckl", "_seg.pckl"))):
+            torch.save(network.state_dict(), path)
+        return
+    exact = run(model_unet, Losses(loss, torch.float64), torch.float64)
+    single = run(model_unet, Losses(loss, torch.float32), torch.float32)
+    for name, values in exact:
+        print(",".join([name] + [f"{v:.12g}" for v in values]))
+    for kind, of in (("loss", "losses"), ("gradient", "gradients"), ("parameter", "parameters"),
+                     ("map", "maps")):
+        print(f"spread,steps,{of},{spread(exact, single, kind):.9g}")
+
+
+if __name__ == "__main__":
+    main()

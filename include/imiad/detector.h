@@ -55,6 +55,30 @@ IMIAD_API imiad_status imiad_detector_fit_images(imiad_detector *detector,
                                                  const imiad_image *const *images, size_t count,
                                                  imiad_progress_function progress, void *user);
 
+/* An image to learn from, with what is known of it. */
+typedef struct imiad_labelled_image {
+    uint32_t struct_size;
+    int32_t label;            /* 1 defective, 0 good */
+    const imiad_image *image; /* any format and size */
+    const imiad_image *mask;  /* GRAY8 of the image's size, above zero is defective; NULL: none */
+    int32_t category; /* 0: the one to be inspected; any other number: a good image of another one,
+                       * for detectors that learn from those too */
+} imiad_labelled_image;
+#define IMIAD_LABELLED_IMAGE_INIT                                                                  \
+    {                                                                                              \
+        sizeof(imiad_labelled_image), 0, 0, 0, 0                                                   \
+    }
+/* imiad_detector_fit from labelled images in memory, `count` structures of images[0].struct_size
+ * bytes each; they are read during the call only. A detector sees what it takes and nothing else:
+ * one that learns from good images alone never sees the defective ones, nor any mask.
+ * Errors: as for imiad_detector_fit; IMIAD_INVALID_ARGUMENT, with the image counted from 0 (a label
+ * but 0 and 1, no image, a defective image of another category, a mask that is not GRAY8, no good
+ * image, or a mask that the detector needs and that is missing), IMIAD_MISMATCH (a mask of another
+ * size than its image). */
+IMIAD_API imiad_status imiad_detector_fit_labelled(imiad_detector *detector,
+                                                   const imiad_labelled_image *images, size_t count,
+                                                   imiad_progress_function progress, void *user);
+
 /* What an image came to. */
 typedef struct imiad_result {
     uint32_t struct_size;

@@ -28,9 +28,33 @@ typedef struct imiad_batch {
     const imiad_image *const *images;   /* RGB8, after resize and crop, before normalisation */
     size_t layer_count;                 /* as many as the function `layers` names, in its order */
     const imiad_layer_features *layers; /* structures of layers[0].struct_size bytes each */
+    /* While training: `count` entries each; NULL while scoring. */
+    const size_t *indices;     /* the image's place in the training set, from 0 */
+    const int32_t *labels;     /* 1 defective, 0 good */
+    const int32_t *roles;      /* imiad_training_role */
+    const int32_t *categories; /* in the dataset, or as in imiad_labelled_image */
+    /* With IMIAD_TAKES_MASKS, while training: GRAY8, 0 or 255, of the images' size, all zero where
+     * an image is good. NULL otherwise. */
+    const imiad_image *const *masks;
 } imiad_batch;
 
-/* The normal training images of one fit, a pass at a time. */
+/* What a training image is to the detector. */
+typedef enum imiad_training_role {
+    IMIAD_ROLE_NORMAL = 0,  /* good */
+    IMIAD_ROLE_SHOT = 1,    /* one of a few good ones that were drawn */
+    IMIAD_ROLE_ANOMALY = 2, /* told defective */
+    IMIAD_ROLE_NOISE = 3,   /* told good in the noisy setting; some are not */
+    IMIAD_ROLE_SOURCE = 4   /* good, of another category than the one to be inspected */
+} imiad_training_role;
+
+/* What a detector is trained with beside the target's good images; it never sees the rest. */
+enum {
+    IMIAD_TAKES_ANOMALIES = 1, /* images that are told defective, where the setting has them */
+    IMIAD_TAKES_MASKS = 2,     /* masks; a defective image without one fails the fit */
+    IMIAD_TAKES_SOURCES = 4    /* good training images of the dataset's other categories */
+};
+
+/* The training images of one fit, a pass at a time: good ones, and what the detector takes. */
 typedef struct imiad_batches imiad_batches;
 IMIAD_API size_t imiad_batches_count(const imiad_batches *batches); /* of images, at least 1 */
 /* The next batch; NULL at the end of the pass. Errors: those of reading images, a failure of the
@@ -38,6 +62,22 @@ IMIAD_API size_t imiad_batches_count(const imiad_batches *batches); /* of images
 IMIAD_API imiad_status imiad_batches_next(const imiad_batch **out, imiad_batches *batches);
 /* Begins another pass, in another order where one is given (a permutation of 0..count-1). */
 IMIAD_API imiad_status imiad_batches_rewind(imiad_batches *batches, const size_t *order);
+/* What is known of image `index`, from 0; any of the results may be NULL. Errors:
+ * IMIAD_OUT_OF_RANGE. */
+IMIAD_API imiad_status imiad_batches_image(int32_t *label, int32_t *role, int32_t *category,
+                                           const imiad_batches *batches, size_t index);
+/* How many tasks the detector learned before this one; 0 in `fit`. */
+IMIAD_API int64_t imiad_batches_tasks(const imiad_batches *batches);
+/* Begins a pass of one's own: `count` places of images, any of them as often as wanted or left out,
+ * in batches of `batch_size` (1..256). The order is copied. Errors: IMIAD_OUT_OF_RANGE,
+ * IMIAD_INVALID_ARGUMENT. */
+IMIAD_API imiad_status imiad_batches_draw(imiad_batches *batches, const size_t *order, size_t count,
+                                          size_t batch_size);
+/* Begins a pass of `steps` batches, the first half of each good images (of an odd one the larger
+ * half), the second defective ones: endless shuffled rows of either, which depend on seed and epoch
+ * alone. Where there is no defective image all are good. Errors: as imiad_batches_draw. */
+IMIAD_API imiad_status imiad_batches_draw_balanced(imiad_batches *batches, size_t steps,
+                                                   size_t batch_size, uint64_t seed, int64_t epoch);
 /* Tells the caller of fit how far work other than reading has come; IMIAD_CANCELLED asks to stop.
  */
 IMIAD_API imiad_status imiad_batches_progress(const imiad_batches *batches, const char *stage,
@@ -92,10 +132,11 @@ typedef struct imiad_detector_functions {
     imiad_status (*save)(const void *state, imiad_blocks *blocks);
     imiad_status (*load)(void *state, const imiad_blocks *blocks);
     void (*destroy)(void *state); /* also after a fit or load that failed half-way */
+    uint32_t takes;               /* IMIAD_TAKES_...: what `fit` sees beside good images */
 } imiad_detector_functions;
 #define IMIAD_DETECTOR_FUNCTIONS_INIT                                                              \
     {                                                                                              \
-        sizeof(imiad_detector_functions), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                    \
+        sizeof(imiad_detector_functions), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                 \
     }
 
 /* Makes the name one that imiad_detector_create and imiad_detector_load take and

@@ -51,7 +51,9 @@ static split_role role_at(const image_source *source, size_t position)
 {
     if (source->entries)
         return source->entries[position].role;
-    return label_at(source, position) ? ROLE_ANOMALY : ROLE_TRAIN;
+    if (label_at(source, position))
+        return ROLE_ANOMALY;
+    return source->categories && source->categories[position] ? ROLE_SOURCE : ROLE_TRAIN;
 }
 
 static int32_t category_at(const image_source *source, size_t position)
@@ -167,7 +169,7 @@ static imiad_status finish_image(loaded *result, const loading *l, size_t positi
     if (status != IMIAD_OK)
         return fail_geometry(status, l, position);
     result->resize_seconds = clock_seconds() - before;
-    if (l->with_masks && (l->source.dataset || l->source.labels))
+    if (l->with_masks)
         status = load_mask(&ready.mask, l, position, decoded);
     if (status == IMIAD_OK)
         status = augment(&ready, &l->source, position);

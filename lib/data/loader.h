@@ -14,7 +14,7 @@ typedef struct image_source {
     const imiad_image *const *images;
     size_t count;
     /* Of images in memory alone, or NULL: 0 good or 1 defective (all good), the mask of each
-     * defective one or NULL, any number that stands for its category (all 0). */
+     * defective one or NULL, 0 for the target's category or another number (all 0). */
     const int32_t *labels;
     const imiad_image *const *masks;
     const int32_t *categories;

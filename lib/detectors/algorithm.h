@@ -36,6 +36,8 @@ typedef struct batch {
     /* count x 1 x height x width, float32, 1 where defective and 0 elsewhere: with TAKES_MASKS,
      * while training; NULL otherwise. */
     tensor *masks;
+    const imiad_image *const *mask_pixels; /* the same, GRAY8, NULL for a good image without one */
+    const size_t *indices;                 /* places in the train set; as `told` */
     tensor *made[MADE_TENSORS]; /* what the detector's own `make` made, in the order of its specs */
 } batch;
 

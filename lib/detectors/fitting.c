@@ -1,7 +1,11 @@
 /* Fitting: anew, another task, images in memory; forgetting. */
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "base/error.h"
 #include "detectors/calibration.h"
 #include "detectors/detector.h"
+#include "image/pixels.h"
 
 /* Clones score with what their original learned: it must not change. */
 static imiad_status check_alone(const imiad_detector *self, const char *before)
@@ -115,4 +119,98 @@ imiad_status imiad_detector_fit_images(imiad_detector *self, const imiad_image *
         return fail(IMIAD_INVALID_ARGUMENT, "fit: detector or images is NULL, or there are none");
     image_source source = {.images = images, .count = count};
     return fit(self, &source, false, &(progress){function, user});
+}
+
+/* ---- labelled images in memory ---- */
+
+typedef struct memory_images {
+    const imiad_image **images, **masks;
+    int32_t *labels, *categories;
+    size_t count, normals;
+} memory_images;
+
+static void free_memory_images(memory_images *m)
+{
+    free(m->images);
+    free(m->masks);
+    free(m->labels);
+    free(m->categories);
+}
+
+static imiad_status check_labelled(const imiad_labelled_image *one, size_t index)
+{
+    char name[64];
+    snprintf(name, sizeof name, "fit: image %zu", index);
+    TRY(image_check(one->image, name));
+    if (one->label != 0 && one->label != 1)
+        return fail(IMIAD_INVALID_ARGUMENT, "%s has the label %d: 0 is good, 1 defective", name,
+                    one->label);
+    if (one->label == 1 && one->category != 0)
+        return fail(IMIAD_INVALID_ARGUMENT,
+                    "%s is defective and of category %d: of other categories than 0 good images "
+                    "alone are learned from",
+                    name, one->category);
+    if (!one->mask)
+        return IMIAD_OK;
+    snprintf(name, sizeof name, "fit: the mask of image %zu", index);
+    TRY(image_check(one->mask, name));
+    if (one->mask->format != IMIAD_PIXEL_GRAY8)
+        return fail(IMIAD_INVALID_ARGUMENT, "%s must be GRAY8", name);
+    if (one->mask->width != one->image->width || one->mask->height != one->image->height)
+        return fail(IMIAD_MISMATCH, "%s is %d x %d, the image %d x %d", name, one->mask->width,
+                    one->mask->height, one->image->width, one->image->height);
+    return IMIAD_OK;
+}
+
+/* Takes over what the detector takes. */
+static void add_labelled(memory_images *m, const imiad_detector *self,
+                         const imiad_labelled_image *one)
+{
+    if ((one->label && !(self->takes & TAKES_ANOMALIES)) ||
+        (one->category && !(self->takes & TAKES_SOURCES)))
+        return;
+    m->images[m->count] = one->image;
+    m->masks[m->count] = one->mask;
+    m->labels[m->count] = one->label;
+    m->categories[m->count] = one->category;
+    m->normals += one->label == 0 && one->category == 0;
+    m->count++;
+}
+
+static imiad_status collect_labelled(memory_images *m, const imiad_detector *self,
+                                     const imiad_labelled_image *images, size_t count)
+{
+    m->images = calloc(count, sizeof *m->images);
+    m->masks = calloc(count, sizeof *m->masks);
+    m->labels = calloc(count, sizeof *m->labels);
+    m->categories = calloc(count, sizeof *m->categories);
+    if (!m->images || !m->masks || !m->labels || !m->categories)
+        return fail_memory("a list of images", count * sizeof *m->images);
+    const uint8_t *at = (const uint8_t *)images;
+    for (size_t i = 0; i < count; ++i, at += images->struct_size) {
+        imiad_labelled_image one = IMIAD_LABELLED_IMAGE_INIT;
+        TRY(struct_read(&one, sizeof one, at, sizeof one, "fit: a labelled image"));
+        TRY(check_labelled(&one, i));
+        add_labelled(m, self, &one);
+    }
+    return m->normals > 0 ? IMIAD_OK
+                          : fail(IMIAD_INVALID_ARGUMENT, "fit: no image of category 0 is good");
+}
+
+imiad_status imiad_detector_fit_labelled(imiad_detector *self, const imiad_labelled_image *images,
+                                         size_t count, imiad_progress_function function, void *user)
+{
+    if (!self || !images || count == 0)
+        return fail(IMIAD_INVALID_ARGUMENT, "fit: detector or images is NULL, or there are none");
+    memory_images m = {.count = 0};
+    imiad_status status = collect_labelled(&m, self, images, count);
+    image_source source = {.images = m.images,
+                           .count = m.count,
+                           .labels = m.labels,
+                           .masks = m.masks,
+                           .categories = m.categories};
+    if (status == IMIAD_OK)
+        status = fit(self, &source, false, &(progress){function, user});
+    free_memory_images(&m);
+    return status;
 }

@@ -1,6 +1,7 @@
 #include "detectors/plugin.h"
 
 #include <dlfcn.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/registry.h"
+#include "detectors/training/training.h"
 
 enum { MOST_LAYERS = 16 };
 
@@ -76,7 +78,33 @@ static const char *const *used_layers(const imiad_detector *self, int *count)
 typedef struct view {
     imiad_batch batch;
     imiad_layer_features layers[MOST_LAYERS];
+    int32_t labels[256], roles[256], categories[256];
 } view;
+
+static int32_t public_role(split_role role)
+{
+    static const int32_t roles[ROLE_COUNT] = {[ROLE_TRAIN] = IMIAD_ROLE_NORMAL,
+                                              [ROLE_SHOT] = IMIAD_ROLE_SHOT,
+                                              [ROLE_ANOMALY] = IMIAD_ROLE_ANOMALY,
+                                              [ROLE_NOISE] = IMIAD_ROLE_NOISE,
+                                              [ROLE_SOURCE] = IMIAD_ROLE_SOURCE};
+    return roles[role];
+}
+
+/* What training is told of the images. */
+static void show_told(view *v, const batch *b)
+{
+    for (int64_t i = 0; i < b->count; ++i) {
+        v->labels[i] = b->told[i].label;
+        v->roles[i] = public_role(b->told[i].role);
+        v->categories[i] = b->told[i].category;
+    }
+    v->batch.indices = b->indices;
+    v->batch.labels = v->labels;
+    v->batch.roles = v->roles;
+    v->batch.categories = v->categories;
+    v->batch.masks = b->mask_pixels;
+}
 
 /* Shows a batch as plain buffers, which the innermost scope owns; failures stick. */
 static void show(view *v, imiad_detector *self, const batch *b)
@@ -90,6 +118,8 @@ static void show(view *v, imiad_detector *self, const batch *b)
                              .images = b->pixels,
                              .layer_count = (size_t)m->layer_count,
                              .layers = v->layers};
+    if (b->told)
+        show_told(v, b);
     if (m->layer_count == 0)
         return;
     detector_features(self, b, m->layers, m->layer_count, features);
@@ -108,8 +138,8 @@ struct imiad_batches {
     imiad_detector *detector;
     train_set *set;
     const progress *progress;
-    int64_t done;
-    bool open; /* the scope that owns the batch handed out */
+    int64_t done, length; /* images of this pass */
+    bool open;            /* the scope that owns the batch handed out */
     scope scope;
     view view;
 };
@@ -132,8 +162,7 @@ imiad_status imiad_batches_next(const imiad_batch **out, imiad_batches *batches)
     if (!out || !batches)
         return fail(IMIAD_INVALID_ARGUMENT, "the next batch: NULL");
     TRY(close_batch(batches));
-    TRY(progress_report(batches->progress, "images", batches->done,
-                        (int64_t)train_set_count(batches->set)));
+    TRY(progress_report(batches->progress, "images", batches->done, batches->length));
     batches->scope = scope_begin();
     batches->open = true;
     bool more = train_set_next(batches->set, &b);
@@ -155,7 +184,78 @@ imiad_status imiad_batches_rewind(imiad_batches *batches, const size_t *order)
         return fail(IMIAD_INVALID_ARGUMENT, "another pass: NULL");
     TRY(close_batch(batches));
     batches->done = 0;
+    batches->length = (int64_t)train_set_count(batches->set);
     return train_set_rewind(batches->set, order);
+}
+
+imiad_status imiad_batches_image(int32_t *label, int32_t *role, int32_t *category,
+                                 const imiad_batches *batches, size_t index)
+{
+    if (!batches)
+        return fail(IMIAD_INVALID_ARGUMENT, "a training image: batches is NULL");
+    if (index >= train_set_count(batches->set))
+        return fail(IMIAD_OUT_OF_RANGE, "training image %zu of %zu", index,
+                    train_set_count(batches->set));
+    train_image told = train_set_image(batches->set, index);
+    if (label)
+        *label = told.label;
+    if (role)
+        *role = public_role(told.role);
+    if (category)
+        *category = told.category;
+    return IMIAD_OK;
+}
+
+int64_t imiad_batches_tasks(const imiad_batches *batches)
+{
+    return batches ? batches->detector->tasks : 0;
+}
+
+imiad_status imiad_batches_draw(imiad_batches *batches, const size_t *order, size_t count,
+                                size_t batch_size)
+{
+    if (!batches || !order || count == 0)
+        return fail(IMIAD_INVALID_ARGUMENT, "drawing images: NULL, or none");
+    if (batch_size < 1 || batch_size > 256)
+        return fail(IMIAD_OUT_OF_RANGE, "drawing batches of %zu images: 1 to 256", batch_size);
+    for (size_t i = 0; i < count; ++i)
+        if (order[i] >= train_set_count(batches->set))
+            return fail(IMIAD_OUT_OF_RANGE, "drawing image %zu of %zu", order[i],
+                        train_set_count(batches->set));
+    TRY(close_batch(batches));
+    batches->done = 0;
+    batches->length = (int64_t)count;
+    return train_set_begin(batches->set,
+                           &(train_pass){.order = order, .count = count, .batch = batch_size});
+}
+
+imiad_status imiad_batches_draw_balanced(imiad_batches *batches, size_t steps, size_t batch_size,
+                                         uint64_t seed, int64_t epoch)
+{
+    if (!batches || steps == 0 || steps > INT32_MAX || batch_size < 1 || batch_size > 256)
+        return fail(IMIAD_OUT_OF_RANGE, "drawing %zu batches of %zu images: 1 to 256", steps,
+                    batch_size);
+    size_t count = train_set_count(batches->set);
+    size_t *order = malloc((steps * batch_size + count) * sizeof *order);
+    if (!order)
+        return fail_memory("a draw of images", (steps * batch_size + count) * sizeof *order);
+    size_t *images = order + steps * batch_size;
+    for (size_t i = 0; i < count; ++i)
+        images[i] = i;
+    const train_plan plan = {.steps = (int64_t)steps,
+                             .batch = (int64_t)batch_size,
+                             .images = images,
+                             .count = count,
+                             .set = batches->set};
+    char purpose[96];
+    snprintf(purpose, sizeof purpose, "%s/draw/%lld", batches->detector->ops->name,
+             (long long)epoch);
+    random_stream stream = random_open(seed, purpose);
+    imiad_status status = training_draw_balanced(&plan, &stream, order);
+    if (status == IMIAD_OK)
+        status = imiad_batches_draw(batches, order, steps * batch_size, batch_size);
+    free(order);
+    return status;
 }
 
 imiad_status imiad_batches_progress(const imiad_batches *batches, const char *stage, int64_t done,
@@ -170,7 +270,10 @@ static imiad_status run_fit(imiad_detector *self, train_set *normals, const prog
                             imiad_status (*function)(void *state, imiad_batches *normals))
 {
     const plugin *m = self->state;
-    imiad_batches batches = {.detector = self, .set = normals, .progress = p};
+    imiad_batches batches = {.detector = self,
+                             .set = normals,
+                             .progress = p,
+                             .length = (int64_t)train_set_count(normals)};
     imiad_status status = function(m->state, &batches);
     imiad_status failure = close_batch(&batches);
     return status != IMIAD_OK ? status : failure;
@@ -288,6 +391,9 @@ static imiad_status check_functions(const imiad_detector_functions *f)
         bool given;
     } needed[] = {{"create", f->create}, {"fit", f->fit},   {"score", f->score},
                   {"save", f->save},     {"load", f->load}, {"destroy", f->destroy}};
+    if (f->takes & ~(uint32_t)(TAKES_ANOMALIES | TAKES_MASKS | TAKES_SOURCES))
+        return fail(IMIAD_INVALID_ARGUMENT, "detector functions: there is no such `takes` as %u",
+                    f->takes);
     if (!registry_is_name(f->name))
         return fail(IMIAD_INVALID_ARGUMENT,
                     "detector functions: \"%s\" is no name of letters, digits and underscores",
@@ -312,7 +418,8 @@ imiad_status detector_plugin_adapt(detector_ops **out, const imiad_detector_func
     imiad_detector_functions f = IMIAD_DETECTOR_FUNCTIONS_INIT;
     if (!functions)
         return fail(IMIAD_INVALID_ARGUMENT, "detector functions: NULL");
-    TRY(struct_read(&f, sizeof f, functions, sizeof f, "detector functions"));
+    TRY(struct_read(&f, sizeof f, functions, offsetof(imiad_detector_functions, takes),
+                    "detector functions"));
     TRY(check_functions(&f));
     adapter *a = calloc(1, sizeof *a);
     if (!a)
@@ -321,6 +428,7 @@ imiad_status detector_plugin_adapt(detector_ops **out, const imiad_detector_func
                             .title = strdup(f.title ? f.title : f.name),
                             .state_size = sizeof(plugin),
                             .needs_backbone = f.layers != NULL,
+                            .takes = f.takes,
                             .create = create,
                             .fit = fit,
                             .fit_more = f.fit_more ? fit_more : NULL,

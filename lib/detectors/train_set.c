@@ -20,7 +20,9 @@ struct train_set {
     int64_t epoch;
     loader_maker hook;
     const imiad_image *batch[MOST_BATCH]; /* the one handed out */
+    const imiad_image *masks[MOST_BATCH];
     train_image told[MOST_BATCH];
+    size_t indices[MOST_BATCH];
 };
 
 /* Detectors that train have options of their own for steps and for keeping images. */
@@ -134,11 +136,15 @@ bool train_set_next(train_set *set, batch *out)
         return false;
     for (size_t i = 0; i < count; ++i) {
         set->batch[i] = items[i].image;
+        set->masks[i] = items[i].mask;
         set->told[i] = told_of(&items[i]);
+        set->indices[i] = items[i].position;
         detector_add_loading(set->detector, items[i].decode_seconds, items[i].resize_seconds);
     }
     detector_make_batch(out, set->detector, set->batch, count);
     out->told = set->told;
+    out->indices = set->indices;
+    out->mask_pixels = set->with_masks ? set->masks : NULL;
     if (set->with_masks && !t_failed())
         add_masks(set, items, out);
     if (set->maker.count > 0 && !t_failed())

@@ -36,6 +36,8 @@ cells = json.load(open('$scratch/unsupervised.json'))['categories']
 assert [c['category'] for c in cells] == ['thin', 'wide']
 assert all(c['image_auroc'] > 0.75 and c['pixel_auroc'] > 0.8 for c in cells), cells"
 works "the supervised setting runs it" run supervised --anomalies 1
+works "a supervised one learns from labelled defects" "$programs/supervised" --plugin "$module" \
+    --dataset stripes --detector pixel_classifier --set resize=64 --set crop=64 --anomalies 2
 works "the few-shot setting runs it" run fewshot --shots 2
 works "the noisy setting runs it" run noisy --ratio 0.1
 works "the continual setting runs it" run continual

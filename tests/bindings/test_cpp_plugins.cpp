@@ -285,6 +285,58 @@ static void features(const std::string &folder)
     holds(wide.score(square).map.size() == 64 * 64, "images are resized before");
 }
 
+/* Learns how many of each kind there are in the batches it draws, and what the masks show. */
+class counter : public imiad::detector_plugin
+{
+  public:
+    static constexpr std::uint32_t takes = IMIAD_TAKES_ANOMALIES | IMIAD_TAKES_MASKS;
+    static int defective, good, masked, listed;
+
+    void fit(imiad::training_images &images) override
+    {
+        defective = good = masked = listed = 0;
+        for (std::size_t i = 0; i < images.size(); ++i)
+            listed += images.defective(i);
+        images.draw_balanced(3, 4, 1, 0);
+        while (const auto seen = images.next())
+            for (std::size_t i = 0; i < seen->size(); ++i) {
+                ++(seen->defective(i) ? defective : good);
+                for (int y = 0; y < seen->height(); ++y)
+                    for (const std::uint8_t value : seen->mask(i).row(y))
+                        masked += value > 0;
+            }
+    }
+    void score(const imiad::batch &, imiad::batch_scores &out) const override
+    {
+        out.images();
+    }
+    void save(imiad::block_writer &into) const override
+    {
+        into.put_value("good", good);
+    }
+    void load(const imiad::block_reader &) override
+    {
+    }
+};
+int counter::defective, counter::good, counter::masked, counter::listed;
+
+static void labels()
+{
+    imiad::register_detector<counter>({"cpp_counter"});
+    const imiad::image plain = imiad::image::create(IMIAD_PIXEL_RGB8, 64, 64);
+    imiad::image mask = imiad::image::create(IMIAD_PIXEL_GRAY8, 64, 64);
+    mask.row(5)[7] = 1;
+    imiad::detector detector("cpp_counter", {{"resize", 64}, {"crop", 64}});
+    detector.fit_labelled({{plain.view()}, {plain.view(), 1, mask.view()}, {plain.view()}});
+    holds(counter::listed == 1 && counter::good == 6 && counter::defective == 6 &&
+              counter::masked == 6,
+          "a plug-in draws balanced batches and sees masks");
+    holds(thrown([&] {
+              detector.fit_labelled({{plain.view(), 1, mask.view()}});
+          }) == IMIAD_INVALID_ARGUMENT,
+          "good images are needed");
+}
+
 static void failures(const std::string &folder)
 {
     const imiad::dataset data("cpp_greys");
@@ -390,6 +442,7 @@ int main(int argc, char **argv)
     imiad::register_detector<mean_feature>({"cpp_mean_feature"});
     images(argv[1]);
     features(argv[1]);
+    labels();
     failures(argv[1]);
     datasets();
     holds(brightness::alive == 0, "every detector of the test is gone");

@@ -62,6 +62,38 @@ class Brightness(imiad.DetectorPlugin):
         self.mean = float(blocks["mean"])
 
 
+@imiad.register_detector
+class DefectColour(imiad.DetectorPlugin):
+    """Supervised: how much nearer a pixel is to the defects' mean colour than to that of the rest."""
+
+    name = "python_defect_colour"
+    takes_anomalies = takes_masks = True
+
+    def fit(self, images):
+        DefectColour.seen = [images.image(i) for i in range(len(images))]
+        DefectColour.batches = []
+        sums, pixels = np.zeros((2, 3)), np.zeros(2)
+        for batch in images.draw_balanced(steps=3, batch=4, seed=7):
+            DefectColour.batches.append((list(batch.labels), list(batch.indices), batch.roles))
+            for image, mask in zip(batch.images, batch.masks):
+                for kind in (0, 1):
+                    sums[kind] += image[mask == kind].sum(0)
+                    pixels[kind] += (mask == kind).sum()
+        self.means = sums / np.maximum(pixels, 1)[:, None]
+
+    def score(self, batch):
+        assert batch.labels is None and batch.masks is None
+        return np.stack([((image - self.means[0]) ** 2).sum(2) - ((image - self.means[1]) ** 2).sum(2)
+                         for image in batch.images])
+
+    def save(self):
+        return {"means": self.means}
+
+    def load(self, blocks):
+        self.means = blocks["means"]
+
+
+
 @pytest.fixture
 def fitted_plugin(backbone, split):
     return imiad.detectors.python_mean_distance(backbone, smoothing=0, **SMALL).fit(split)
@@ -197,3 +229,45 @@ def test_a_dataset_of_images_in_memory(dataset, split):
     defective = next(one for one in memory if one.label)
     assert memory.read_mask(defective.index).any()
     assert len(memory.split("nuts").train) == 4
+
+
+# ---- supervised ----
+
+def discs(defective):
+    """Black images; a defective one has a red square, which its mask shows."""
+    image, mask = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8)
+    if defective:
+        image[10:20, 30:50, 0], mask[10:20, 30:50] = 200, 1
+    return image, mask
+
+
+def test_balanced_batches_with_masks_teach_a_plugin_in_the_supervised_setting(tmp_path):
+    rows = [imiad.MemorySample(discs(False)[0], path=f"good/{i}") for i in range(5)]
+    rows += [imiad.MemorySample(*(discs(i % 2)[0], i % 2, "test", discs(1)[1] if i % 2 else None),
+                                path=f"test/{i}") for i in range(8)]
+    data = imiad.dataset_from_images("squares", rows)
+    split = data.split("default", "supervised", anomalies=2)
+    detector = imiad.Detector("python_defect_colour", smoothing=0, **SMALL).fit(split)
+    assert sorted(one.label for one in DefectColour.seen) == [0, 0, 0, 0, 0, 1, 1]
+    assert {one.role for one in DefectColour.seen if one.label} == {"anomaly"}
+    assert [labels for labels, _, _ in DefectColour.batches] == [[0, 0, 1, 1]] * 3
+    assert imiad.evaluate(detector, split).pixel_auroc() > 0.99
+    first = DefectColour.batches
+    detector.fit(split)
+    assert DefectColour.batches == first  # drawn from the seed
+
+
+def test_labelled_images_in_memory_teach_a_plugin():
+    good, square = discs(False), discs(True)
+    detector = imiad.Detector("python_defect_colour", smoothing=0, **SMALL)
+    detector.fit_labelled([(good[0],), (good[0], 0), imiad.LabelledImage(square[0], 1, square[1])])
+    found = detector.score(square[0]).map
+    assert found[15, 40] > 0 > found[40, 15]
+    with pytest.raises(imiad.Error, match="defective image 1 has none"):
+        detector.fit_labelled([(good[0],), (square[0], 1)])
+
+
+def test_a_plugin_that_takes_no_anomalies_sees_none():
+    detector = imiad.Detector("python_brightness", **SMALL)
+    detector.fit_labelled([(discs(False)[0],), (discs(True)[0], 1, discs(True)[1])])
+    assert detector.score(discs(False)[0]).score == 0

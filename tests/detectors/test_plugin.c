@@ -13,6 +13,7 @@ static void register_examples(void)
     static bool done;
     if (!done) {
         ck_ok(register_mean_feature());
+        ck_ok(register_pixel_classifier());
         ck_ok(register_stripes());
     }
     done = true;
@@ -127,6 +128,96 @@ START_TEST(options_and_layers_are_checked)
              "backbone");
     imiad_backbone_free(backbone);
     ck_assert_uint_eq(t_live(), 0);
+}
+END_TEST
+
+/* ---- a supervised one ---- */
+
+static const imiad_option exact[] = {{"resize", "64"}, {"crop", "64"}, {"smoothing", "0"}};
+
+static imiad_split *open_supervised(imiad_dataset **dataset)
+{
+    const imiad_option two = {"anomalies", "2"};
+    imiad_split *split;
+    register_examples();
+    ck_ok(imiad_dataset_open(dataset, "stripes", NULL, NULL, 0));
+    ck_ok(imiad_split_create(&split, *dataset, "thin", "supervised", &two, 1));
+    return split;
+}
+
+/* Two labelled discs with their masks are enough to find the other two. */
+START_TEST(labelled_defects_and_their_masks_teach_a_plugin)
+{
+    imiad_dataset *dataset;
+    imiad_split *split = open_supervised(&dataset);
+    imiad_detector *d;
+    imiad_metrics *metrics;
+    double auroc, precision;
+    ck_ok(imiad_detector_create(&d, "pixel_classifier", NULL, exact, 3));
+    ck_ok(imiad_detector_fit(d, split, NULL, NULL));
+    ck_ok(imiad_metrics_create(&metrics, NULL, 0));
+    ck_ok(imiad_evaluate(metrics, d, split, NULL, NULL, NULL, NULL, NULL));
+    ck_ok(imiad_metrics_pixel_auroc(&auroc, metrics));
+    ck_ok(imiad_metrics_pixel_ap(&precision, metrics));
+    ck_assert_double_gt(auroc, 0.99);
+    ck_assert_double_gt(precision, 0.9);
+    imiad_metrics_free(metrics);
+    imiad_detector_free(d);
+    imiad_split_free(split);
+    imiad_dataset_free(dataset);
+    ck_assert_uint_eq(t_live(), 0);
+}
+END_TEST
+
+/* The same images in memory, with labels and masks, teach the same; without the defective ones the
+ * plug-in refuses. */
+START_TEST(labelled_images_in_memory_teach_the_same)
+{
+    enum { MOST = 16 };
+    imiad_dataset *dataset;
+    imiad_split *split = open_supervised(&dataset);
+    imiad_labelled_image list[MOST];
+    imiad_image *pixels[MOST], *masks[MOST];
+    size_t count = imiad_split_train_count(split);
+    imiad_detector *a, *b;
+    float scores[2];
+    ck_assert_uint_le(count, MOST);
+    for (size_t i = 0; i < count; ++i) {
+        size_t sample = imiad_split_train(split, i);
+        list[i] = (imiad_labelled_image)IMIAD_LABELLED_IMAGE_INIT;
+        list[i].label = imiad_split_train_label(split, i);
+        masks[i] = NULL;
+        ck_ok(imiad_dataset_read_image(&pixels[i], dataset, sample));
+        if (list[i].label)
+            ck_ok(imiad_dataset_read_mask(&masks[i], dataset, sample));
+        list[i].image = pixels[i];
+        list[i].mask = masks[i];
+    }
+    ck_ok(imiad_detector_create(&a, "pixel_classifier", NULL, exact, 3));
+    ck_ok(imiad_detector_create(&b, "pixel_classifier", NULL, exact, 3));
+    ck_ok(imiad_detector_fit(a, split, NULL, NULL));
+    ck_ok(imiad_detector_fit_labelled(b, list, count, NULL, NULL));
+    for (int i = 0; i < 2; ++i)
+        ck_ok(imiad_detector_score_batch(&scores[i], NULL, 0, i ? b : a, &list[0].image, 1, NULL));
+    ck_assert_double_eq((double)scores[0], (double)scores[1]);
+    for (size_t i = 0; i < count; ++i)
+        if (list[i].label)
+            list[i].mask = NULL;
+    ck_fails(imiad_detector_fit_labelled(b, list, count, NULL, NULL), IMIAD_INVALID_ARGUMENT,
+             "learns from masks: defective image");
+    ck_fails(imiad_detector_fit_labelled(b, list, 2, NULL, NULL), IMIAD_INVALID_ARGUMENT,
+             "use the setting supervised");
+    list[1].label = 2;
+    ck_fails(imiad_detector_fit_labelled(b, list, 2, NULL, NULL), IMIAD_INVALID_ARGUMENT,
+             "image 1 has the label 2");
+    for (size_t i = 0; i < count; ++i) {
+        imiad_image_free(pixels[i]);
+        imiad_image_free(masks[i]);
+    }
+    imiad_detector_free(a);
+    imiad_detector_free(b);
+    imiad_split_free(split);
+    imiad_dataset_free(dataset);
 }
 END_TEST
 
@@ -335,7 +426,8 @@ END_TEST
 
 SUITE("plugin", TEST(a_detector_of_functions_finds_the_discs),
       TEST(its_file_gives_the_same_bytes_again), TEST(fitting_is_cancelled_between_batches),
-      TEST(options_and_layers_are_checked),
+      TEST(options_and_layers_are_checked), TEST(labelled_defects_and_their_masks_teach_a_plugin),
+      TEST(labelled_images_in_memory_teach_the_same),
       TEST(without_layers_it_works_on_the_preprocessed_images),
       TEST(what_its_functions_do_wrong_is_a_failure_of_the_call),
       TEST(a_block_that_is_missing_or_put_twice_is_told), TEST(incomplete_functions_are_refused))

@@ -301,7 +301,9 @@ START_TEST(a_step_knows_label_role_category_and_mask_of_each_image)
     for (int i = 0; i < seen.count; ++i) {
         size_t image = seen.images[i];
         ck_assert_int_eq(seen.told[i].label, labels[image]);
-        ck_assert_int_eq(seen.told[i].role, labels[image] ? ROLE_ANOMALY : ROLE_TRAIN);
+        ck_assert_int_eq(seen.told[i].role, labels[image]       ? ROLE_ANOMALY
+                                            : categories[image] ? ROLE_SOURCE
+                                                                : ROLE_TRAIN);
         ck_assert_int_eq(seen.told[i].category, categories[image]);
         ck_assert_double_eq(seen.masked[i], labels[image] ? 0.5 : 0);
     }

@@ -21,10 +21,11 @@ from ._bank import Bank, BankNeeds
 from ._data import CategoryInfo, Dataset, Defect, OfficialCounts, Sample, Split
 from ._evaluation import Scored, evaluate
 from ._images import draw_heatmap, from_floats, read_image, resize, tiles, write_png
-from ._models import Backbone, Batch, Calibration, Detector, Result, Timings, architectures, device_memory
+from ._models import (Backbone, Batch, Calibration, Detector, LabelledImage, Result, Timings, architectures,
+                      device_memory)
 from ._options import Option
 from ._plugins import (Batches, Blocks, DatasetPlugin, DetectorPlugin, Listed, MemorySample, TrainingBatch,
-                       dataset_from_images, load_plugin, open_dataset, register_dataset,
+                       TrainingImage, dataset_from_images, load_plugin, open_dataset, register_dataset,
                        register_detector)
 from ._regions import Region, find_regions
 from ._results import Cell, Published, Results, Summary, find_published, published
@@ -66,10 +67,12 @@ def set_log(function: Optional[Callable[[int, str], Any]]) -> None:
 
 
 __all__ = ["Backbone", "Bank", "BankNeeds", "Batch", "Batches", "Blocks", "Calibration", "CategoryInfo",
-           "Cell", "Dataset", "DatasetPlugin", "Defect", "Detector", "DetectorPlugin", "Error", "Listed",
+           "Cell", "Dataset", "DatasetPlugin", "Defect", "Detector", "DetectorPlugin", "Error",
+           "LabelledImage", "Listed",
            "MemorySample", "Metrics", "OfficialCounts", "Option", "Progress", "Published", "Region",
            "Result", "Results", "Sample", "Scored", "Split", "Spro", "Status", "Summary", "Timings",
-           "TrainingBatch", "architectures", "continual", "dataset_from_images", "datasets", "detectors",
+           "TrainingBatch", "TrainingImage", "architectures", "continual", "dataset_from_images", "datasets",
+           "detectors",
            "device_memory", "draw_heatmap", "evaluate", "find_published", "find_regions", "from_floats",
            "load_plugin", "metrics", "open_dataset", "published", "read_image", "register_dataset",
            "register_detector", "resize", "set_log", "set_threads", "settings", "threads", "tiles",

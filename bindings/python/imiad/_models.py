@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, Callable, NamedTuple, Optional, Sequence, Union
+from typing import Any, Callable, Iterable, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
@@ -24,6 +24,15 @@ def device_memory(device: str = "cuda") -> tuple[int, int]:
     now, peak = ctypes.c_uint64(), ctypes.c_uint64()
     lib.imiad_device_memory(ctypes.byref(now), ctypes.byref(peak), name_of(device))
     return now.value, peak.value
+
+
+class LabelledImage(NamedTuple):
+    """An image to learn from, with what is known of it."""
+
+    image: Any  # an array, or a file's path
+    label: int = 0  # 1 defective
+    mask: Any = None  # of the image's size, non-zero is defective; None: none
+    category: int = 0  # 0: the one to be inspected; another number: a good image of another category
 
 
 class Backbone(Handle):
@@ -180,6 +189,25 @@ class Detector(Handle):
             else:
                 images = [given(image) for image in normals]
                 lib.imiad_detector_fit_images(self, _pointers(images), len(images), show, None)
+        return self
+
+    def fit_labelled(self, images: Iterable[Union[LabelledImage, tuple[Any, ...]]],
+                     progress: Optional[Progress] = None) -> "Detector":
+        """Learns from images in memory or files with their labels and masks; begins anew. A detector sees
+        what it takes: one that learns from good images alone never sees the others."""
+        rows = [LabelledImage(*one) for one in images]
+        array = (_abi.imiad_labelled_image * max(1, len(rows)))()
+        held = []
+        for place, row in zip(array, rows):
+            place.struct_size = ctypes.sizeof(_abi.imiad_labelled_image)
+            place.label, place.category = row.label, row.category
+            pixels, mask = given(row.image), None if row.mask is None else given_mask(row.mask)
+            held += [pixels, mask]
+            place.image = ctypes.pointer(pixels)
+            if mask is not None:
+                place.mask = ctypes.pointer(mask)
+        with Guard() as guard:
+            lib.imiad_detector_fit_labelled(self, array, len(rows), guard.progress(progress), None)
         return self
 
     def fit_more(self, split: Split, progress: Optional[Progress] = None) -> "Detector":

@@ -19,16 +19,37 @@ _kept: list[Any] = []  # what the library holds pointers to, for the life of the
 
 # ---- detectors ----
 
+ROLES = ("normal", "shot", "anomaly", "noise", "source")  # what a training image is to the detector
+
+
+class TrainingImage(NamedTuple):
+    """What is known of a training image."""
+
+    label: int  # 1 defective
+    role: str  # one of ROLES
+    category: int  # in the dataset, or as the caller of fit_labelled numbered it
+
+
 class TrainingBatch:
-    """Images of one size. Arrays are copied when they are first asked for, so they may be kept."""
+    """Images of one size. Arrays are copied when they are first asked for, so they may be kept.
+
+    While training it also says what is known of each image: indices, labels, roles and, with
+    takes_masks, masks. While scoring these are None.
+    """
 
     def __init__(self, at: Any):
         self._at: Optional[Any] = at
         self._images: Optional[list[np.ndarray]] = None
         self._features: Optional[dict[str, np.ndarray]] = None
+        self._masks: Optional[list[np.ndarray]] = None
         self.width: int = at.width
         self.height: int = at.height
         self._count: int = at.count
+        self.indices = _numbers(at.indices, at.count, ctypes.c_size_t)
+        self.labels = _numbers(at.labels, at.count, ctypes.c_int32)
+        self.categories = _numbers(at.categories, at.count, ctypes.c_int32)
+        roles = _numbers(at.roles, at.count, ctypes.c_int32)
+        self.roles: Optional[list[str]] = None if roles is None else [ROLES[role] for role in roles]
 
     def __len__(self) -> int:
         return self._count
@@ -47,6 +68,17 @@ class TrainingBatch:
         return self._images
 
     @property
+    def masks(self) -> Optional[list[np.ndarray]]:
+        """height x width booleans each, True where defective; None while scoring, or where masks are
+        not taken."""
+        if self._masks is None:
+            at = self._open()
+            if not at.masks:
+                return None
+            self._masks = [copied(at.masks[i]) > 0 for i in range(at.count)]  # type: ignore[misc]
+        return self._masks
+
+    @property
     def features(self) -> dict[str, np.ndarray]:
         """By layer: count x channels x height x width float32."""
         if self._features is None:
@@ -61,8 +93,15 @@ class TrainingBatch:
         return self._features
 
 
+def _numbers(address: Optional[int], count: int, kind: Any) -> Optional[np.ndarray]:
+    if not address:
+        return None
+    return np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(kind)), (count,)).copy()
+
+
 class Batches:
-    """The normal training images of one fit; every iteration is a pass over them."""
+    """The training images of one fit: good ones, and what the detector takes. Every iteration is a pass
+    over them, or the one that was drawn."""
 
     def __init__(self, pointer: int):
         self._pointer = pointer
@@ -77,6 +116,31 @@ class Batches:
         places = None if order is None else (ctypes.c_size_t * len(order))(*order)
         lib.imiad_batches_rewind(self._pointer, places)
         self._begun = False
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks were learned before this one."""
+        return lib.imiad_batches_tasks(self._pointer)
+
+    def image(self, index: int) -> TrainingImage:
+        """What is known of one image, from 0."""
+        label, role, category = ctypes.c_int32(), ctypes.c_int32(), ctypes.c_int32()
+        lib.imiad_batches_image(ctypes.byref(label), ctypes.byref(role), ctypes.byref(category),
+                                self._pointer, index)
+        return TrainingImage(label.value, ROLES[role.value], category.value)
+
+    def draw(self, order: Sequence[int], batch: int) -> "Batches":
+        """Makes the next iteration one over these images, each as often as it is named."""
+        places = (ctypes.c_size_t * len(order))(*order)
+        lib.imiad_batches_draw(self._pointer, places, len(order), batch)
+        self._begun = False
+        return self
+
+    def draw_balanced(self, steps: int, batch: int, seed: int = 0, epoch: int = 0) -> "Batches":
+        """Makes the next iteration `steps` batches, half of each good, half defective images."""
+        lib.imiad_batches_draw_balanced(self._pointer, steps, batch, seed, epoch)
+        self._begun = False
+        return self
 
     def __iter__(self) -> Iterator[TrainingBatch]:
         if self._begun:
@@ -115,13 +179,18 @@ class DetectorPlugin:
 
     One object is made for each detector. `options` are read in __init__ from what it is given: a
     dictionary of Python values, those of every detector included. `layers` names the backbone's layers
-    that fit and score see; None: the detector needs no backbone and works on the images.
+    that fit and score see; None: the detector needs no backbone and works on the images. `takes_anomalies`,
+    `takes_masks` and `takes_sources` say what fit sees beside good images: defective ones where the
+    setting has them, masks, good images of the dataset's other categories.
     """
 
     name: str = ""
     title: str = ""
     options: Sequence[Option] = ()
     layers: Optional[Sequence[str]] = None
+    takes_anomalies: bool = False
+    takes_masks: bool = False
+    takes_sources: bool = False
     fit_more: Optional[Callable[[Batches], None]] = None  # learn another task on top; None: fit anew
 
     def __init__(self, options: Mapping[str, Any]):
@@ -229,6 +298,9 @@ def register_detector(kind: type[DetectorPlugin]) -> type[DetectorPlugin]:
     functions.name, functions.title = name_of(kind.name), name_of(kind.title or kind.name)
     options, functions.option_count = packed_schema(kind.options)
     functions.options = options
+    functions.takes = (kind.takes_anomalies * _abi.IMIAD_TAKES_ANOMALIES
+                       + kind.takes_masks * _abi.IMIAD_TAKES_MASKS
+                       + kind.takes_sources * _abi.IMIAD_TAKES_SOURCES)
     for name in ("create", "fit", "score", "save", "load"):
         _set(functions, name, failing(getattr(table, name)))
     _set(functions, "destroy", table.destroy)

@@ -61,6 +61,15 @@ struct results_of_batch {
     }
 };
 
+/* An image to learn from, with what is known of it; borrowed during the call. */
+struct labelled_image {
+    image_view image;
+    int label = 0;                       /* 1 defective */
+    std::optional<image_view> mask = {}; /* one byte a pixel, above zero is defective */
+    int category = 0;                    /* 0: the one to be inspected; another number: a
+                                          * good image of another one */
+};
+
 class detector : public detail::handle<imiad_detector, imiad_detector_free>
 {
   public:
@@ -124,6 +133,19 @@ class detector : public detail::handle<imiad_detector, imiad_detector_free>
         const auto pointers = pointers_to(normals);
         exceptions.finish(
             imiad_detector_fit_images(get(), pointers.data(), pointers.size(), call.call, &call));
+    }
+
+    /* From labelled images, whose masks may be missing; a detector sees what it takes. */
+    void fit_labelled(const std::vector<labelled_image> &images, const progress &show = {})
+    {
+        detail::carrier exceptions;
+        detail::progress_call call = {show, exceptions};
+        std::vector<imiad_labelled_image> list;
+        for (const labelled_image &one : images)
+            list.push_back({sizeof(imiad_labelled_image), one.label, one.image.get(),
+                            one.mask ? one.mask->get() : nullptr, one.category});
+        exceptions.finish(
+            imiad_detector_fit_labelled(get(), list.data(), list.size(), call.call, &call));
     }
 
     /* Takes out of a memory bank what one training image left there; how many rows went. */

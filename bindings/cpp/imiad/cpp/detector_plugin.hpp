@@ -53,6 +53,28 @@ class batch
     {
         return image_view(*seen_->images[index]);
     }
+    /* While training; while scoring there is nothing to know. */
+    std::size_t index(std::size_t image) const noexcept
+    {
+        return seen_->indices[image];
+    }
+    bool defective(std::size_t image) const noexcept
+    {
+        return seen_->labels[image] != 0;
+    }
+    imiad_training_role role(std::size_t image) const noexcept
+    {
+        return static_cast<imiad_training_role>(seen_->roles[image]);
+    }
+    int category(std::size_t image) const noexcept
+    {
+        return seen_->categories[image];
+    }
+    /* Of a plug-in that takes masks: one byte a pixel, above zero where defective. */
+    image_view mask(std::size_t image) const noexcept
+    {
+        return image_view(*seen_->masks[image]);
+    }
     /* In the order of the plug-in's layers. */
     layer_features layer(std::size_t index) const noexcept
     {
@@ -71,8 +93,8 @@ class batch
     const imiad_batch *seen_;
 };
 
-/* The normal training images of one fit, a pass at a time. What next and report throw where the
- * caller of fit asks to stop is IMIAD_CANCELLED: let it through. */
+/* The training images of one fit, good ones and what the plug-in takes, a pass at a time. What next
+ * and report throw where the caller of fit asks to stop is IMIAD_CANCELLED: let it through. */
 class training_images
 {
   public:
@@ -101,6 +123,28 @@ class training_images
         if (!order.empty() && order.size() != size())
             throw error(IMIAD_MISMATCH, "rewind: the order must name every image once");
         check(imiad_batches_rewind(batches_, order.empty() ? nullptr : order.data()));
+    }
+    /* How many tasks were learned before this one. */
+    std::int64_t tasks() const noexcept
+    {
+        return imiad_batches_tasks(batches_);
+    }
+    bool defective(std::size_t image) const
+    {
+        std::int32_t label = 0;
+        check(imiad_batches_image(&label, nullptr, nullptr, batches_, image));
+        return label != 0;
+    }
+    /* Begins a pass over these images, each as often as it is named. */
+    void draw(span<const std::size_t> order, std::size_t batch_size)
+    {
+        check(imiad_batches_draw(batches_, order.data(), order.size(), batch_size));
+    }
+    /* Begins a pass of batches that are half good, half defective images. */
+    void draw_balanced(std::size_t steps, std::size_t batch_size, std::uint64_t seed,
+                       std::int64_t epoch)
+    {
+        check(imiad_batches_draw_balanced(batches_, steps, batch_size, seed, epoch));
     }
     void report(const std::string &stage, std::int64_t done, std::int64_t total) const
     {
@@ -230,6 +274,8 @@ class detector_plugin
     {
         return {};
     }
+    /* IMIAD_TAKES_...: what fit sees beside good images; hide it by one of your own. */
+    static constexpr std::uint32_t takes = 0;
     /* Learns anew; what an earlier fit left must be gone. */
     virtual void fit(training_images &normals) = 0;
     /* Override it to learn another task on top; otherwise that is fit, which forgets the others. */
@@ -330,6 +376,7 @@ template <class T> void register_detector(const plugin_info &info)
     f.save = calls::save;
     f.load = calls::load;
     f.destroy = calls::destroy;
+    f.takes = T::takes;
     if constexpr (!std::is_same_v<decltype(&T::layers), decltype(&detector_plugin::layers)>)
         f.layers = calls::layers;
     if constexpr (!std::is_same_v<decltype(&T::fit_more), decltype(&detector_plugin::fit_more)>)

@@ -8,7 +8,7 @@
 #include "detectors/parts/k_means.h"
 #include "detectors/parts/layer_list.h"
 #include "detectors/training/training.h"
-#include "nn/init.h"
+#include "nn/modules.h"
 
 static const option_spec options[] = {
     {"preset", OPT_CHOICE, "libimiad", "libimiad|official|open_iad",
@@ -47,9 +47,10 @@ typedef struct cfa {
     layer_list layers;
     int64_t channels, outputs; /* of the layers together, of the descriptor */
     int64_t attract, repel;
-    int64_t height, width;                    /* of the training images, 0 before the first */
-    params *store;                            /* the training's, as are the tensors */
-    tensor *weight, *bias, *radius, *centres; /* centres: a row each; NULL before they are found */
+    int64_t height, width;    /* of the training images, 0 before the first */
+    params *store;            /* the training's, as are the tensors */
+    conv2d descriptor;        /* 1x1, of the layers' channels and two coordinates */
+    tensor *radius, *centres; /* centres: a row each; NULL before they are found */
 } cfa;
 
 /* ---- the patch descriptor ---- */
@@ -88,13 +89,13 @@ static tensor *describe(const cfa *m, tensor *const *pooled)
     int64_t height = t_size(pooled[0], 2), width = t_size(pooled[0], 3), from = 0;
     tensor *sum = NULL;
     for (int i = 0; i < m->layers.count; from += m->layers.channels[i++]) {
-        tensor *kernel = t_slice(m->weight, 1, from, from + m->layers.channels[i]);
+        tensor *kernel = t_slice(m->descriptor.weight, 1, from, from + m->layers.channels[i]);
         tensor *part = t_conv2d(pooled[i], kernel, NULL, 1, 0, 1, 1);
         sum = t_plus(sum, i == 0 ? part : t_interpolate(part, height, width, BILINEAR, false));
     }
-    tensor *places = coordinates(height, width, t_device(m->weight));
-    tensor *kernel = t_slice(m->weight, 1, from, from + 2);
-    sum = t_add(sum, t_conv2d(places, kernel, m->bias, 1, 0, 1, 1));
+    tensor *places = coordinates(height, width, t_device(m->descriptor.weight));
+    tensor *kernel = t_slice(m->descriptor.weight, 1, from, from + 2);
+    sum = t_add(sum, t_conv2d(places, kernel, m->descriptor.bias, 1, 0, 1, 1));
     tensor *last = t_permute(sum, 4, (int[]){0, 2, 3, 1});
     return t_view(last, 2, (int64_t[]){-1, m->outputs});
 }
@@ -270,20 +271,21 @@ static const char *const *used_layers(const imiad_detector *self, int *count)
 static imiad_status begin(imiad_detector *self)
 {
     cfa *m = self->state;
-    uint64_t seed = (uint64_t)options_int(self->options, "seed");
-    int64_t inputs = m->channels + 2, shape[] = {m->outputs, inputs, 1, 1};
+    const conv2d_spec spec = {
+        .inputs = m->channels + 2, .outputs = m->outputs, .kernel = 1, .bias = true};
+    double radius = options_real(self->options, "radius");
     device d = detector_device(self);
     training_clear(&m->training);
     m->centres = NULL;
     m->height = m->width = 0;
     TRY(training_store(&m->store, &m->training, "descriptor"));
+    const builder b = {.store = m->store,
+                       .device = d,
+                       .seed = (uint64_t)options_int(self->options, "seed"),
+                       .purpose = "cfa/"};
     scope s = scope_begin();
-    tensor *kernel = t_to_device(init_default(4, shape, seed, "cfa/weight"), d);
-    tensor *bias = t_to_device(init_default_bias(m->outputs, inputs, seed, "cfa/bias"), d);
-    tensor *radius = t_full(1, (int64_t[]){1}, options_real(self->options, "radius"), F32, d);
-    m->weight = params_add(m->store, "weight", kernel, true);
-    m->bias = params_add(m->store, "bias", bias, true);
-    m->radius = params_add(m->store, "radius", radius, true);
+    m->descriptor = conv2d_add(&b, "", spec);
+    m->radius = params_add(m->store, "radius", t_full(1, (int64_t[]){1}, radius, F32, d), true);
     TRY(scope_end(&s));
     const optimizer_options adamw = {.kind = OPTIMIZER_ADAMW,
                                      .weight_decay = options_real(self->options, "weight_decay"),

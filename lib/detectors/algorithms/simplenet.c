@@ -9,7 +9,7 @@
 #include "detectors/parts/layer_list.h"
 #include "detectors/parts/patch_embedding.h"
 #include "detectors/training/training.h"
-#include "nn/init.h"
+#include "nn/modules.h"
 #include "nn/schedule.h"
 
 static const option_spec options[] = {
@@ -50,11 +50,11 @@ static const preset_value presets[] = {
 
 enum { MOST_DENSE = 8 };
 
-/* A linear layer and what follows it; handles of a store's tensors, NULL for what it lacks. */
+/* A linear layer and what follows it. */
 typedef struct dense {
-    tensor *weight, *bias;
-    tensor *scale, *shift, *mean, *variance; /* of batch norm */
-    bool activated;                          /* LeakyReLU */
+    linear linear;
+    batch_norm norm;
+    bool activated; /* LeakyReLU */
 } dense;
 
 typedef struct perceptron {
@@ -62,75 +62,34 @@ typedef struct perceptron {
     int count;
 } perceptron;
 
-/* Linear maps with LeakyReLU between them; kept tensors. */
-typedef struct folded_layer {
-    tensor *weight, *bias; /* a bias or NULL */
-} folded_layer;
-
 typedef struct simplenet {
     training training;
     layer_list layers;
     patch_embedding *embedding;
     int64_t dimension;
     perceptron adaptor, discriminator;
-    folded_layer folded[2 * MOST_DENSE]; /* both, as score needs them */
+    linear folded[2 * MOST_DENSE]; /* both, as score needs them; kept tensors */
     int folded_count;
 } simplenet;
 
-static const double slope = 0.2, batch_norm_eps = 1e-5;
+static const double slope = 0.2;
 
 /* ---- the two networks ---- */
 
-typedef struct maker {
-    imiad_detector *self;
-    params *store;
-    const char *store_name;
-} maker;
-
-static tensor *add(const maker *k, const char *name, tensor *initial, bool trainable)
+/* Xavier's weights, PyTorch's own biases; named as in the authors' state dicts. */
+static builder build_in(const imiad_detector *self, params *store, const char *purpose)
 {
-    return params_add(k->store, name, t_to_device(initial, detector_device(k->self)), trainable);
-}
-
-/* Xavier's weight, PyTorch's own bias; named as in the authors' state dicts. */
-static void add_linear(dense *out, const maker *k, const char *layer, int64_t inputs,
-                       int64_t outputs, bool biased)
-{
-    char name[64], purpose[128];
-    uint64_t seed = (uint64_t)options_int(k->self->options, "seed");
-    snprintf(name, sizeof name, "%s.weight", layer);
-    snprintf(purpose, sizeof purpose, "simplenet/%s.%s", k->store_name, name);
-    out->weight =
-        add(k, name, init_xavier_normal(2, (int64_t[]){outputs, inputs}, seed, purpose), true);
-    snprintf(name, sizeof name, "%s.bias", layer);
-    snprintf(purpose, sizeof purpose, "simplenet/%s.%s", k->store_name, name);
-    out->bias =
-        biased ? add(k, name, init_default_bias(outputs, inputs, seed, purpose), true) : NULL;
-}
-
-static void add_batch_norm(dense *out, const maker *k, const char *layer, int64_t channels)
-{
-    const struct {
-        const char *name;
-        tensor **out;
-        double value;
-        bool trainable;
-    } parts[] = {{"weight", &out->scale, 1, true},
-                 {"bias", &out->shift, 0, true},
-                 {"running_mean", &out->mean, 0, false},
-                 {"running_var", &out->variance, 1, false}};
-    for (int i = 0; i < 4; ++i) {
-        char name[64];
-        snprintf(name, sizeof name, "%s.%s", layer, parts[i].name);
-        *parts[i].out =
-            add(k, name, t_full(1, &channels, parts[i].value, F32, CPU), parts[i].trainable);
-    }
+    return (builder){.store = store,
+                     .device = detector_device(self),
+                     .seed = (uint64_t)options_int(self->options, "seed"),
+                     .purpose = purpose,
+                     .weights = INIT_XAVIER_NORMAL};
 }
 
 static imiad_status make_adaptor(perceptron *out, imiad_detector *self, params *store)
 {
     const simplenet *m = self->state;
-    const maker k = {self, store, "pre_projection"};
+    const builder b = build_in(self, store, "simplenet/pre_projection.");
     bool activated = options_bool(self->options, "adaptor_activation");
     int count = (int)options_int(self->options, "adaptor_layers");
     *out = (perceptron){.count = count};
@@ -138,7 +97,7 @@ static imiad_status make_adaptor(perceptron *out, imiad_detector *self, params *
     for (int i = 0; i < count; ++i) {
         char name[32];
         snprintf(name, sizeof name, "layers.%dfc", i);
-        add_linear(&out->layers[i], &k, name, m->dimension, m->dimension, true);
+        out->layers[i].linear = linear_add(&b, name, m->dimension, m->dimension, true);
         out->layers[i].activated = activated && i + 1 < count;
     }
     return scope_end(&s);
@@ -147,22 +106,19 @@ static imiad_status make_adaptor(perceptron *out, imiad_detector *self, params *
 static imiad_status make_discriminator(perceptron *out, imiad_detector *self, params *store)
 {
     const simplenet *m = self->state;
-    const maker k = {self, store, "discriminator"};
+    const builder b = build_in(self, store, "simplenet/discriminator.");
     int64_t hidden = options_int(self->options, "discriminator_hidden"), width = m->dimension;
     int count = (int)options_int(self->options, "discriminator_layers");
     *out = (perceptron){.count = count};
     scope s = scope_begin();
     for (int i = 0; i + 1 < count; ++i) {
-        char name[32];
+        const builder block = builder_below(&b, "body.block%d", i + 1);
         int64_t next = hidden > 0 ? hidden : width > 1 ? 2 * width / 3 : 1;
-        snprintf(name, sizeof name, "body.block%d.0", i + 1);
-        add_linear(&out->layers[i], &k, name, width, next, true);
-        snprintf(name, sizeof name, "body.block%d.1", i + 1);
-        add_batch_norm(&out->layers[i], &k, name, next);
-        out->layers[i].activated = true;
+        out->layers[i] = (dense){linear_add(&block, "0", width, next, true),
+                                 batch_norm_add(&block, "1", next), true};
         width = next;
     }
-    add_linear(&out->layers[count - 1], &k, "tail", width, 1, false);
+    out->layers[count - 1].linear = linear_add(&b, "tail", width, 1, false);
     return scope_end(&s);
 }
 
@@ -171,10 +127,7 @@ static tensor *learn_through(const perceptron *p, tensor *x)
 {
     for (int i = 0; i < p->count; ++i) {
         const dense *l = &p->layers[i];
-        x = t_linear(x, l->weight, l->bias);
-        if (l->scale)
-            x = t_batch_norm(x, l->scale, l->shift, l->mean, l->variance, true, 0.1,
-                             batch_norm_eps);
+        x = batch_norm_run(&l->norm, linear_run(&l->linear, x), true);
         if (l->activated)
             x = t_leaky_relu(x, slope);
     }
@@ -193,20 +146,22 @@ static void forget_folded(simplenet *m)
 }
 
 /* The map of a layer after another one, in double: y = (W (W' x + b') + b - mean) scale + shift. */
-static folded_layer compose(folded_layer before, const dense *l)
+static linear compose(linear before, const dense *l)
 {
-    folded_layer after = {t_to(l->weight, F64), l->bias ? t_to(l->bias, F64) : NULL};
+    const linear *own = &l->linear;
+    linear after = {t_to(own->weight, F64), own->bias ? t_to(own->bias, F64) : NULL};
     if (before.bias)
         after.bias =
             t_plus(after.bias, t_squeeze(t_matmul(after.weight, t_unsqueeze(before.bias, 1)), 1));
     if (before.weight)
         after.weight = t_matmul(after.weight, before.weight);
-    if (l->scale) {
-        tensor *deviation = t_sqrt(t_add_scalar(t_to(l->variance, F64), batch_norm_eps));
-        tensor *factor = t_div(t_to(l->scale, F64), deviation);
+    const batch_norm *n = &l->norm;
+    if (n->mean) {
+        tensor *deviation = t_sqrt(t_add_scalar(t_to(n->variance, F64), n->eps));
+        tensor *factor = t_div(t_to(n->weight, F64), deviation);
         after.weight = t_mul(after.weight, t_unsqueeze(factor, 1));
-        after.bias = t_mul(t_sub(after.bias, t_to(l->mean, F64)), factor);
-        after.bias = t_add(after.bias, t_to(l->shift, F64));
+        after.bias = t_mul(t_sub(after.bias, t_to(n->mean, F64)), factor);
+        after.bias = t_add(after.bias, t_to(n->bias, F64));
     }
     return after;
 }
@@ -214,7 +169,7 @@ static folded_layer compose(folded_layer before, const dense *l)
 static imiad_status fold(simplenet *m)
 {
     const perceptron *parts[] = {&m->adaptor, &m->discriminator};
-    folded_layer map = {NULL, NULL};
+    linear map = {NULL, NULL};
     forget_folded(m);
     scope s = scope_begin();
     for (int p = 0; p < 2; ++p)
@@ -222,9 +177,9 @@ static imiad_status fold(simplenet *m)
             map = compose(map, &parts[p]->layers[i]);
             if (!parts[p]->layers[i].activated && !(p == 1 && i + 1 == parts[p]->count))
                 continue;
-            m->folded[m->folded_count++] = (folded_layer){
-                t_keep(t_to(map.weight, F32)), map.bias ? t_keep(t_to(map.bias, F32)) : NULL};
-            map = (folded_layer){NULL, NULL};
+            m->folded[m->folded_count++] = (linear){t_keep(t_to(map.weight, F32)),
+                                                    map.bias ? t_keep(t_to(map.bias, F32)) : NULL};
+            map = (linear){NULL, NULL};
         }
     return scope_end(&s);
 }
@@ -391,7 +346,7 @@ static void score(imiad_detector *self, const batch *b, scores *out)
     int64_t grid[2];
     tensor *x = t_view(embed(self, b, grid), 2, (int64_t[]){-1, m->dimension});
     for (int i = 0; i < m->folded_count; ++i)
-        x = t_linear(i > 0 ? t_leaky_relu(x, slope) : x, m->folded[i].weight, m->folded[i].bias);
+        x = linear_run(&m->folded[i], i > 0 ? t_leaky_relu(x, slope) : x);
     tensor *patches = t_view(t_neg(x), 2, (int64_t[]){b->count, grid[0] * grid[1]});
     out->image = t_amax(patches, 1, false);
     out->maps = t_view(patches, 3, (int64_t[]){b->count, grid[0], grid[1]});

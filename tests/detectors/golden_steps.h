@@ -152,7 +152,7 @@ static inline double golden_losses_to_spread(const golden_case *g)
         if (strcmp(g->lines[i].kind, "loss") == 0) {
             double wanted = g->lines[i].values[0];
             spread = fmax(spread, g->lines[i].values[1]);
-            worst = fmax(worst, fabs(golden_losses[step++] - wanted) / wanted / spread);
+            worst = fmax(worst, fabs(golden_losses[step++] / wanted - 1) / spread);
         }
     return worst;
 }
@@ -166,7 +166,7 @@ static inline double golden_compare_losses(const golden_case *g, int *steps)
         if (strcmp(g->lines[i].kind, "loss") == 0) {
             ck_assert_int_lt(*steps, golden_steps);
             double wanted = g->lines[i].values[0];
-            worst = fmax(worst, fabs(golden_losses[(*steps)++] - wanted) / wanted);
+            worst = fmax(worst, fabs(golden_losses[(*steps)++] / wanted - 1));
         }
     ck_assert_int_eq(*steps, golden_steps);
     return worst;

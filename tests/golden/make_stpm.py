@@ -230,7 +230,7 @@ def print_runs(case, runs):
     """(losses, parameters, maps) of each precision: the first's values, the others' distance."""
     (losses, state, maps), others = runs[0], runs[1:]
     for step, loss in enumerate(losses):
-        line("loss", case, step, loss, *spread(abs(o[0][step] - loss) / loss for o in others))
+        line("loss", case, step, loss, *spread(abs(o[0][step] / loss - 1) for o in others))
     for name, value in state.items():
         places, norm = sample(value)
         line("parameter", case, name, norm, *places)
@@ -238,10 +238,10 @@ def print_runs(case, runs):
         line("spread", case, "parameters", *spread(apart(o[1], state) for o in others))
     for name, values in maps.items():
         places, _ = sample(torch.from_numpy(values))
-        line("map", case, name, float(values.max()), float(values.max()), *places)
+        line("map", case, name, float(values.max()), abs(float(values.max())), *places)
     if maps and others:
         line("spread", case, "maps", *spread(float(numpy.abs(o[2][name] - maps[name]).max()
-                                                   / maps[name].max())
+                                                   / abs(maps[name].max()))
                                              for o in others for name in maps))
 
 

@@ -2,9 +2,9 @@
  * random weights, procedural images in memory; the frozen network's features kept, and computed in
  * every step. One thread, seconds of CPU, the least of some rounds, so that a busy machine disturbs
  * little.
- * bench-training [IMAGES [BATCH [SIZE [DETECTOR]]]]    default: 16 8 256 stpm; or cfa, rd4ad,
- * simplenet IMIAD_PYTHON names the Python that has torch and torchvision, "/usr/bin/python3" by
- * default. */
+ * bench-training [IMAGES [BATCH [SIZE [DETECTOR]]]]    default: 16 8 256 stpm; or cfa, csflow,
+ * fastflow, rd4ad, simplenet. IMIAD_PYTHON names the Python that has torch and torchvision,
+ * "/usr/bin/python3" by default. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,11 +41,13 @@ static double fit_seconds(const plan *p, imiad_backbone *backbone, const char *e
     char batch[16], size[16];
     snprintf(batch, sizeof batch, "%d", p->batch);
     snprintf(size, sizeof size, "%d", p->size);
-    const imiad_option options[] = {{"epochs", epochs},     {"feature_cache", cache},
-                                    {"train_batch", batch}, {"resize", size},
-                                    {"crop", "0"},          {"resize_mode", "squash"}};
+    /* CS-Flow's own 1024 hidden channels are for GPUs; the last one counts for it alone. */
+    const imiad_option options[] = {
+        {"epochs", epochs}, {"feature_cache", cache},  {"train_batch", batch}, {"resize", size},
+        {"crop", "0"},      {"resize_mode", "squash"}, {"hidden", "64"}};
     imiad_detector *detector;
-    check(imiad_detector_create(&detector, p->detector, backbone, options, 6));
+    size_t count = strcmp(p->detector, "csflow") == 0 ? 7 : 6;
+    check(imiad_detector_create(&detector, p->detector, backbone, options, count));
     double before = cpu_seconds();
     check(imiad_detector_fit_images(detector, p->list, (size_t)p->images, NULL, NULL));
     double seconds = cpu_seconds() - before;

@@ -29,10 +29,13 @@ def features(model):
     return out
 
 
-def take_step(optimisers, loss):
+def take_step(optimisers, loss, learned=None):
+    """Gradients of what is named are clipped."""
     for optimiser in optimisers:
         optimiser.zero_grad()
     loss.backward()
+    if learned:
+        nn.utils.clip_grad_norm_(learned, 1)
     for optimiser in optimisers:
         optimiser.step()
 
@@ -145,6 +148,112 @@ def rd4ad():
     return frozen, step
 
 
+def fastflow():
+    class Block(nn.Module):
+        """FrEIA's, up to its release 0.2: the permutation is a 1x1 convolution."""
+        def __init__(self, channels, kernel):
+            super().__init__()
+            self.half, passive = channels // 2, channels - channels // 2
+            self.subnet = nn.Sequential(
+                nn.Conv2d(passive, passive, kernel, padding=kernel // 2), nn.ReLU(),
+                nn.Conv2d(passive, 2 * self.half, kernel, padding=kernel // 2))
+            self.scale = nn.Parameter(torch.full((1, channels, 1, 1), 9.98648))
+            self.offset = nn.Parameter(torch.zeros(1, channels, 1, 1))
+            order = torch.eye(channels)[torch.randperm(channels)]
+            self.permutation = nn.Parameter(order[:, :, None, None], requires_grad=False)
+
+        def forward(self, x):
+            x1, x2 = x.split([x.shape[1] - self.half, self.half], 1)
+            a = self.subnet(x1) * 0.1
+            j = 2 * torch.tanh(a[:, :self.half])
+            g = 0.1 * functional.softplus(self.scale, 0.5)
+            y = torch.cat([x1, x2 * j.exp() + a[:, self.half:]], 1) * g + self.offset
+            determinant = j.sum((1, 2, 3)) + x[0, 0].numel() * g.log().sum()
+            return functional.conv2d(y, self.permutation), determinant
+
+    widths = (64, 128, 256)
+    norms = nn.ModuleList(nn.LayerNorm((n, size * 16 // n, size * 16 // n)) for n in widths)
+    flows = nn.ModuleList(nn.ModuleList(Block(n, 3 - 2 * (i % 2)) for i in range(8)) for n in widths)
+    learned = [*norms.parameters(), *(p for p in flows.parameters() if p.requires_grad)]
+    adam = torch.optim.Adam(learned, lr=1e-3, weight_decay=1e-5)
+
+    def frozen():
+        return features(network)
+
+    def step(layers):
+        loss = 0
+        for x, norm, flow in zip(layers, norms, flows):
+            x, total = norm(x), 0
+            for block in flow:
+                x, determinant = block(x)
+                total = total + determinant
+            loss = loss + (0.5 * (x**2).sum((1, 2, 3)) - total).mean()
+        take_step([adam], loss)
+    return frozen, step
+
+
+def csflow():
+    hidden, channels = 64, 256
+
+    class Cross(nn.Module):
+        def __init__(self, kernel):
+            super().__init__()
+
+            def convolution(inputs, outputs, stride=1):
+                return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
+            half = channels // 2
+            self.gamma = nn.ParameterList(nn.Parameter(torch.zeros(1)) for _ in range(3))
+            self.first = nn.ModuleList(convolution(half, hidden) for _ in range(3))
+            self.same = nn.ModuleList(convolution(hidden, channels) for _ in range(3))
+            self.up = nn.ModuleList(convolution(hidden, channels) for _ in range(2))
+            self.down = nn.ModuleList(convolution(hidden, channels, 2) for _ in range(2))
+
+        def forward(self, maps):
+            h = [functional.leaky_relu(c(x), 0.1) for c, x in zip(self.first, maps)]
+            out = [c(x) for c, x in zip(self.same, h)]
+            for i in range(2):
+                large = functional.interpolate(h[i + 1], scale_factor=2, mode="bilinear")
+                out[i] = out[i] + self.up[i](large)
+                out[i + 1] = out[i + 1] + self.down[i](h[i])
+            return [x * g for x, g in zip(out, self.gamma)]
+
+    kernels = (3, 3, 3, 5)
+    subnets = nn.ModuleList(nn.ModuleList([Cross(k), Cross(k)]) for k in kernels)
+    orders = [[torch.randperm(channels) for _ in range(3)] for _ in kernels]
+    adam = torch.optim.Adam(subnets.parameters(), lr=2e-4, eps=1e-4, weight_decay=1e-5)
+
+    def frozen():
+        global images
+        whole, out = images, []
+        for s in range(3):
+            images = whole[..., ::2**s, ::2**s]
+            out.append(features(network)[2])
+        images = whole
+        return out
+
+    def couple(subnet, looked, moved):
+        out, total = [], 0
+        for r, x in zip(subnet(looked), moved):
+            scale = 3 * 0.636 * torch.atan(r[:, :channels // 2] / 3)
+            out.append(scale.exp() * x + r[:, channels // 2:])
+            total = total + scale.sum((1, 2, 3))
+        return out, total
+
+    def step(maps):
+        determinant = 0
+        for (s1, s2), order in zip(subnets, orders):
+            maps = [x[:, o] for x, o in zip(maps, order)]
+            first, second = zip(*(x.chunk(2, 1) for x in maps))
+            first, a = couple(s2, second, first)
+            second, b = couple(s1, first, second)
+            determinant = determinant + a + b
+            maps = [torch.cat(pair, 1).clamp(-1e6, 1e6) for pair in zip(first, second)]
+        z = torch.cat([x.flatten(1) for x in maps], 1)
+        loss = (0.5 * (z**2).sum(1) - determinant).mean() / z.shape[1]
+        take_step([adam], loss, learned=subnets.parameters())
+    return frozen, step
+
+
 def best(action):
     action()
     times = []
@@ -156,7 +265,8 @@ def best(action):
     return min(times)
 
 
-make_frozen, step = {"stpm": stpm, "cfa": cfa, "simplenet": simplenet, "rd4ad": rd4ad}[detector]()
+make_frozen, step = {"stpm": stpm, "cfa": cfa, "csflow": csflow, "fastflow": fastflow,
+                     "simplenet": simplenet, "rd4ad": rd4ad}[detector]()
 
 
 def frozen():

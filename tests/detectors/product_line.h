@@ -49,7 +49,8 @@ static inline imiad_detector *product_line_detector(const product_line *l, const
         {"train_batch", "4"},
         {"steps", "2"},
         {"reconstruction_width", "4"},
-        {"discrimination_width", "4"}};
+        {"discrimination_width", "4"},
+        {"hidden", "8"}};
     imiad_option options[16];
     imiad_detector *d = NULL;
     size_t used = 0;

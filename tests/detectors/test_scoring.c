@@ -349,10 +349,10 @@ static void *score_on_thread(void *argument)
 static imiad_detector *fit_small(const char *name, const imiad_image *const *images)
 {
     static const imiad_option small[] = {
-        {"resize", "64"}, {"crop", "64"}, {"epochs", "1"}, {"train_batch", "4"}};
-    imiad_option options[4];
+        {"resize", "64"}, {"crop", "64"}, {"epochs", "1"}, {"train_batch", "4"}, {"hidden", "8"}};
+    imiad_option options[5];
     size_t used = 0;
-    for (size_t i = 0; i < 4; ++i) {
+    for (size_t i = 0; i < 5; ++i) {
         imiad_option_info info = IMIAD_OPTION_INFO_INIT;
         for (size_t j = 0; imiad_detector_option_info(&info, name, j) == IMIAD_OK; ++j)
             if (strcmp(info.name, small[i].name) == 0)

@@ -21,7 +21,7 @@ setting_options() {
     esac
 }
 detector_options() {
-    for option in epochs=2 steps=2 reconstruction_width=4 discrimination_width=4; do
+    for option in epochs=2 steps=2 reconstruction_width=4 discrimination_width=4 hidden=8; do
         "$programs/unsupervised" --describe "$1" | grep -q "^ *${option%=*} " && echo "--set $option"
     done
 }

@@ -4,7 +4,9 @@
 /* clang-format off */
 #define EACH_ALGORITHM(DO) \
     DO(cfa) \
+    DO(csflow) \
     DO(draem) \
+    DO(fastflow) \
     DO(padim) \
     DO(patchcore) \
     DO(rd4ad) \

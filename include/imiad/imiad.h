@@ -16,5 +16,6 @@
 #include "imiad/protocol.h"
 #include "imiad/continual.h"
 #include "imiad/results.h"
+#include "imiad/synthesis.h"
 
 #endif

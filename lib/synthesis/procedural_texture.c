@@ -226,6 +226,8 @@ static imiad_status draw_blocks(imiad_image **out, int32_t width, int32_t height
                                 const imiad_image *image, random_stream *s)
 {
     int32_t side = 32 << random_below(s, 2);
+    if (width < 2 * side && height < 2 * side)
+        side = 32;
     bool fits = image && image->width == width && image->height == height &&
                 width / side * (height / side) > 1;
     if (!fits)

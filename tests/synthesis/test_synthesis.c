@@ -5,6 +5,7 @@
 
 #include "../image/procedural.h"
 #include "image/preprocess.h"
+#include "imiad/synthesis.h"
 #include "synthesis/augmenters.h"
 #include "synthesis/blend.h"
 #include "synthesis/cut_paste.h"
@@ -513,6 +514,49 @@ START_TEST(a_folder_without_textures_is_named)
 }
 END_TEST
 
+/* ---- by name, for programs ---- */
+
+START_TEST(every_recipe_makes_the_same_picture_twice)
+{
+    imiad_image *image = colorful(64, 48);
+    size_t count = 0;
+    for (const char *name; (name = imiad_synthesis_name(count)); ++count) {
+        imiad_image *made[2] = {NULL, NULL}, *mask = NULL;
+        ck_ok(imiad_synthesize(&made[0], &mask, name, image, NULL, 5, "page"));
+        ck_ok(imiad_synthesize(&made[1], NULL, name, image, "", 5, "page"));
+        ck_assert_int_eq(made[0]->format, IMIAD_PIXEL_RGB8);
+        ck_assert_int_eq(made[0]->width, 64);
+        ck_assert_mem_eq(made[0]->pixels, made[1]->pixels, 3 * 64 * 48);
+        bool whole = strncmp(name, "texture", 7) == 0 || strncmp(name, "operation", 9) == 0 ||
+                     strcmp(name, "color_jitter") == 0;
+        ck_assert_msg(whole == (mask == NULL), "%s", name);
+        for (int i = 0; mask && i < 64 * 48; ++i)
+            ck_assert(mask->pixels[i] == 0 || mask->pixels[i] == 255);
+        imiad_image_free(mask);
+        imiad_image_free(made[0]);
+        imiad_image_free(made[1]);
+    }
+    ck_assert_uint_eq(count, 24);
+    imiad_image_free(image);
+}
+END_TEST
+
+START_TEST(what_cannot_be_made_is_refused_with_a_reason)
+{
+    imiad_image *image = colorful(8, 8), *gray = procedural(IMIAD_PIXEL_GRAY8, 8, 8), *out = NULL;
+    ck_fails(imiad_synthesize(&out, NULL, "scratch", image, NULL, 0, NULL), IMIAD_UNKNOWN_OPTION,
+             "perlin, foreground");
+    ck_fails(imiad_synthesize(&out, NULL, "draem", gray, NULL, 0, NULL), IMIAD_INVALID_ARGUMENT,
+             "RGB8");
+    ck_fails(imiad_synthesize(&out, NULL, "draem", NULL, NULL, 0, NULL), IMIAD_INVALID_ARGUMENT,
+             "NULL");
+    ck_fails(imiad_synthesize(&out, NULL, "draem", image, "/no/such/folder", 0, NULL),
+             IMIAD_NOT_FOUND, "/no/such/folder");
+    imiad_image_free(image);
+    imiad_image_free(gray);
+}
+END_TEST
+
 SUITE("synthesis", TEST(patches_and_scars_are_the_public_codes_bytes),
       TEST(the_ten_operations_give_imgaugs_bytes), TEST(rotations_give_opencvs_bytes),
       TEST(noise_and_masks_are_draems), TEST(damaged_images_are_draems),
@@ -523,4 +567,5 @@ SUITE("synthesis", TEST(patches_and_scars_are_the_public_codes_bytes),
       TEST(a_patch_longer_than_the_image_is_black_beyond_it),
       TEST(every_procedural_texture_is_drawn_at_any_size),
       TEST(a_folder_of_textures_gives_the_same_from_any_thread),
-      TEST(a_folder_without_textures_is_named))
+      TEST(a_folder_without_textures_is_named), TEST(every_recipe_makes_the_same_picture_twice),
+      TEST(what_cannot_be_made_is_refused_with_a_reason))

@@ -19,7 +19,7 @@ own, so that one can use what an earlier one left. In that folder
     data/              what /data stands for in the pages: procedural images in MVTec AD's layout
     *.pth              random weights
     parts/, part.png   somebody's own images: train/good, test/good, test/KIND
-and pkg-config, CMake and the dynamic linker find an installation of the library.
+and pkg-config, CMake, the dynamic linker and PATH find an installation of the library and its programs.
 """
 import contextlib
 import json
@@ -164,7 +164,7 @@ class Runner:
         prefix = re.search(r"^prefix=(.*)$", open(config, encoding="utf-8").read(), re.MULTILINE)[1]
         os.makedirs(stage + "/bin")
         os.symlink(sys.executable, stage + "/bin/python3")
-        os.environ.update(PATH=f"{stage}/bin:{os.environ['PATH']}", PKG_CONFIG_PATH=folder, PKG_CONFIG_SYSROOT_DIR=stage + "/root",
+        os.environ.update(PATH=f"{stage}/bin:{stage}/root{prefix}/bin:{os.environ['PATH']}", PKG_CONFIG_PATH=folder, PKG_CONFIG_SYSROOT_DIR=stage + "/root",
                           CMAKE_PREFIX_PATH=stage + "/root" + prefix,
                           LD_LIBRARY_PATH=os.path.dirname(folder), IMIAD_LIBRARY=self.library,
                           PYTHONPATH=self.build + "/bindings/python", MPLBACKEND="Agg")

@@ -27,6 +27,9 @@ class Installed(run_blocks.Runner):
         backbone = imiad.Backbone("resnet18", stage + "/resnet18-f37072fd.pth")
         detector = imiad.detectors.patchcore(backbone, resize=64, crop=64).fit(dataset.split("all"))
         detector.save(stage + "/detectors/bottle.imiad")
+        # what the station would have written: its program is in another package
+        detector.fit_calibrated(dataset.split("all"))
+        detector.save(stage + "/parts.imiad")
 
     def export(self, tree, options):
         os.makedirs(os.path.dirname(tree))

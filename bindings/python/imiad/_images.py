@@ -157,17 +157,24 @@ def tiles(image: ImageLike, side: int, overlap: float = 0.25) -> list[np.ndarray
 
 
 def draw_heatmap(image: ImageLike, map: Any, *, low: float = 0.0, high: float = 0.0,
-                 opacity: float = 0.6, title: Optional[str] = None, mask: Any = None) -> np.ndarray:
+                 opacity: float = 0.6, title: Optional[str] = None, mask: Any = None,
+                 threshold: Optional[float] = None, anomalous: Optional[bool] = None) -> np.ndarray:
     """The image, the image under its heat map, and a colour bar: height x width x 3 bytes.
 
     map: height x width scores, stretched over the image
     low, high: scores at the ends of the colour scale; equal ones ask for the map's own range
     mask: the ground truth, of the image's size, whose outline is drawn
+    threshold: a value of the map that is marked on the colour bar
+    anomalous: the verdict that stands in front of the title; None: none
     """
     values = given_map(map)
     options = made(_abi.imiad_heatmap_options)
     options.low, options.high, options.opacity = low, high, opacity
     options.title = name_of(title) if title is not None else None
+    if threshold is not None:
+        options.has_threshold, options.threshold = 1, threshold
+    if anomalous is not None:
+        options.verdict = _abi.IMIAD_VERDICT_ANOMALOUS if anomalous else _abi.IMIAD_VERDICT_OK
     truth = given_mask(mask) if mask is not None else None
     if truth is not None:
         options.mask = ctypes.pointer(truth)

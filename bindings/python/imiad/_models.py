@@ -142,6 +142,8 @@ class Calibration(NamedTuple):
     normal_count: int
     defective_count: int
     source: str  # the images that it was chosen from, in words
+    tile_side: int = 0  # of the tiles that were scored, in pixels; 0: whole images
+    tile_overlap: float = 0.0
 
 
 class Detector(Handle):

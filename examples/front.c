@@ -45,7 +45,8 @@ static void print_help(const front *f, const char *about)
         "  --plugin FILE         a shared object with detectors or datasets, repeatable; put it "
         "first\n"
         "  --list-datasets, --list-detectors\n"
-        "  --describe NAME       the options of a dataset, detector or setting\n"
+        "  --describe NAME       the options of a dataset, detector or setting, the layers of a\n"
+        "                        backbone\n"
         "  --help, --version\n");
 }
 
@@ -56,6 +57,24 @@ static void list(size_t count, const char *(*name)(size_t), const char *(*title)
 }
 
 typedef imiad_status (*schema)(imiad_option_info *, const char *, size_t);
+
+/* A backbone's layers; its weights do not matter. */
+static int describe_backbone(const char *name)
+{
+    imiad_backbone *backbone;
+    imiad_backbone_layer layer = IMIAD_BACKBONE_LAYER_INIT;
+    if (imiad_backbone_create(&backbone, name, NULL) != IMIAD_OK)
+        return -1;
+    for (size_t i = 0; imiad_backbone_layer_info(&layer, backbone, i) == IMIAD_OK; ++i)
+        if (layer.stride > 0)
+            printf("%-32s %5lld channels, stride %d\n", layer.name, (long long)layer.channels,
+                   (int)layer.stride);
+        else
+            printf("%-32s %5lld channels, one for the image\n", layer.name,
+                   (long long)layer.channels);
+    imiad_backbone_free(backbone);
+    return 0;
+}
 
 static int describe(const char *name)
 {
@@ -70,6 +89,9 @@ static int describe(const char *name)
                    info.default_value[0] ? info.default_value : "\"\"", info.range, info.help);
         return 0;
     }
+    for (size_t i = 0; i < imiad_backbone_architecture_count(); ++i)
+        if (strcmp(imiad_backbone_architecture(i), name) == 0)
+            return describe_backbone(name);
     fprintf(
         stderr,
         "no detector, dataset or setting is called \"%s\"; --list-detectors and --list-datasets "

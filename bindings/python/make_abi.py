@@ -16,7 +16,7 @@ SCALARS = {
     "uint8_t": "c_uint8",
 }
 PREAMBLE = '''"""Generated from the public headers by make_abi.py: do not edit."""
-from ctypes import (CFUNCTYPE, POINTER, Structure, c_char_p, c_double, c_float, c_int, c_int32, c_int64,
+from ctypes import (CFUNCTYPE, POINTER, Structure, c_char, c_char_p, c_double, c_float, c_int, c_int32, c_int64,
                     c_size_t, c_ssize_t, c_uint8, c_uint32, c_uint64, c_void_p)
 '''
 

@@ -52,6 +52,12 @@ void file_unmap(file_view *view)
     *view = (file_view){NULL, 0};
 }
 
+void file_let_go(const file_view *view)
+{
+    if (view->bytes) /* only advice: a failure costs memory, nothing else */
+        madvise((void *)view->bytes, view->size, MADV_DONTNEED);
+}
+
 bool file_exists(const char *path)
 {
     struct stat info;

@@ -15,6 +15,8 @@ typedef struct file_view {
 } file_view;
 imiad_status file_map(file_view *out, const char *path);
 void file_unmap(file_view *view);
+/* Takes the pages that were read out of the process's memory, until they are read again. */
+void file_let_go(const file_view *view);
 
 bool file_exists(const char *path);
 bool folder_exists(const char *path);

@@ -12,13 +12,14 @@
 
 /* ---- making ---- */
 
-static preprocessing read_preprocessing(const option_set *options)
+/* Colours as the backbone's weights want them, ImageNet's without a backbone. */
+static preprocessing read_preprocessing(const option_set *options, const imiad_backbone *backbone)
 {
     preprocessing p = {.squash = strcmp(options_text(options, "resize_mode"), "squash") == 0,
                        .resize = (int32_t)options_int(options, "resize"),
                        .crop = (int32_t)options_int(options, "crop")};
-    memcpy(p.mean, imagenet_mean, sizeof p.mean);
-    memcpy(p.std, imagenet_std, sizeof p.std);
+    memcpy(p.mean, backbone ? backbone->mean : imagenet_mean, sizeof p.mean);
+    memcpy(p.std, backbone ? backbone->std : imagenet_std, sizeof p.std);
     return p;
 }
 
@@ -65,7 +66,7 @@ imiad_status detector_create(imiad_detector **out, const detector_ops *ops,
                               ? detector_parse_options(&self->options, ops, options, option_count)
                               : fail_memory("a detector", ops->state_size);
     if (status == IMIAD_OK) {
-        self->preprocessing = read_preprocessing(self->options);
+        self->preprocessing = read_preprocessing(self->options, self->backbone);
         status = ops->create(self);
     }
     if (status != IMIAD_OK) {

@@ -31,6 +31,28 @@ static json_t *describe_options(const option_set *options)
     return object;
 }
 
+static json_t *describe_colours(const float values[3])
+{
+    return json_pack("[f, f, f]", (double)values[0], (double)values[1], (double)values[2]);
+}
+
+/* Where colours are ImageNet's and names the architecture's own, nothing is said of them, as before
+ * there was anything else. */
+static json_t *describe_backbone(const imiad_backbone *b)
+{
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s}", "architecture", imiad_backbone_name(b),
+                               "weights", imiad_backbone_weights(b), "digest",
+                               imiad_backbone_digest(b), "precision", imiad_backbone_precision(b));
+    if (memcmp(b->mean, imagenet_mean, sizeof b->mean) != 0 ||
+        memcmp(b->std, imagenet_std, sizeof b->std) != 0) {
+        json_object_set_new(object, "mean", describe_colours(b->mean));
+        json_object_set_new(object, "deviation", describe_colours(b->std));
+    }
+    if (!backbone_has_own_names(b))
+        json_object_set_new(object, "dialect", json_string(imiad_backbone_dialect(b)));
+    return object;
+}
+
 static imiad_status write_all(const imiad_detector *self, weights_writer *writer)
 {
     TRY(weights_writer_metadata(writer, "format", FORMAT_NAME));
@@ -41,11 +63,7 @@ static imiad_status write_all(const imiad_detector *self, weights_writer *writer
         TRY(write_json(writer, "calibration", calibration_to_json(&self->calibration->values)));
     if (self->backbone) {
         const imiad_backbone *b = self->backbone;
-        TRY(write_json(writer, "backbone",
-                       json_pack("{s:s, s:s, s:s, s:s}", "architecture", imiad_backbone_name(b),
-                                 "weights", imiad_backbone_weights(b), "digest",
-                                 imiad_backbone_digest(b), "precision",
-                                 imiad_backbone_precision(b))));
+        TRY(write_json(writer, "backbone", describe_backbone(b)));
         int count;
         const char *const *layers = self->ops->layers(self, &count);
         TRY(backbone_save(b, writer, PREFIX, layers, count));
@@ -81,6 +99,20 @@ static imiad_status metadata(const char **out, const weights *file, const char *
                 : fail(IMIAD_FORMAT, "%s is not a saved detector: it has no \"%s\"", path, key);
 }
 
+/* Both or neither; three numbers each, deviations above zero. */
+static imiad_status read_colours(imiad_backbone *b, const json_t *mean, const json_t *deviation)
+{
+    if (!mean && !deviation)
+        return IMIAD_OK;
+    bool sound = json_array_size(mean) == 3 && json_array_size(deviation) == 3;
+    for (size_t i = 0; sound && i < 3; ++i) {
+        b->mean[i] = (float)json_number_value(json_array_get(mean, i));
+        b->std[i] = (float)json_number_value(json_array_get(deviation, i));
+        sound = b->std[i] > 0;
+    }
+    return sound ? IMIAD_OK : fail(IMIAD_FORMAT, "its backbone's mean and deviation are damaged");
+}
+
 static imiad_status load_backbone(imiad_backbone **out, const weights *file, const char *path,
                                   const char *device_text)
 {
@@ -90,21 +122,28 @@ static imiad_status load_backbone(imiad_backbone **out, const weights *file, con
         return IMIAD_OK;
     }
     json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    const char *name, *weights_name, *digest, *precision;
-    imiad_status status;
-    if (json_unpack(object, "{s:s, s:s, s:s, s:s}", "architecture", &name, "weights", &weights_name,
-                    "digest", &digest, "precision", &precision) != 0) {
-        status = fail(IMIAD_FORMAT, "%s: the description of its backbone is damaged", path);
-    } else {
-        status =
-            backbone_from_weights(out, name, file, PREFIX, weights_name, device_text, precision);
-        if (status != IMIAD_OK)
-            fail_within(status, "%s", path);
-        else
-            strncpy((*out)->digest, digest, sizeof(*out)->digest - 1);
-    }
+    const char *name, *weights_name, *digest, *precision, *dialect_name = NULL;
+    json_t *mean = NULL, *deviation = NULL;
+    imiad_backbone *b = NULL;
+    imiad_status status = IMIAD_OK;
+    if (json_unpack(object, "{s:s, s:s, s:s, s:s, s?s, s?o, s?o}", "architecture", &name, "weights",
+                    &weights_name, "digest", &digest, "precision", &precision, "dialect",
+                    &dialect_name, "mean", &mean, "deviation", &deviation) != 0)
+        status = fail(IMIAD_FORMAT, "the description of its backbone is damaged");
+    if (status == IMIAD_OK)
+        status = backbone_from_weights(&b, name, file, PREFIX, weights_name, dialect_name,
+                                       device_text, precision);
+    if (status == IMIAD_OK)
+        status = read_colours(b, mean, deviation);
+    if (status == IMIAD_OK)
+        strncpy(b->digest, digest, sizeof b->digest - 1);
     json_decref(object);
-    return status;
+    if (status != IMIAD_OK) {
+        imiad_backbone_free(b);
+        return fail_within(status, "%s", path);
+    }
+    *out = b;
+    return IMIAD_OK;
 }
 
 static imiad_status create_from(imiad_detector **out, const char *name, imiad_backbone *backbone,
@@ -137,7 +176,7 @@ static imiad_status read_all(imiad_detector **out, const weights *file, const ch
         return fail(IMIAD_FORMAT, "%s is \"%s\", not \"" FORMAT_NAME "\"", path, format);
     TRY(metadata(&name, file, path, "detector"));
     TRY(metadata(&options, file, path, "options"));
-    imiad_backbone *backbone;
+    imiad_backbone *backbone = NULL;
     TRY(load_backbone(&backbone, file, path, device_text));
     imiad_detector *detector;
     imiad_status status = create_from(&detector, name, backbone, options, path);

@@ -1,5 +1,5 @@
 /* A backbone's architecture as a network that is trained: the same chain of nodes, batch norm apart
- * from the convolutions, parameters in a store by torchvision's names. */
+ * from the convolutions, parameters in a store by the architecture's names. */
 #ifndef NN_NETWORK_H
 #define NN_NETWORK_H
 
@@ -7,8 +7,8 @@
 
 typedef struct network network;
 
-/* Adds the parameters of all nodes up to the deepest of the layers to the store, as PREFIX +
- * torchvision's name, begun as torchvision begins them (convolution_train), the numbers from the
+/* Adds the parameters of all nodes up to the deepest of the layers to the store, as PREFIX + the
+ * architecture's name, begun as torchvision begins them (unit_train), the numbers from the
  * streams PURPOSE/NAME; PURPOSE NULL leaves the weights 0, for a file to fill in. The store must
  * outlive the network. Errors: IMIAD_UNKNOWN_OPTION for a layer that the architecture lacks. */
 imiad_status network_create(network **out, const architecture *a, const char *const *layers,
@@ -16,9 +16,14 @@ imiad_status network_create(network **out, const architecture *a, const char *co
                             const char *purpose, device d);
 void network_free(network *n);
 
+/* Gives the network the weights of a backbone of the same architecture: from the file that the
+ * backbone came from, because its own batch norm is folded; of random weights, its own. Errors:
+ * IMIAD_MISMATCH where the file is another by now, lacks a weight, or has its batch norm folded. */
+imiad_status network_copy(network *n, const imiad_backbone *from);
+
 /* The outputs of the layers, channels-last in memory, into the innermost scope. In training, batch
- * norm takes the batch's statistics and moves the running ones (momentum 0.1); it needs a scope
- * that records gradients to learn from. */
+ * norm takes the batch's statistics and moves the running ones; it needs a scope that records
+ * gradients to learn from. */
 void network_features(const network *n, tensor *images, const char *const *layers, int count,
                       tensor **out, bool training);
 

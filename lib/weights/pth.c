@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "weights/npz.h"
 #include "weights/pickle.h"
-#include "weights/zip.h"
 
 #define WRITTEN_BIG_ENDIAN "%s: written on a big-endian machine; only little-endian files are read"
 
@@ -29,13 +29,15 @@ static const pickle_node *dict_value(const pickle_node *dict, const char *key)
 }
 
 /* Training scripts put it beside optimiser state and counters. */
-static const pickle_node *find_state(const pickle_node *top)
+static const pickle_node *find_state(const pickle_node *top, const char *file)
 {
-    static const char *const keys[] = {"state_dict", "model"};
+    static const char *const keys[] = {"state_dict", "model", "state_dict_ema", "model_ema"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; ++i) {
         const pickle_node *value = dict_value(top, keys[i]);
-        if (value && value->kind == PICKLE_DICT)
-            return value;
+        if (!value || value->kind != PICKLE_DICT)
+            continue;
+        log_message(IMIAD_LOG_INFO, "%s: the weights are its entry \"%s\"", file, keys[i]);
+        return value;
     }
     return top;
 }
@@ -127,7 +129,7 @@ static imiad_status add_state(weights *w, const pickle_node *top, const storage_
     if (top->kind != PICKLE_DICT)
         return fail(IMIAD_FORMAT, "%s: holds %s, not a state dict", w->memory.owner,
                     pickle_kind_name(top->kind));
-    const pickle_node *state = find_state(top);
+    const pickle_node *state = find_state(top, w->memory.owner);
     TRY(add_dict(w, state, (pickle_text){"", 0}, source));
     if (w->count == 0)
         TRY(add_parts(w, state, source));
@@ -215,6 +217,8 @@ imiad_status pth_zip_read(weights *w)
     zip_storages storages;
     storage_source source = {read_zip_storage, &storages};
     TRY(zip_read_directory(&storages.zip, w->bytes, w->size, &w->memory));
+    if (npz_is(&storages.zip))
+        return npz_read(w, &storages.zip);
     TRY(find_root(&storages, file));
     TRY(check_byte_order(&storages, file));
     zip_member *member = find_below_root(&storages, "data.pkl");

@@ -156,9 +156,19 @@ void weights_free(weights *w)
     free(owner);
     free(w->items);
     free(w->by_name);
+    for (size_t i = 0; i < w->shard_count; ++i)
+        weights_free(w->shards[i]);
+    free(w->shards);
     json_decref(w->metadata);
     file_unmap(&w->view);
     free(w);
+}
+
+void weights_let_go(const weights *w)
+{
+    file_let_go(&w->view);
+    for (size_t i = 0; i < w->shard_count; ++i)
+        weights_let_go(w->shards[i]);
 }
 
 size_t weights_count(const weights *w)

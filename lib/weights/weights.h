@@ -20,12 +20,13 @@ typedef struct weight {
 
 typedef struct weights weights;
 
-/* A safetensors file, or a PyTorch .pth of either kind (zip, legacy stream): told apart by content.
- * Holding a state dict: the file's top level, or its "state_dict" or "model" entry; entries that
- * are no tensors are passed over. Without a tensor there, the state dicts of several networks side
- * by side, each one's names behind its own and a dot: "decoder.conv1.weight". A prefix "module."
- * that all names share (DataParallel's) is dropped, except in files that weights_writer made: these
- * come back as they were written.
+/* A safetensors file, an index of several beside it, a PyTorch .pth of either kind (zip, legacy
+ * stream), or NumPy's .npz: told apart by content. A .pth holds a state dict: the file's top level,
+ * or its "state_dict", "model", "state_dict_ema" or "model_ema" entry, the first of these that
+ * there is; the log says which. Entries that are no tensors are passed over. Without a tensor
+ * there, the state dicts of several networks side by side, each one's names behind its own and a
+ * dot: "decoder.conv1.weight". A prefix "module." that all names share (DataParallel's) is dropped,
+ * except in files that weights_writer made: these come back as they were written.
  *
  * The whole file must be sound: checksums that it carries (zip's, weights_writer's) are verified. A
  * tensor whose type is not among dtype's is refused by name when the file is opened.
@@ -40,7 +41,12 @@ imiad_status weights_open(weights **out, const char *path);
 imiad_status weights_open_unverified(weights **out, const char *path);
 /* The same from memory, for fuzzing and embedding; bytes must outlive the result. */
 imiad_status weights_parse(weights **out, const void *bytes, size_t size, const char *name);
+/* SHA-256 in lower-case hexadecimal: of the file; of an index, of its files' own digests. */
+imiad_status weights_digest(char out[65], const char *path);
 void weights_free(weights *w);
+/* Takes the pages of an opened file, as far as they were read, out of the process's memory; arrays
+ * that are read again come back. A load that copies array by array so needs no memory twice. */
+void weights_let_go(const weights *w);
 
 size_t weights_count(const weights *w);
 const weight *weights_get(const weights *w, size_t index);      /* in the file's order */

@@ -20,14 +20,25 @@ struct weights {
     size_t count, room;
     const weight **by_name; /* sorted */
     json_t *metadata;       /* NULL where there is none */
-    bool unverified;        /* the checksum is not to be looked at */
-    bool checksummed;       /* the file carried a checksum of its own, and it is right */
+    weights **shards;       /* of an index: whose names and data the items are */
+    size_t shard_count, shard_room;
+    imiad_status (*open_beside)(weights **out, const char *path); /* NULL in memory */
+    bool unverified;  /* the checksum is not to be looked at */
+    bool checksummed; /* the file carried a checksum of its own, and it is right */
 };
 
 /* A reader fills items and metadata from bytes; on failure the caller frees what it left. */
 imiad_status safetensors_read(weights *w);
 imiad_status pth_zip_read(weights *w);
 imiad_status pth_legacy_read(weights *w);
+
+/* An index of shards: "weight_map" of the JSON, every file in it a plain name. */
+typedef struct shard_list {
+    json_t *root, *map;
+} shard_list;
+imiad_status shard_list_read(shard_list *out, const uint8_t *bytes, size_t size, const char *file);
+void shard_list_free(shard_list *list);
+imiad_status shards_read(weights *w);
 
 /* What a legacy .pth begins with after its two bytes of PROTO: a pickled magic number. */
 #define PTH_LEGACY_MAGIC "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."

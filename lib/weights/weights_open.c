@@ -41,6 +41,7 @@ static const signature signatures[] = {
     {0, BYTES("\x89HDF"), NULL, "an HDF5 file; convert it to safetensors"},
     {0, BYTES("\x1f\x8b"), NULL, "compressed by gzip; unpack it first"},
     {0, BYTES("<"), NULL, "a web page or XML, not weights; check what was downloaded"},
+    {0, BYTES("{"), shards_read, NULL},
     {8, BYTES("{"), safetensors_read, NULL},
 };
 
@@ -57,9 +58,10 @@ static imiad_status read_content(weights *w)
             return s->read(w);
         return fail(IMIAD_FORMAT, "%s: this is %s", w->memory.owner, s->what);
     }
-    return fail(IMIAD_FORMAT,
-                "%s: neither safetensors nor a PyTorch .pth (%zu bytes, the first is 0x%02x)",
-                w->memory.owner, w->size, w->bytes[0]);
+    return fail(
+        IMIAD_FORMAT,
+        "%s: neither safetensors nor a PyTorch .pth nor an .npz (%zu bytes, the first is 0x%02x)",
+        w->memory.owner, w->size, w->bytes[0]);
 }
 
 /* ---- the handle ---- */
@@ -83,7 +85,9 @@ static imiad_status read_all(weights *w)
     return weights_index_names(w);
 }
 
+/* `open_beside` opens the files that an index names; NULL where there are none to open. */
 static imiad_status parse(weights **out, const void *bytes, size_t size, const char *name,
+                          imiad_status (*open_beside)(weights **out, const char *path),
                           bool unverified)
 {
     weights *w = calloc(1, sizeof *w);
@@ -96,6 +100,7 @@ static imiad_status parse(weights **out, const void *bytes, size_t size, const c
     w->bytes = bytes;
     w->size = size;
     w->memory.owner = owner;
+    w->open_beside = open_beside;
     w->unverified = unverified;
     if (__builtin_mul_overflow(size, MEMORY_FACTOR, &w->memory.allowance) ||
         __builtin_add_overflow(w->memory.allowance, MEMORY_FLOOR, &w->memory.allowance))
@@ -111,7 +116,7 @@ static imiad_status parse(weights **out, const void *bytes, size_t size, const c
 
 imiad_status weights_parse(weights **out, const void *bytes, size_t size, const char *name)
 {
-    return parse(out, bytes, size, name, false);
+    return parse(out, bytes, size, name, NULL, false);
 }
 
 static imiad_status open_file(weights **out, const char *path, bool unverified)
@@ -119,12 +124,13 @@ static imiad_status open_file(weights **out, const char *path, bool unverified)
     file_view view = {NULL, 0};
     weights *w = NULL;
     TRY(file_map(&view, path));
-    imiad_status status = parse(&w, view.bytes, view.size, path, unverified);
+    imiad_status status = parse(&w, view.bytes, view.size, path, weights_open, unverified);
     if (status != IMIAD_OK) {
         file_unmap(&view);
         return status;
     }
     w->view = view;
+    weights_let_go(w);
     *out = w;
     return IMIAD_OK;
 }

@@ -55,13 +55,27 @@ static const uint8_t *find_end(const uint8_t *bytes, size_t size)
     return NULL;
 }
 
+/* The bytes behind the last end record without a comment; 0 where there is none. */
+static size_t count_trailing(const uint8_t *bytes, size_t size)
+{
+    for (size_t at = size < END_BYTES ? 0 : size - END_BYTES + 1; at-- > 0;)
+        if (is_signature(bytes + at, "\5\6") && number(bytes + at + 20, 2) == 0)
+            return size - END_BYTES - at;
+    return 0;
+}
+
 /* ZIP64's end record takes the plain one's place where a locator stands before that. */
 static imiad_status find_directory(directory *out, const uint8_t *bytes, size_t size,
                                    const char *file)
 {
     const uint8_t *end = find_end(bytes, size);
-    if (!end)
-        return fail(IMIAD_FORMAT, "%s: the zip archive has no end: it is truncated", file);
+    if (!end) {
+        size_t trailing = count_trailing(bytes, size);
+        return trailing > 0
+                   ? fail(IMIAD_FORMAT, "%s: %zu bytes follow the end of the zip archive", file,
+                          trailing)
+                   : fail(IMIAD_FORMAT, "%s: the zip archive has no end: it is truncated", file);
+    }
     size_t end_at = (size_t)(end - bytes);
     bool one_disk = number(end + 4, 4) == 0;
     *out = (directory){number(end + 16, 4), number(end + 12, 4), number(end + 10, 2)};

@@ -29,12 +29,11 @@ typedef struct networks {
 static networks make_networks(const char *encoder, bool wide)
 {
     networks n;
-    const architecture *a = resnet_architectures;
-    while (strcmp(a->name, encoder) != 0)
-        ++a;
+    const architecture *a;
+    ck_ok(architecture_find(&a, encoder));
     const architecture bottleneck = {
-        "bottleneck", wide ? resnet_wide_fusion_build : resnet_fusion_build, a->variant};
-    const architecture decoder = {"decoder", resnet_decoder_build, a->variant};
+        "bottleneck", wide ? resnet_wide_fusion_build : resnet_fusion_build, a->variant, NULL};
+    const architecture decoder = {"decoder", resnet_decoder_build, a->variant, NULL};
     ck_ok(params_create(&n.store));
     ck_ok(network_create(&n.bottleneck, &bottleneck, (const char *const[]){"bn_layer"}, 1, n.store,
                          "bn.", SEED, "rd4ad/bn", CPU));

@@ -153,11 +153,11 @@ START_TEST(training_moves_the_running_statistics)
     tensor *mean = t_mul_scalar(t_mean(rows, 1, false), 0.1);
     tensor *variance = t_add_scalar(t_mul_scalar(t_var(rows, 1, true, false), 0.1), 0.9);
     tensor *deviation = t_sqrt(t_add_scalar(t_var(rows, 1, false, true), 1e-5));
-    tensor *unit = t_relu(t_div(t_sub(rows, t_mean(rows, 1, true)), deviation));
+    tensor *normed = t_relu(t_div(t_sub(rows, t_mean(rows, 1, true)), deviation));
     const char *const stem[] = {"relu"};
     network_features(n, images, stem, 1, out, true);
     tensor *found = t_flatten(t_permute(out[0], 4, (int[]){1, 0, 2, 3}), 1, 3);
-    ck_assert_double_lt(relative_l2(found, unit), 1e-5);
+    ck_assert_double_lt(relative_l2(found, normed), 1e-5);
     ck_assert_double_lt(relative_l2(params_find(store, "bn1.running_mean")->value, mean), 1e-5);
     ck_assert_double_lt(relative_l2(params_find(store, "bn1.running_var")->value, variance), 1e-5);
     network_features(n, images, stem, 1, out, false); /* evaluation leaves them */

@@ -229,7 +229,7 @@ START_TEST(other_files_are_called_by_their_name)
         {"<!DOCTYPE html><html></html>", "web page"},
         {"\x80\x02}q.", "bare pickle"},
         {"\x93NUMPY\x01", "NumPy"},
-        {"x", "neither safetensors nor a PyTorch .pth (1 bytes, the first is 0x78)"},
+        {"x", "neither safetensors nor a PyTorch .pth nor an .npz (1 bytes, the first is 0x78)"},
     };
     weights *w = NULL;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)

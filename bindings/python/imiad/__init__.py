@@ -21,8 +21,8 @@ from ._bank import Bank, BankNeeds
 from ._data import CategoryInfo, Dataset, Defect, OfficialCounts, Sample, Split
 from ._evaluation import Scored, evaluate
 from ._images import draw_heatmap, from_floats, read_image, resize, tiles, write_png
-from ._models import (Backbone, Batch, Calibration, Detector, LabelledImage, Result, Timings, architectures,
-                      device_memory)
+from ._models import (Backbone, Batch, Calibration, Detector, LabelledImage, Layer, Result, Timings,
+                      architectures, device_memory)
 from ._options import Option
 from ._plugins import (Batches, Blocks, DatasetPlugin, DetectorPlugin, Listed, MemorySample, TrainingBatch,
                        TrainingImage, dataset_from_images, load_plugin, open_dataset, register_dataset,
@@ -68,7 +68,7 @@ def set_log(function: Optional[Callable[[int, str], Any]]) -> None:
 
 __all__ = ["Backbone", "Bank", "BankNeeds", "Batch", "Batches", "Blocks", "Calibration", "CategoryInfo",
            "Cell", "Dataset", "DatasetPlugin", "Defect", "Detector", "DetectorPlugin", "Error",
-           "LabelledImage", "Listed",
+           "LabelledImage", "Layer", "Listed",
            "MemorySample", "Metrics", "OfficialCounts", "Option", "Progress", "Published", "Region",
            "Result", "Results", "Sample", "Scored", "Split", "Spro", "Status", "Summary", "Timings",
            "TrainingBatch", "TrainingImage", "architectures", "continual", "dataset_from_images", "datasets",

@@ -35,23 +35,40 @@ class LabelledImage(NamedTuple):
     category: int = 0  # 0: the one to be inspected; another number: a good image of another category
 
 
+class Layer(NamedTuple):
+    """A layer of a backbone that features can be asked of."""
+
+    name: str
+    channels: int
+    stride: int  # pixels between neighbouring positions; 0: one position for the whole image
+    loaded: bool  # whether the weights reach so far
+
+
 class Backbone(Handle):
     """A frozen feature extractor on a device in a precision.
 
     architecture: one of imiad.architectures(), such as "wide_resnet50_2"
-    weights: a .safetensors or torchvision .pth file; None: random weights drawn from the seed
+    weights: a .safetensors, .pth or .npz file; None: random weights drawn from the seed
     device: "cpu", "cuda", "cuda:1"
     precision: "float32" or "bfloat16"
+    mean, deviation: how the weights want colours, (x / 255 - mean) / deviation, three numbers each;
+        None: as these weights are usually used
     """
 
     _free = "imiad_backbone_free"
 
     def __init__(self, architecture: str, weights: Optional[Path] = None, *, seed: int = 0,
-                 device: str = "cpu", precision: str = "float32"):
+                 device: str = "cpu", precision: str = "float32",
+                 mean: Optional[Sequence[float]] = None,
+                 deviation: Optional[Sequence[float]] = None):
         options = made(_abi.imiad_backbone_options)
         options.weights = name_of(weights) if weights is not None else None
         options.seed, options.device = seed, name_of(device)
         options.precision = name_of(precision)
+        if (mean is None) != (deviation is None):
+            raise TypeError("mean and deviation belong together")
+        if mean is not None and deviation is not None:
+            options.mean[:], options.deviation[:] = list(mean), list(deviation)
         out = ctypes.c_void_p()
         lib.imiad_backbone_create(out, name_of(architecture), options)
         super().__init__(out)
@@ -77,6 +94,29 @@ class Backbone(Handle):
     @property
     def precision(self) -> str:
         return text(lib.imiad_backbone_precision(self))
+
+    @property
+    def dialect(self) -> str:
+        """Whose names the weights have: "torchvision", "timm", ..."""
+        return text(lib.imiad_backbone_dialect(self))
+
+    @property
+    def input(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """(mean, deviation) of the colours that the weights want: (x / 255 - mean) / deviation."""
+        mean, deviation = (ctypes.c_float * 3)(), (ctypes.c_float * 3)()
+        lib.imiad_backbone_input(mean, deviation, self)
+        return tuple(mean), tuple(deviation)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in the order in which they are computed."""
+        found = []
+        for i in range(lib.imiad_backbone_layer_count(self)):
+            layer = made(_abi.imiad_backbone_layer)
+            lib.imiad_backbone_layer_info(layer, self, i)
+            found.append(Layer(layer.name.decode(), layer.channels, layer.stride,
+                               bool(layer.loaded)))
+        return found
 
     def shape(self, layer: str, height: int, width: int) -> tuple[int, int, int]:
         """(channels, height, width) of a layer's output for images of height x width."""

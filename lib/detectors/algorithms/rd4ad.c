@@ -172,8 +172,8 @@ static imiad_status begin(imiad_detector *self, bool drawn)
     const void *encoder = self->backbone->architecture->variant;
     bool wide = options_bool(self->options, "wide_embedding");
     const architecture bottleneck = {
-        "bottleneck", wide ? resnet_wide_fusion_build : resnet_fusion_build, encoder};
-    const architecture decoder = {"decoder", resnet_decoder_build, encoder};
+        "bottleneck", wide ? resnet_wide_fusion_build : resnet_fusion_build, encoder, NULL};
+    const architecture decoder = {"decoder", resnet_decoder_build, encoder, NULL};
     uint64_t seed = (uint64_t)options_int(self->options, "seed");
     device d = detector_device(self);
     TRY(network_create(&m->bottleneck, &bottleneck, (const char *const[]){"bn_layer"}, 1, store,

@@ -75,18 +75,15 @@ static imiad_status make_room(spade *m, size_t count)
 static imiad_status create(imiad_detector *self)
 {
     spade *m = self->state;
-    int64_t shape[3];
     TRY(layer_list_parse(&m->levels, "detector spade", options_text(self->options, "layers"),
                          self->backbone));
     memcpy(m->used, m->levels.names, sizeof m->levels.names);
     m->used[m->levels.count] = options_text(self->options, "image_layer");
-    imiad_status status =
-        backbone_layer_shape(shape, self->backbone, m->used[m->levels.count], 256, 256);
-    if (status == IMIAD_OK)
-        status = backbone_require(self->backbone, m->used[m->levels.count]);
+    int64_t channels;
+    imiad_status status = backbone_channels(&channels, self->backbone, m->used[m->levels.count]);
     if (status != IMIAD_OK)
         return fail_within(status, "detector spade: option image_layer");
-    m->channels = shape[0];
+    m->channels = channels;
     return IMIAD_OK;
 }
 

@@ -144,41 +144,6 @@ static const char *const *used_layers(const imiad_detector *self, int *count)
     return m->layers.names;
 }
 
-/* From the file that the teacher came from, because the teacher's own batch norm is folded. */
-static imiad_status copy_file(params *student, const imiad_backbone *teacher)
-{
-    char digest[65];
-    weights *file;
-    TRY(file_digest(digest, teacher->weights));
-    if (strcmp(digest, teacher->digest) != 0)
-        return fail(IMIAD_MISMATCH,
-                    "detector stpm: student_init=teacher needs %s as it was when the backbone was "
-                    "made from it",
-                    teacher->weights);
-    TRY(weights_open(&file, teacher->weights));
-    imiad_status status = params_load(student, file, "", PARAMS_EXTRA_ALLOWED);
-    weights_free(file);
-    return status == IMIAD_OK
-               ? status
-               : fail_within(status, "detector stpm: student_init=teacher: %s", teacher->weights);
-}
-
-/* Random teachers have no batch norm of their own: the student's is the identity already. */
-static imiad_status copy_random(params *student, const imiad_backbone *teacher)
-{
-    scope s = scope_begin();
-    for (size_t i = 0; i < teacher->chain.count; ++i)
-        for (int j = 0; j < teacher->chain.nodes[i].convolution_count; ++j) {
-            const convolution *c = &teacher->chain.nodes[i].convolutions[j];
-            char name[80];
-            snprintf(name, sizeof name, "%s.weight", c->name);
-            const param *p = params_find(student, name);
-            if (p)
-                t_copy_(p->value, c->weight);
-        }
-    return scope_end(&s);
-}
-
 /* A new student with nothing learned; without its first weights where a file has others. */
 static imiad_status enrol(imiad_detector *self, bool drawn)
 {
@@ -204,9 +169,9 @@ static imiad_status fit(imiad_detector *self, train_set *normals, const progress
     stpm *m = self->state;
     TRY(enrol(self, true));
     if (strcmp(options_text(self->options, "student_init"), "teacher") == 0) {
-        params *student = m->training.stores[0].parameters;
-        TRY(self->backbone->digest[0] ? copy_file(student, self->backbone)
-                                      : copy_random(student, self->backbone));
+        imiad_status status = network_copy(m->student, self->backbone);
+        if (status != IMIAD_OK)
+            return fail_within(status, "detector stpm: student_init=teacher");
     }
     return training_fit(self, normals, p);
 }

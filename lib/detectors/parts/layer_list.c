@@ -9,14 +9,12 @@ static imiad_status fill(layer_list *list, const char *owner, const imiad_backbo
 {
     char *rest = NULL;
     for (char *name = strtok_r(list->text, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
-        int64_t shape[3];
         if (list->count == MOST_LAYERS)
             return fail(IMIAD_OUT_OF_RANGE, "%s: option layers names more than %d layers", owner,
                         MOST_LAYERS);
-        imiad_status status = backbone_layer_shape(shape, backbone, name, 256, 256);
+        imiad_status status = backbone_channels(&list->channels[list->count], backbone, name);
         if (status != IMIAD_OK)
             return fail_within(status, "%s: option layers", owner);
-        list->channels[list->count] = shape[0];
         list->names[list->count++] = name;
     }
     return list->count > 0 ? IMIAD_OK

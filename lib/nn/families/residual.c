@@ -2,22 +2,25 @@
 
 #include <stdio.h>
 
+enum { BRANCH_COUNT }; /* the setting: so many units form the main branch, the rest the shortcut */
+
 /* ---- running ---- */
 
 static tensor *forward_convolution(const node *self, tensor *x, bool training)
 {
-    return convolution_forward(&self->convolutions[0], x, training);
+    return unit_run(&self->units[0], x, training);
 }
 
 /* The branch, then the shortcut: the identity, or a convolution where the shapes differ. */
 static tensor *forward_block(const node *self, tensor *x, bool training)
 {
     tensor *shortcut = x;
-    if (self->convolution_count > self->branch_count)
-        shortcut = convolution_forward(&self->convolutions[self->branch_count], x, training);
-    for (int i = 0; i < self->branch_count; ++i) {
-        x = convolution_forward(&self->convolutions[i], x, training);
-        if (i < self->branch_count - 1)
+    int branch = self->settings[BRANCH_COUNT];
+    if (self->unit_count > branch)
+        shortcut = unit_run(&self->units[branch], x, training);
+    for (int i = 0; i < branch; ++i) {
+        x = unit_run(&self->units[i], x, training);
+        if (i < branch - 1)
             x = t_relu_(x);
     }
     if (training) /* recorded, unlike the sum in place */
@@ -28,76 +31,86 @@ static tensor *forward_block(const node *self, tensor *x, bool training)
 
 /* ---- making ---- */
 
-static convolution *add_convolution(node *n, int64_t inputs, int64_t outputs, int kernel,
-                                    int stride)
+static unit convolution(int64_t inputs, int64_t outputs, int kernel, int stride)
 {
-    convolution *c = &n->convolutions[n->convolution_count++];
-    c->inputs = inputs;
-    c->outputs = outputs;
-    c->kernel = kernel;
-    c->stride = stride;
-    c->padding = kernel / 2;
-    n->channels = outputs;
-    return c;
+    return (unit){.kind = UNIT_CONVOLUTION,
+                  .inputs = inputs,
+                  .outputs = outputs,
+                  .kernel = kernel,
+                  .stride = stride,
+                  .padding = kernel / 2};
 }
 
-static void upsample(convolution *c)
+static void upsample(unit *u)
 {
-    c->transposed = true;
-    c->kernel = 2;
-    c->padding = 0;
+    u->kind = UNIT_TRANSPOSED;
+    u->kernel = 2;
+    u->padding = 0;
 }
 
-void convolution_make(node *n, const layer_names *names, int64_t inputs, int64_t outputs,
-                      int kernel, int stride)
+void convolution_add(node_chain *chain, const layer_names *names, int64_t inputs, int64_t outputs,
+                     int kernel, int stride)
 {
-    snprintf(n->name, sizeof n->name, "%s", names->node);
+    node *n = chain_add(chain, "%s", names->node);
     n->forward = forward_convolution;
     n->activated = true;
     n->stride = stride;
-    convolution *c = add_convolution(n, inputs, outputs, kernel, stride);
-    snprintf(c->name, sizeof c->name, "%s", names->convolution);
-    snprintf(c->norm, sizeof c->norm, "%s", names->norm);
-    n->branch_count = 1;
+    n->channels = outputs;
+    const unit c = convolution(inputs, outputs, kernel, stride);
+    snprintf(chain_unit(chain, &c, names->convolution)->norm, sizeof c.norm, "%s", names->norm);
 }
 
-/* "conv1" and "bn1", "conv2" and "bn2", ... */
-static void name_branch(node *n)
+/* "conv1" and "bn1", "conv2" and "bn2", ... behind the node's name */
+static void add_to_branch(node_chain *chain, const char *node_name, int number, unit u)
 {
-    n->branch_count = n->convolution_count;
-    for (int i = 0; i < n->branch_count; ++i) {
-        convolution *c = &n->convolutions[i];
-        snprintf(c->name, sizeof c->name, "%s.conv%d", n->name, i + 1);
-        snprintf(c->norm, sizeof c->norm, "%s.bn%d", n->name, i + 1);
+    char name[sizeof u.name];
+    snprintf(name, sizeof name, "%.40s.conv%d", node_name, number);
+    snprintf(u.norm, sizeof u.norm, "%.40s.bn%d", node_name, number);
+    chain_unit(chain, &u, name);
+}
+
+/* The convolutions of the main branch; returns their number. */
+static int list_branch(unit out[3], const residual *r)
+{
+    unit strided = convolution(r->bottleneck ? r->inner : r->inputs, r->inner, 3, r->stride);
+    strided.groups = r->groups;
+    if (r->upsampling)
+        upsample(&strided);
+    if (r->bottleneck) {
+        out[0] = convolution(r->inputs, r->inner, 1, 1);
+        out[1] = strided;
+        out[2] = convolution(r->inner, r->outputs, 1, 1);
+        return 3;
     }
+    out[0] = strided;
+    out[1] = convolution(r->inner, r->outputs, 3, 1);
+    return 2;
 }
 
-void residual_make(node *n, const char *stage, int block, bool last_of_stage, const residual *r)
+void residual_add(node_chain *chain, const char *stage, int block, bool last_of_stage,
+                  const residual *r)
 {
-    convolution *strided;
-    snprintf(n->name, sizeof n->name, "%s.%d", stage, block);
+    node *n = chain_add(chain, "%s.%d", stage, block);
     if (last_of_stage)
         snprintf(n->stage, sizeof n->stage, "%s", stage);
+    unit branch[3];
+    int count = list_branch(branch, r);
     n->forward = forward_block;
     n->activated = true;
     n->stride = r->stride;
-    if (r->bottleneck) {
-        add_convolution(n, r->inputs, r->inner, 1, 1);
-        strided = add_convolution(n, r->inner, r->inner, 3, r->stride);
-        add_convolution(n, r->inner, r->outputs, 1, 1);
-    } else {
-        strided = add_convolution(n, r->inputs, r->inner, 3, r->stride);
-        add_convolution(n, r->inner, r->outputs, 3, 1);
-    }
-    name_branch(n);
-    if (r->upsampling)
-        upsample(strided);
+    n->channels = r->outputs;
+    n->settings[BRANCH_COUNT] = count;
+    char name[sizeof branch->name];
+    snprintf(name, sizeof name, "%.40s", n->name);
+    for (int i = 0; i < count; ++i)
+        add_to_branch(chain, name, i + 1, branch[i]);
     if (r->stride == 1 && r->inputs == r->outputs)
         return;
-    convolution *shortcut = add_convolution(n, r->inputs, r->outputs, 1, r->stride);
+    unit shortcut = convolution(r->inputs, r->outputs, 1, r->stride);
     const char *what = r->upsampling ? "upsample" : "downsample";
-    snprintf(shortcut->name, sizeof shortcut->name, "%s.%d.%s.0", stage, block, what);
-    snprintf(shortcut->norm, sizeof shortcut->norm, "%s.%d.%s.1", stage, block, what);
     if (r->upsampling)
-        upsample(shortcut);
+        upsample(&shortcut);
+    snprintf(name, sizeof name, "%s.%d.%s.0", stage, block, what);
+    snprintf(shortcut.norm, sizeof shortcut.norm, "%s.%d.%s.1", stage, block, what);
+    chain_unit(chain, &shortcut, name);
 }

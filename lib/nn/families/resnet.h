@@ -3,12 +3,13 @@
 #ifndef NN_FAMILIES_RESNET_H
 #define NN_FAMILIES_RESNET_H
 
-#include "nn/backbone.h"
+#include "nn/chain.h"
 
 typedef struct resnet {
     int blocks[4];
     bool bottleneck;
-    int width; /* of the first stage's inner convolutions: 64; 128 in the wide ones */
+    int width;  /* of the first stage's inner convolutions: 64; 128 in the wide ones */
+    int groups; /* of the 3x3 of a bottleneck: 1; 32 in the ResNeXt */
 } resnet;
 
 /* The table entry behind an architecture of this family, NULL for another. */

@@ -17,10 +17,14 @@ enum { SAMPLES = 16, LIST = 4000 };
 /* ---- the formula ---- */
 
 /* Murmur3's last step over the place, begun by the name's CRC-32: in [-1, 1). */
-static double uniform(const char *name, size_t place)
+static uint32_t beginning(const char *name)
 {
-    uint32_t h =
-        (uint32_t)place * 0x9E3779B9u + (uint32_t)crc32(0, (const Bytef *)name, (uInt)strlen(name));
+    return (uint32_t)crc32(0, (const Bytef *)name, (uInt)strlen(name));
+}
+
+static double uniform(uint32_t begin, size_t place)
+{
+    uint32_t h = (uint32_t)place * 0x9E3779B9u + begin;
     h = (h ^ h >> 16) * 0x85EBCA6Bu;
     h = (h ^ h >> 13) * 0xC2B2AE35u;
     h ^= h >> 16;
@@ -33,18 +37,23 @@ static bool ends_in(const char *text, const char *end)
     return length >= tail && strcmp(text + length - tail, end) == 0;
 }
 
-static float value_of(const char *name, size_t place, int rank, double fan)
+static void fill(float *values, size_t count, const char *name, int rank, double fan)
 {
-    double u = uniform(name, place);
-    if (ends_in(name, "running_var"))
-        return (float)(1 + 0.5 * u);
-    if (ends_in(name, "running_mean") || ends_in(name, "bias"))
-        return (float)(0.1 * u);
-    if (rank == 1)
-        return (float)(1 + 0.3 * u);
-    if (rank == 3)
-        return (float)(0.5 * u);
-    return (float)(u * sqrt(6 / fan));
+    double centre = 0, spread = sqrt(6 / fan);
+    if (ends_in(name, "running_var")) {
+        centre = 1;
+        spread = 0.5;
+    } else if (ends_in(name, "running_mean") || ends_in(name, "bias")) {
+        spread = 0.1;
+    } else if (rank == 1) {
+        centre = 1;
+        spread = 0.3;
+    } else if (rank == 3) {
+        spread = 0.5;
+    }
+    uint32_t begin = beginning(name);
+    for (size_t i = 0; i < count; ++i)
+        values[i] = (float)(centre + spread * uniform(begin, i));
 }
 
 static float *make_images(int64_t count, int32_t height, int32_t width)
@@ -52,7 +61,7 @@ static float *make_images(int64_t count, int32_t height, int32_t width)
     size_t numbers = (size_t)(count * 3 * height * width);
     float *images = malloc(numbers * sizeof *images);
     for (size_t i = 0; i < numbers; ++i)
-        images[i] = (float)(1.5 * uniform("images", i));
+        images[i] = (float)(1.5 * uniform(beginning("images"), i));
     return images;
 }
 
@@ -79,8 +88,7 @@ static network *make_network(params **store, const char *name, const char *deepe
             shape[d] = t_size(p->value, d);
         size_t count = (size_t)t_count(p->value);
         float *values = malloc(count * sizeof *values);
-        for (size_t j = 0; j < count; ++j)
-            values[j] = value_of(p->name, j, rank, (double)count / (double)shape[0]);
+        fill(values, count, p->name, rank, (double)count / (double)shape[0]);
         t_copy_(p->value, t_from(values, rank, shape, F32, CPU));
         free(values);
         ck_ok(scope_end(&s));
@@ -171,11 +179,11 @@ static void read_layer(golden_run *run, const char *line)
     run->names[run->count++] = g->name;
 }
 
-static golden_run read_golden(const char *architecture)
+static golden_run read_golden(const char *name)
 {
     golden_run run = {.count = 0};
     char line[1024], wanted[96];
-    int length = snprintf(wanted, sizeof wanted, "layer,%s,", architecture);
+    int length = snprintf(wanted, sizeof wanted, "layer,%s,", name);
     FILE *file = fopen(GOLDEN, "r");
     ck_assert_ptr_nonnull(file);
     while (fgets(line, sizeof line, file))

@@ -2,7 +2,8 @@
 install_packages() {
     missing=
     for package in meson ninja-build pkg-config gcc g++ libtorch-dev libstb-dev zlib1g-dev \
-        libjansson-dev libsqlite3-dev libmd-dev libjpeg-dev libdeflate-dev "$@"; do
+        libjansson-dev libsqlite3-dev libmd-dev libjpeg-dev libdeflate-dev \
+        libtiff-dev libwebp-dev "$@"; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
             missing="$missing $package"
     done

@@ -30,12 +30,37 @@ typedef struct imiad_image {
         sizeof(imiad_image), (imiad_pixel_format)0, 0, 0, 0, 0                                     \
     }
 
-/* Reads a PNG, JPEG or BMP file: grey or grey+alpha becomes GRAY8, everything else RGB8, 16 bits
- * are reduced to their high byte, palettes are expanded, alpha is dropped: what Pillow's
- * convert("RGB") shows, but for 16-bit grey, which Pillow clips. A file that is truncated, fails
- * its checksums or has more than 2^28 pixels is refused. Errors: IMIAD_NOT_FOUND, IMIAD_IO,
- * IMIAD_FORMAT (with the file's name). */
+/* Reads an image file: PNG, JPEG, BMP, PNM, and TIFF and WebP where the library was built with
+ * them. Grey or grey+alpha becomes GRAY8, everything else RGB8; 16 bits are reduced to their high
+ * byte, palettes are expanded, alpha is dropped, CMYK is converted: what Pillow's convert("RGB")
+ * shows, but for 16-bit grey, which Pillow clips. Of several pages the first is read, and the log
+ * says so. A file that is truncated, fails its checksums or has more than 2^28 pixels is refused.
+ * Errors: IMIAD_NOT_FOUND, IMIAD_IO, IMIAD_FORMAT (with the file's name), IMIAD_UNSUPPORTED (a
+ * format that the library was built without). */
 IMIAD_API imiad_status imiad_image_read(imiad_image **out, const char *path);
+
+/* How an image file is read. */
+typedef struct imiad_decode_options {
+    uint32_t struct_size;
+    /* 1: turned as the EXIF orientation of a JPEG or PNG, or a TIFF's, says; 0: as it is stored,
+     * which is what Pillow opens */
+    int32_t upright;
+    /* Values of samples with more than 8 bits that become 0 and 255; what lies beyond is clamped.
+     * 0 and 4095 for a camera of 12 bits. Equal: the range of the type, 0 and 65535. */
+    double low, high;
+} imiad_decode_options;
+#define IMIAD_DECODE_OPTIONS_INIT                                                                  \
+    {                                                                                              \
+        sizeof(imiad_decode_options), 0, 0, 0                                                      \
+    }
+/* The same with options, which may be NULL. Errors: also IMIAD_INVALID_ARGUMENT (a range that is
+ * none). */
+IMIAD_API imiad_status imiad_image_read_with(imiad_image **out, const char *path,
+                                             const imiad_decode_options *options);
+/* The same from the bytes of a file in memory, such as a message holds it; borrowed for the call.
+ */
+IMIAD_API imiad_status imiad_image_decode(imiad_image **out, const void *bytes, size_t size,
+                                          const imiad_decode_options *options);
 IMIAD_API void imiad_image_free(imiad_image *image);
 
 /* A new image, all zeros, that imiad_image_free takes back: for functions of the caller's that hand

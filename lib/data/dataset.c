@@ -8,6 +8,7 @@
 
 #include "base/arrays.h"
 #include "base/error.h"
+#include "image/decode.h"
 
 const option_spec dataset_common_options[] = {
     {"missing_mask", OPT_CHOICE, "error", "error|skip|empty",
@@ -15,6 +16,11 @@ const option_spec dataset_common_options[] = {
      "count as all good"},
     {"mask_threshold", OPT_INT, "1", "1..255",
      "mask pixels from this value on are defective; 128 for masks with soft edges"},
+    {"orientation", OPT_CHOICE, "stored", "stored|exif",
+     "images as they are stored, or turned upright as their cameras wrote"},
+    {"range", OPT_TEXT, "", "",
+     "values of images with more than 8 bits that become black and white, such as 0..4095; empty: "
+     "0..65535"},
     {"categories", OPT_TEXT, "", "",
      "names separated by commas: list only these, in this order; empty lists all, sorted"},
     {0},
@@ -81,11 +87,7 @@ size_t stem_length(const char *name)
 
 bool is_image_name(const char *name)
 {
-    static const char *const extensions[] = {".png", ".jpg", ".jpeg", ".bmp"};
-    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; ++i)
-        if (strcasecmp(name + stem_length(name), extensions[i]) == 0)
-            return true;
-    return false;
+    return image_has_name(name);
 }
 
 /* Bytewise, folder by folder: a slash sorts before every other byte. */
@@ -198,6 +200,33 @@ imiad_status dataset_add(imiad_dataset *dataset, const sample *s)
 
 /* ---- the handle ---- */
 
+/* "0..4095" */
+static imiad_status read_range(imiad_decode_options *out, const char *owner, const char *text)
+{
+    char low[32];
+    const char *dots = strstr(text, "..");
+    size_t length = dots ? (size_t)(dots - text) : sizeof low;
+    if (!*text)
+        return IMIAD_OK;
+    if (length < sizeof low) {
+        memcpy(low, text, length);
+        low[length] = '\0';
+        if (real_parse(&out->low, low) && real_parse(&out->high, dots + 2) && out->low < out->high)
+            return IMIAD_OK;
+    }
+    return fail(IMIAD_OUT_OF_RANGE,
+                "%s: option range is \"%s\": it must be two numbers, the lower one first, such as "
+                "0..4095",
+                owner, text);
+}
+
+static imiad_status read_decoding(imiad_dataset *dataset, const char *owner)
+{
+    dataset->decoding = (imiad_decode_options)IMIAD_DECODE_OPTIONS_INIT;
+    dataset->decoding.upright = strcmp(options_text(dataset->options, "orientation"), "exif") == 0;
+    return read_range(&dataset->decoding, owner, options_text(dataset->options, "range"));
+}
+
 static imiad_status check_root(const dataset_ops *ops, const char *root)
 {
     bool given = root && *root;
@@ -239,6 +268,8 @@ imiad_status dataset_open(imiad_dataset **out, const dataset_ops *ops, const cha
         options_parse(&dataset->options, owner,
                       (const option_spec *const[]){dataset_common_options, ops->options, NULL},
                       options, option_count);
+    if (status == IMIAD_OK)
+        status = read_decoding(dataset, owner);
     if (status == IMIAD_OK)
         status = check_root(ops, root);
     if (status == IMIAD_OK && !(dataset->root = strdup(root ? root : "")))

@@ -73,6 +73,7 @@ struct imiad_dataset {
     size_t category_count;
     sample *samples;
     size_t sample_count, sample_room;
+    imiad_decode_options decoding; /* of images and, but for `range`, of their masks */
     bool own_split; /* the publisher has none, or the options chose another */
     struct text_block *text;
     void *state; /* the reader's own */

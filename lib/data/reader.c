@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "image/decode.h"
 
 /* ---- looking below the root ---- */
 
@@ -50,7 +51,7 @@ void reader_left_out(const imiad_dataset *dataset, const char *folder, const cha
 
 const char *reader_no_image(const char *name)
 {
-    return "it is no .png, .jpg, .jpeg or .bmp file";
+    return image_name_problem(name);
 }
 
 imiad_status reader_table(table *out, const imiad_dataset *dataset, const char *path,
@@ -87,9 +88,10 @@ const char *reader_find(const name_list *names, const char *name)
 
 static int format_rank(const char *name)
 {
-    static const char *const better_first[] = {".png", ".bmp", ".jpg", ".jpeg"};
-    int rank = 0;
-    while (rank < 4 && strcasecmp(name + stem_length(name), better_first[rank]) != 0)
+    static const char *const better_first[] = {".png", ".bmp", ".tif", ".tiff", ".pgm",
+                                               ".ppm", ".pbm", ".pnm", ".webp", ".jpg"};
+    int rank = 0, count = sizeof better_first / sizeof *better_first;
+    while (rank < count && strcasecmp(name + stem_length(name), better_first[rank]) != 0)
         ++rank;
     return rank;
 }

@@ -17,12 +17,12 @@ static imiad_status check_index(const void *out, const imiad_dataset *dataset, s
 }
 
 static imiad_status read_below_root(imiad_image **out, const imiad_dataset *dataset,
-                                    const char *path)
+                                    const char *path, const imiad_decode_options *options)
 {
     char *whole = path_join(dataset->root, path);
     if (!whole)
         return fail_memory("a path", strlen(path));
-    imiad_status status = imiad_image_read(out, whole);
+    imiad_status status = imiad_image_read_with(out, whole, options);
     free(whole);
     return status;
 }
@@ -33,7 +33,7 @@ imiad_status imiad_dataset_read_image(imiad_image **out, const imiad_dataset *da
     const sample *s = &dataset->samples[index];
     if (dataset->ops->draw_image)
         return dataset->ops->draw_image(out, dataset, s);
-    return read_below_root(out, dataset, s->path);
+    return read_below_root(out, dataset, s->path, &dataset->decoding);
 }
 
 imiad_status imiad_dataset_image_size(int32_t *width, int32_t *height, const imiad_dataset *dataset,
@@ -52,7 +52,7 @@ imiad_status imiad_dataset_image_size(int32_t *width, int32_t *height, const imi
     char *whole = path_join(dataset->root, s->path);
     if (!whole)
         return fail_memory("a path", strlen(s->path));
-    imiad_status status = image_file_size(width, height, whole);
+    imiad_status status = image_file_size(width, height, whole, &dataset->decoding);
     free(whole);
     return status;
 }
@@ -94,7 +94,9 @@ static imiad_status read_channel(imiad_image **out, const imiad_dataset *dataset
                                  size_t channel, int32_t width, int32_t height)
 {
     imiad_image *mask, *gray;
-    TRY(read_below_root(&mask, dataset, s->mask_paths[channel]));
+    imiad_decode_options options = dataset->decoding; /* a mask's values are its own */
+    options.low = options.high = 0;
+    TRY(read_below_root(&mask, dataset, s->mask_paths[channel], &options));
     imiad_status status = check_size(dataset, s, s->mask_paths[channel], mask, width, height);
     if (status == IMIAD_OK)
         status = to_gray(&gray, mask);

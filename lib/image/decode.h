@@ -6,18 +6,40 @@
 
 #include "imiad/image.h"
 
-/* GRAY8 or RGB8, as imiad_image_read says. name is what messages call it: the file's path. */
-imiad_status image_decode(imiad_image **out, const void *bytes, size_t size, const char *name);
+/* GRAY8 or RGB8, as imiad_image_read says. name is what messages call it: the file's path. options
+ * may be NULL. */
+imiad_status image_decode(imiad_image **out, const void *bytes, size_t size, const char *name,
+                          const imiad_decode_options *options);
 
-/* An image file's size in pixels as its header says it; nothing else of the file is looked at. */
-imiad_status image_file_size(int32_t *width, int32_t *height, const char *path);
+/* An image file's size in pixels as its header says it, and as `options` turn it; nothing else of
+ * the file is looked at. */
+imiad_status image_file_size(int32_t *width, int32_t *height, const char *path,
+                             const imiad_decode_options *options);
+
+/* Whether a name ends in the extension of a format that this library decodes, in any case. */
+bool image_has_name(const char *name);
+/* Why it does not. Static text. */
+const char *image_name_problem(const char *name);
 
 /* ---- the parts ---- */
+
+/* How samples of 16 bits become bytes, and what was seen of them. */
+typedef struct deep_range {
+    const uint8_t *bytes; /* of every value; NULL: the high byte */
+    unsigned highest;     /* that was met */
+} deep_range;
+
+static inline uint8_t deep_to_byte(deep_range *range, unsigned value)
+{
+    range->highest = value > range->highest ? value : range->highest;
+    return range->bytes ? range->bytes[value] : (uint8_t)(value >> 8);
+}
 
 typedef struct encoded_image {
     const uint8_t *bytes;
     size_t size;
     const char *name;
+    deep_range *range;
 } encoded_image;
 
 /* Fails with IMIAD_FORMAT and "cannot decode NAME: ...". */
@@ -27,7 +49,7 @@ imiad_status fail_decoding(const encoded_image *e, const char *format, ...)
 /* What an image's own header says. */
 typedef struct encoded_layout {
     int64_t width, height;
-    bool gray;
+    bool gray, cmyk;
 } encoded_layout;
 
 /* Refuses an empty image and one above IMAGE_PIXELS_MAX. */
@@ -36,8 +58,23 @@ imiad_status check_encoded_size(const encoded_image *e, int64_t width, int64_t h
 imiad_status decode_png(imiad_image **out, const encoded_image *e);
 imiad_status decode_jpeg(imiad_image **out, const encoded_image *e);
 imiad_status decode_bmp(imiad_image **out, const encoded_image *e);
+imiad_status decode_pnm(imiad_image **out, const encoded_image *e);
+/* Only where IMIAD_LIBTIFF and IMIAD_LIBWEBP are defined. */
+imiad_status decode_tiff(imiad_image **out, const encoded_image *e);
+imiad_status decode_webp(imiad_image **out, const encoded_image *e);
 
-/* Decodes with stb_image, after the checks. */
+/* From the headers alone. */
+imiad_status pnm_size(int64_t *width, int64_t *height, const encoded_image *e);
+imiad_status tiff_size(int64_t *width, int64_t *height, const encoded_image *e);
+imiad_status webp_size(int64_t *width, int64_t *height, const encoded_image *e);
+
+/* The orientation that a JPEG's or PNG's EXIF data, or a TIFF, gives: 1 to 8; 1 where none does. */
+int image_orientation(const encoded_image *e);
+int tiff_orientation(const encoded_image *e);
+/* Turns the image upright; takes it, and gives a new one or itself. */
+imiad_status image_turn(imiad_image **image, int orientation);
+
+/* Decodes a JPEG with stb_image, after the checks. */
 imiad_status decode_with_stb(imiad_image **out, const encoded_image *e, const encoded_layout *l);
 
 /* Decodes a JPEG with libjpeg, after the checks. Only where IMIAD_LIBJPEG is defined. */

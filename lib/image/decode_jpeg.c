@@ -42,8 +42,15 @@ static imiad_status read_frame(jpeg_layout *jpeg, const encoded_image *e, int ma
     jpeg->layout.gray = jpeg->components == 1;
     if (segment[2] != 8)
         return fail_decoding(e, "a JPEG of %d bits a sample; 8 are read", segment[2]);
-    if (jpeg->components != 1 && jpeg->components != 3)
-        return fail_decoding(e, "a JPEG of %d colours; grey and RGB are read", jpeg->components);
+    jpeg->layout.cmyk = jpeg->components == 4;
+    if (jpeg->components != 1 && jpeg->components != 3 && jpeg->components != 4)
+        return fail_decoding(e, "a JPEG of %d colours; grey, RGB and CMYK are read",
+                             jpeg->components);
+#ifndef IMIAD_LIBJPEG
+    if (jpeg->layout.cmyk)
+        return fail(IMIAD_UNSUPPORTED,
+                    "cannot decode %s: CMYK, and this library was built without libjpeg", e->name);
+#endif
     return IMIAD_OK;
 }
 
@@ -124,7 +131,7 @@ static imiad_status check_amount(const jpeg_layout *jpeg, const encoded_image *e
 
 imiad_status decode_jpeg(imiad_image **out, const encoded_image *e)
 {
-    jpeg_layout jpeg = {{0, 0, false}, 0, false};
+    jpeg_layout jpeg = {.components = 0};
     if (e->size < 3)
         return fail_decoding(e, "the JPEG is truncated after %zu bytes", e->size);
     TRY(check_jpeg(&jpeg, e));

@@ -57,6 +57,38 @@ static void count_scans(j_common_ptr common)
     longjmp(reader->failed, 1);
 }
 
+/* a * b / 255, rounded as Pillow does. */
+static inline uint8_t multiply(int a, int b)
+{
+    int product = a * b + 128;
+    return (uint8_t)(((product >> 8) + product) >> 8);
+}
+
+/* Adobe's programs store ink inverted, 255 for none, and all others follow them. */
+static void cmyk_to_rgb(uint8_t *rgb, const uint8_t *cmyk, size_t count)
+{
+    for (size_t i = 0; i < count; ++i)
+        for (int c = 0; c < 3; ++c)
+            rgb[3 * i + (size_t)c] =
+                (uint8_t)(cmyk[4 * i + 3] -
+                          multiply(255 - cmyk[4 * i + (size_t)c], cmyk[4 * i + 3]));
+}
+
+static void read_rows(jpeg_reader *reader, bool cmyk)
+{
+    struct jpeg_decompress_struct *libjpeg = &reader->libjpeg;
+    JSAMPARRAY inks = NULL; /* libjpeg's own memory */
+    if (cmyk)
+        inks = libjpeg->mem->alloc_sarray((j_common_ptr)libjpeg, JPOOL_IMAGE,
+                                          4 * libjpeg->output_width, 1);
+    while (libjpeg->output_scanline < libjpeg->output_height) {
+        JSAMPROW row = image_row(reader->image, (int32_t)libjpeg->output_scanline);
+        jpeg_read_scanlines(libjpeg, cmyk ? inks : &row, 1);
+        if (cmyk)
+            cmyk_to_rgb(row, inks[0], libjpeg->output_width);
+    }
+}
+
 static imiad_status read_pixels(jpeg_reader *reader, const encoded_layout *l)
 {
     const encoded_image *e = reader->encoded;
@@ -65,16 +97,13 @@ static imiad_status read_pixels(jpeg_reader *reader, const encoded_layout *l)
     jpeg_read_header(libjpeg, TRUE);
     if (libjpeg->image_width != l->width || libjpeg->image_height != l->height)
         return fail_decoding(e, "the JPEG's headers disagree about its size");
-    libjpeg->out_color_space = l->gray ? JCS_GRAYSCALE : JCS_RGB;
+    libjpeg->out_color_space = l->gray ? JCS_GRAYSCALE : l->cmyk ? JCS_CMYK : JCS_RGB;
     libjpeg->dct_method = JDCT_ISLOW;
     libjpeg->do_fancy_upsampling = TRUE;
     jpeg_start_decompress(libjpeg);
     TRY(image_create(&reader->image, l->gray ? IMIAD_PIXEL_GRAY8 : IMIAD_PIXEL_RGB8, l->width,
                      l->height));
-    while (libjpeg->output_scanline < libjpeg->output_height) {
-        JSAMPROW row = image_row(reader->image, (int32_t)libjpeg->output_scanline);
-        jpeg_read_scanlines(libjpeg, &row, 1);
-    }
+    read_rows(reader, l->cmyk);
     jpeg_finish_decompress(libjpeg);
     return IMIAD_OK;
 }

@@ -175,8 +175,9 @@ static inline int sample_at(const uint8_t *row, int32_t i, int depth)
     return row[bit / 8] >> (8 - depth - (int)(bit % 8)) & ((1 << depth) - 1);
 }
 
-/* The largest sample becomes 255; 16 bits keep their high byte; alpha is left out. */
-static void expand_samples(uint8_t *out, const uint8_t *row, int32_t width, const png_layout *png)
+/* The largest sample becomes 255; 16 bits become a byte as `range` says; alpha is left out. */
+static void expand_samples(uint8_t *out, const uint8_t *row, int32_t width, const png_layout *png,
+                           deep_range *range)
 {
     if (png->depth < 8) {
         int scale = 255 / ((1 << png->depth) - 1);
@@ -187,8 +188,11 @@ static void expand_samples(uint8_t *out, const uint8_t *row, int32_t width, cons
     size_t sample = (size_t)png->depth / 8, pixel = sample * (size_t)png->samples;
     size_t kept = png->samples < 3 ? 1 : 3;
     for (size_t i = 0; i < (size_t)width; ++i)
-        for (size_t c = 0; c < kept; ++c)
-            out[kept * i + c] = row[pixel * i + sample * c];
+        for (size_t c = 0; c < kept; ++c) {
+            const uint8_t *at = row + pixel * i + sample * c;
+            out[kept * i + c] =
+                sample == 1 ? *at : deep_to_byte(range, (unsigned)(at[0] << 8 | at[1]));
+        }
 }
 
 static imiad_status look_up(uint8_t *out, const uint8_t *row, int32_t width, const png_layout *png,
@@ -232,7 +236,7 @@ static imiad_status read_pass(imiad_image *image, const uint8_t *raw, const png_
         if (png->color == 3)
             TRY(look_up(rows.expanded, rows.current, width, png, e));
         else
-            expand_samples(rows.expanded, rows.current, width, png);
+            expand_samples(rows.expanded, rows.current, width, png, e->range);
         uint8_t *target = image_row(image, p->y + y * p->step_y) + (size_t)p->x * kept;
         for (int32_t x = 0; x < width; ++x)
             memcpy(target + (size_t)(x * p->step_x) * kept, rows.expanded + (size_t)x * kept, kept);

@@ -1,6 +1,8 @@
 /* How large an image is, from its file's first bytes. */
 #include "image/decode.h"
 
+#include <string.h>
+
 #include "base/error.h"
 #include "base/files.h"
 
@@ -67,29 +69,50 @@ static bool size_of_bmp(int64_t *width, int64_t *height, const encoded_image *e)
     return true;
 }
 
-static imiad_status find_size(int32_t *width, int32_t *height, const encoded_image *e)
+static bool begins_with(const encoded_image *e, const char *text, size_t length)
 {
-    int64_t across = 0, down = 0;
+    return e->size >= length && memcmp(e->bytes, text, length) == 0;
+}
+
+static imiad_status find_size(int64_t *across, int64_t *down, const encoded_image *e)
+{
     bool found = false;
-    if (e->size >= 8 && e->bytes[0] == 0x89 && e->bytes[1] == 'P')
-        found = size_of_png(&across, &down, e);
-    else if (e->size >= 3 && e->bytes[0] == 0xFF && e->bytes[1] == 0xD8)
-        found = size_of_jpeg(&across, &down, e);
-    else if (e->size >= 2 && e->bytes[0] == 'B' && e->bytes[1] == 'M')
-        found = size_of_bmp(&across, &down, e);
+    if (begins_with(e, "\x89P", 2))
+        found = size_of_png(across, down, e);
+    else if (begins_with(e, "\xff\xd8", 2))
+        found = size_of_jpeg(across, down, e);
+    else if (begins_with(e, "BM", 2))
+        found = size_of_bmp(across, down, e);
+    else if (e->size >= 2 && e->bytes[0] == 'P' && e->bytes[1] >= '1' && e->bytes[1] <= '6')
+        return pnm_size(across, down, e);
+#ifdef IMIAD_LIBTIFF
+    else if (begins_with(e, "II", 2) || begins_with(e, "MM", 2))
+        return tiff_size(across, down, e);
+#endif
+#ifdef IMIAD_LIBWEBP
+    else if (begins_with(e, "RIFF", 4))
+        return webp_size(across, down, e);
+#endif
     if (!found)
-        return fail_decoding(e, "no PNG, JPEG or BMP header of %zu bytes says its size", e->size);
-    TRY(check_encoded_size(e, across, down));
-    *width = (int32_t)across;
-    *height = (int32_t)down;
+        return fail_decoding(e, "no header of a format that is read says its size in %zu bytes",
+                             e->size);
     return IMIAD_OK;
 }
 
-imiad_status image_file_size(int32_t *width, int32_t *height, const char *path)
+imiad_status image_file_size(int32_t *width, int32_t *height, const char *path,
+                             const imiad_decode_options *options)
 {
     file_view view;
+    int64_t across = 0, down = 0;
     TRY(file_map(&view, path));
-    imiad_status status = find_size(width, height, &(encoded_image){view.bytes, view.size, path});
+    encoded_image e = {view.bytes, view.size, path, NULL};
+    imiad_status status = find_size(&across, &down, &e);
+    if (status == IMIAD_OK)
+        status = check_encoded_size(&e, across, down);
+    bool exchanged = status == IMIAD_OK && options && options->upright && image_orientation(&e) > 4;
     file_unmap(&view);
-    return status;
+    TRY(status);
+    *width = (int32_t)(exchanged ? down : across);
+    *height = (int32_t)(exchanged ? across : down);
+    return IMIAD_OK;
 }

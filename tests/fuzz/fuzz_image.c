@@ -3,7 +3,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "../image/image_files.h"
+#include "../image/format_files.h"
 #include "fuzz.h"
 #include "image/decode.h"
 #include "image/pixels.h"
@@ -41,6 +41,27 @@ const fuzz_seed fuzz_seeds[] = {
     FILE_SEED(palette_bmp),
     FILE_SEED(rgb_bmp),
     FILE_SEED(rgba_bmp),
+    FILE_SEED(gap24_bmp),
+    FILE_SEED(fields_v3_bmp),
+    FILE_SEED(gap_after_palette_bmp),
+    FILE_SEED(runs_bmp),
+    FILE_SEED(bits565_bmp),
+    FILE_SEED(cmyk_jpg),
+    FILE_SEED(ycck_jpg),
+    FILE_SEED(bitmap_pbm),
+    FILE_SEED(grey_pgm),
+    FILE_SEED(rgb_ppm),
+    FILE_SEED(deep_pgm),
+    FILE_SEED(grey_tif),
+    FILE_SEED(grey_lzw_tif),
+    FILE_SEED(rgb_deflate_tif),
+    FILE_SEED(palette_tif),
+    FILE_SEED(one_bit_tif),
+    FILE_SEED(deep_tif),
+    FILE_SEED(pages_tif),
+    FILE_SEED(lossless_webp),
+    FILE_SEED(lossy_webp),
+    FILE_SEED(alpha_webp),
     {NULL, 0},
 };
 
@@ -59,7 +80,9 @@ static void work_with(const imiad_image *image)
 static void decode(const uint8_t *bytes, size_t size)
 {
     imiad_image *image = NULL;
-    if (image_decode(&image, bytes, size, "fuzzed") == IMIAD_OK)
+    const imiad_decode_options options = {sizeof options, 1, 0, 4095};
+    const imiad_decode_options *given = size % 2 ? &options : NULL;
+    if (image_decode(&image, bytes, size, "fuzzed", given) == IMIAD_OK)
         work_with(image);
     else if (image)
         abort(); /* a failure leaves its result alone */

@@ -151,4 +151,5 @@ def main():
     print("/* clang-format on */\n\n#endif")
 
 
-main()
+if __name__ == "__main__":
+    main()

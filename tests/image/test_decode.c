@@ -28,7 +28,7 @@ static int largest_difference(const uint8_t *a, const uint8_t *b, size_t count)
 static void expect_shown(const struct image_file *file)
 {
     imiad_image *image = NULL;
-    ck_ok(image_decode(&image, file->bytes, file->size, file->name));
+    ck_ok(image_decode(&image, file->bytes, file->size, file->name, NULL));
     ck_assert_int_eq(image->format, file->grey ? IMIAD_PIXEL_GRAY8 : IMIAD_PIXEL_RGB8);
     ck_assert_int_eq(image->width, file->width);
     ck_assert_int_eq(image->height, file->height);
@@ -54,7 +54,7 @@ static imiad_status decode_copy(imiad_image **out, const uint8_t *bytes, size_t 
 {
     uint8_t *copy = malloc(size ? size : 1);
     memcpy(copy, bytes, size);
-    imiad_status status = image_decode(out, copy, size, "folder/cut.file");
+    imiad_status status = image_decode(out, copy, size, "folder/cut.file", NULL);
     free(copy);
     return status;
 }
@@ -136,8 +136,8 @@ START_TEST(what_is_no_image_is_said_to_be_none)
         const char *text;
     } cases[] = {
         {"", 0, "x.png: it is empty"},
-        {"hello, world", 12, "it is not a PNG, JPEG or BMP image"},
-        {"GIF89a\1\0\1\0\0\0\0;", 14, "it is not a PNG, JPEG or BMP image"},
+        {"hello, world", 12, "it is no image of a format that is read"},
+        {"GIF89a\1\0\1\0\0\0\0;", 14, "it is no image of a format that is read"},
         {"\x89PNG\r\n\x1a\n", 8, "truncated after 8 bytes"},
         {"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60\x82", 20, "does not begin with its header"},
         {"\xff\xd8\xff\xd9", 4, "the JPEG has no image"},
@@ -153,7 +153,7 @@ START_TEST(what_is_no_image_is_said_to_be_none)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
         imiad_image *image = NULL;
-        ck_fails(image_decode(&image, cases[i].bytes, cases[i].size, "x.png"), IMIAD_FORMAT,
+        ck_fails(image_decode(&image, cases[i].bytes, cases[i].size, "x.png", NULL), IMIAD_FORMAT,
                  cases[i].text);
         ck_assert_ptr_null(image);
     }
@@ -181,11 +181,11 @@ START_TEST(a_colour_beyond_a_bmp_palette_is_refused)
     for (size_t i = 0; i < 7 * 12; ++i)
         bytes[62 + i] = i % 2;
     imiad_image *image = NULL;
-    ck_ok(image_decode(&image, bytes, 62 + 7 * 12, "two.bmp"));
+    ck_ok(image_decode(&image, bytes, 62 + 7 * 12, "two.bmp", NULL));
     imiad_image_free(image);
     image = NULL;
     bytes[62] = 2;
-    ck_fails(image_decode(&image, bytes, 62 + 7 * 12, "two.bmp"), IMIAD_FORMAT,
+    ck_fails(image_decode(&image, bytes, 62 + 7 * 12, "two.bmp", NULL), IMIAD_FORMAT,
              "two.bmp: a pixel of the BMP has colour 2 of 2");
 }
 END_TEST

@@ -149,7 +149,7 @@ START_TEST(every_filter_is_undone_for_every_kind_of_pixel)
                 fill_randomly(&m, (uint64_t)filter);
                 make(&m, &r);
                 imiad_image *image = NULL;
-                ck_ok(image_decode(&image, m.file, m.size, "made.png"));
+                ck_ok(image_decode(&image, m.file, m.size, "made.png", NULL));
                 expect_samples(image, &m, &r);
                 imiad_image_free(image);
             }
@@ -165,7 +165,7 @@ START_TEST(data_may_come_in_pieces_and_have_a_surplus)
             recipe r = {8, 2, 3, 5, pieces, surplus, 0};
             make(&m, &r);
             imiad_image *image = NULL;
-            ck_ok(image_decode(&image, m.file, m.size, "made.png"));
+            ck_ok(image_decode(&image, m.file, m.size, "made.png", NULL));
             expect_samples(image, &m, &r);
             imiad_image_free(image);
         }
@@ -181,7 +181,7 @@ START_TEST(a_palette_must_have_what_the_pixels_ask_for)
         memset(m.rows, 0xFF, sizeof m.rows);
         make(&m, &r);
         imiad_image *image = NULL;
-        ck_ok(image_decode(&image, m.file, m.size, "made.png"));
+        ck_ok(image_decode(&image, m.file, m.size, "made.png", NULL));
         for (int c = 0; c < 3; ++c)
             ck_assert_int_eq(image->pixels[c], (uint8_t)((3 * (r.colors - 1) + c) * 7));
         imiad_image_free(image);
@@ -190,7 +190,7 @@ START_TEST(a_palette_must_have_what_the_pixels_ask_for)
         make(&m, &r);
         char text[64];
         snprintf(text, sizeof text, "colour %d of %d", r.colors, r.colors);
-        ck_fails(image_decode(&image, m.file, m.size, "made.png"), IMIAD_FORMAT, text);
+        ck_fails(image_decode(&image, m.file, m.size, "made.png", NULL), IMIAD_FORMAT, text);
     }
 }
 END_TEST
@@ -213,7 +213,7 @@ START_TEST(impossible_files_are_refused)
     imiad_image *image = NULL;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
         make(&m, &cases[i].recipe);
-        ck_fails(image_decode(&image, m.file, m.size, "made.png"), IMIAD_FORMAT, cases[i].text);
+        ck_fails(image_decode(&image, m.file, m.size, "made.png", NULL), IMIAD_FORMAT, cases[i].text);
     }
     /* a row of data is missing, though the file is whole */
     recipe narrow = {8, 0, 1, 0, 1, 0, 0};
@@ -222,7 +222,7 @@ START_TEST(impossible_files_are_refused)
     uint32_t sum = (uint32_t)crc32(0, m.file + 12, 17);
     for (int i = 0; i < 4; ++i)
         m.file[29 + i] = (uint8_t)(sum >> (24 - 8 * i));
-    ck_fails(image_decode(&image, m.file, m.size, "made.png"), IMIAD_FORMAT,
+    ck_fails(image_decode(&image, m.file, m.size, "made.png", NULL), IMIAD_FORMAT,
              "compressed pixels are damaged");
     /* a header of a gigapixel over a hundred bytes of data */
     for (int i = 0; i < 8; ++i)
@@ -230,7 +230,7 @@ START_TEST(impossible_files_are_refused)
     sum = (uint32_t)crc32(0, m.file + 12, 17);
     for (int i = 0; i < 4; ++i)
         m.file[29 + i] = (uint8_t)(sum >> (24 - 8 * i));
-    ck_fails(image_decode(&image, m.file, m.size, "made.png"), IMIAD_FORMAT, "bytes of data for");
+    ck_fails(image_decode(&image, m.file, m.size, "made.png", NULL), IMIAD_FORMAT, "bytes of data for");
     ck_assert_ptr_null(image);
 }
 END_TEST

@@ -7,7 +7,7 @@ build=${1:-build}
 . examples/packages.sh
 . examples/build_folder.sh
 install_packages abigail-tools check cmake doxygen python3-numpy python3-pytest python3-matplotlib python3-sklearn python3-torch \
-    python3-pip
+    python3-pip python3-pil locales
 
 prepare_build "$build" -Dtests=true -Dexamples=true
 ninja -C "$build"

@@ -12,7 +12,8 @@ typedef enum imiad_pixel_format {
     IMIAD_PIXEL_GRAY8 = 1, /* one byte a pixel */
     IMIAD_PIXEL_RGB8 = 2,  /* three bytes: red, green, blue */
     IMIAD_PIXEL_BGR8 = 3,  /* three bytes: blue, green, red */
-    IMIAD_PIXEL_RGBA8 = 4  /* four bytes; alpha is ignored where an image is scored */
+    IMIAD_PIXEL_RGBA8 = 4, /* four bytes; alpha is ignored where an image is scored */
+    IMIAD_PIXEL_BGRA8 = 5  /* four bytes: blue, green, red, alpha, which is ignored likewise */
 } imiad_pixel_format;
 
 /* A rectangle of pixels. Either the caller's own memory (fill the fields in and keep it alive), or

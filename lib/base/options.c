@@ -4,6 +4,7 @@
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,11 +27,27 @@ static void make_plain_locale(void)
     plain_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
 }
 
-static double read_real(const char *text, char **end)
+static locale_t plain(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_plain_locale);
-    return strtod_l(text, end, plain_locale);
+    return plain_locale;
+}
+
+static double read_real(const char *text, char **end)
+{
+    return strtod_l(text, end, plain());
+}
+
+/* The locale of this thread alone changes, and only while it prints. */
+void plain_print(char *out, size_t size, const char *format, ...)
+{
+    locale_t before = uselocale(plain());
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(out, size, format, arguments);
+    va_end(arguments);
+    uselocale(before);
 }
 
 bool real_parse(double *out, const char *text)

@@ -51,6 +51,11 @@ void options_schema_free(option_spec *schema);
 /* A finite number in the C locale, whatever the program's own; false for anything else. */
 bool real_parse(double *out, const char *text);
 
+/* snprintf in the C locale, whatever the program's own. */
+enum { REAL_BYTES = 40 }; /* room for any number that %.17g prints */
+void plain_print(char *out, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* The index-th option of the merged tables, for the public ..._option_info functions. */
 imiad_status options_info(imiad_option_info *out, const option_spec *const *tables, size_t index);
 

@@ -5,6 +5,8 @@
 #include <deque>
 #include <mutex>
 
+#include <unistd.h>
+
 #include "base/error.h"
 
 namespace
@@ -67,6 +69,20 @@ void apply_threads(thread_state &thread)
     }
 }
 
+/* A child of fork has none of the threads that its parent started, and libtorch would wait for them
+ * for ever. On one thread it starts none and needs none. */
+void refuse_after_fork()
+{
+    static std::atomic<pid_t> starter{0};
+    pid_t nobody = 0, me = getpid();
+    if (imiad_threads() == 1 || starter.compare_exchange_strong(nobody, me) || nobody == me)
+        return;
+    t_fail(IMIAD_WRONG_STATE,
+           "this process was forked from one that had used a detector, whose threads "
+           "it lacks: start it anew (spawn), fork before the first use, or set the "
+           "threads to 1 (imiad_set_threads)");
+}
+
 scope open_scope(bool grad) noexcept
 {
     thread_state &thread = this_thread();
@@ -75,6 +91,8 @@ scope open_scope(bool grad) noexcept
         thread.outer_warnings = compat::warnings::get_warning_handler();
         compat::warnings::set_warning_handler(&warnings_to_log);
     }
+    if (thread.depth == 1)
+        refuse_after_fork();
     apply_threads(thread);
     at::GradMode::set_enabled(grad);
     return opened;

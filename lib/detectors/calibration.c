@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/text.h"
 
 /* The members that are numbers, by their names in the file. */
 static const struct {
@@ -128,10 +129,10 @@ imiad_status imiad_detector_calibrated_score(double *out, const imiad_detector *
 
 json_t *calibration_to_json(const imiad_calibration *c)
 {
-    json_t *object = json_pack("{s:s, s:I, s:I, s:s}", "rule",
+    json_t *object = json_pack("{s:s, s:I, s:I, s:o}", "rule",
                                c->rule == IMIAD_THRESHOLD_QUANTILE ? "quantile" : "f1_max",
                                "normal_count", (json_int_t)c->normal_count, "defective_count",
-                               (json_int_t)c->defective_count, "source", c->source);
+                               (json_int_t)c->defective_count, "source", text_to_json(c->source));
     for (size_t i = 0; object && i < NUMBERS; ++i) {
         double value;
         memcpy(&value, (const char *)c + numbers[i].offset, sizeof value);

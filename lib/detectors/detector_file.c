@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "detectors/calibration.h"
 
 #define FORMAT_NAME "imiad-detector-1"
@@ -26,7 +27,7 @@ static json_t *describe_options(const option_set *options)
     json_t *object = json_object();
     for (size_t i = 0; i < options_count(options); ++i) {
         imiad_option option = options_get(options, i);
-        json_object_set_new(object, option.name, json_string(option.value));
+        json_object_set_new(object, option.name, text_to_json(option.value));
     }
     return object;
 }
@@ -40,8 +41,8 @@ static json_t *describe_colours(const float values[3])
  * there was anything else. */
 static json_t *describe_backbone(const imiad_backbone *b)
 {
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s}", "architecture", imiad_backbone_name(b),
-                               "weights", imiad_backbone_weights(b), "digest",
+    json_t *object = json_pack("{s:s, s:o, s:s, s:s}", "architecture", imiad_backbone_name(b),
+                               "weights", text_to_json(imiad_backbone_weights(b)), "digest",
                                imiad_backbone_digest(b), "precision", imiad_backbone_precision(b));
     if (memcmp(b->mean, imagenet_mean, sizeof b->mean) != 0 ||
         memcmp(b->std, imagenet_std, sizeof b->std) != 0) {

@@ -238,15 +238,11 @@ static void digest_entry(SHA2_CTX *hash, const image_source *source, size_t i)
 
 static void digest_pixels(SHA2_CTX *hash, const imiad_image *image)
 {
-    static const size_t pixel_bytes[] = {[IMIAD_PIXEL_GRAY8] = 1,
-                                         [IMIAD_PIXEL_RGB8] = 3,
-                                         [IMIAD_PIXEL_BGR8] = 3,
-                                         [IMIAD_PIXEL_RGBA8] = 4};
     const int32_t shape[3] = {(int32_t)image->format, image->width, image->height};
     SHA256Update(hash, (const uint8_t *)shape, sizeof shape);
     for (int32_t y = 0; y < image->height; ++y)
         SHA256Update(hash, image->pixels + (size_t)y * image->stride,
-                     (size_t)image->width * pixel_bytes[image->format]);
+                     (size_t)image->width * (size_t)pixel_bytes(image->format));
 }
 
 static void digest_memory(SHA2_CTX *hash, const image_source *source, size_t i)

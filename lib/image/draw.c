@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/options.h"
 #include "image/canvas.h"
 #include "image/letters.h"
 
@@ -74,13 +75,18 @@ static void label_tick(tick *t, double step)
     double size = fmax(fabs(t->value), step);
     int decimals = (int)ceil(-log10(step) - 1e-9);
     if (t->value == 0) {
-        snprintf(t->label, LABEL_BYTES, "%.*f", decimals < 0 || decimals > 5 ? 0 : decimals, 0.0);
+        plain_print(t->label, LABEL_BYTES, "%.*f", decimals < 0 || decimals > 5 ? 0 : decimals,
+                    0.0);
     } else if (size >= 1e5 || step < 1e-5) {
         int digits = (int)ceil(log10(size) - log10(step) - 1e-9);
-        snprintf(t->label, LABEL_BYTES, "%.*e", digits < 0 ? 0 : digits > 6 ? 6 : digits, t->value);
+        plain_print(t->label, LABEL_BYTES, "%.*e",
+                    digits < 0   ? 0
+                    : digits > 6 ? 6
+                                 : digits,
+                    t->value);
         shorten_exponent(t->label);
     } else {
-        snprintf(t->label, LABEL_BYTES, "%.*f", decimals < 0 ? 0 : decimals, t->value);
+        plain_print(t->label, LABEL_BYTES, "%.*f", decimals < 0 ? 0 : decimals, t->value);
     }
 }
 
@@ -105,7 +111,7 @@ static void make_ticks(picture *p)
     /* a scale without a range, or with one that its own numbers cannot tell apart */
     if (range <= 1e-6 * fmax(fabs(p->low), fabs(p->high))) {
         p->ticks[0].value = p->low;
-        snprintf(p->ticks[0].label, LABEL_BYTES, "%.4g", p->low);
+        plain_print(p->ticks[0].label, LABEL_BYTES, "%.4g", p->low);
         shorten_exponent(p->ticks[0].label);
         p->tick_count = 1;
         return;

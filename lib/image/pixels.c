@@ -10,7 +10,8 @@ int pixel_bytes(imiad_pixel_format format)
     static const int bytes[] = {[IMIAD_PIXEL_GRAY8] = 1,
                                 [IMIAD_PIXEL_RGB8] = 3,
                                 [IMIAD_PIXEL_BGR8] = 3,
-                                [IMIAD_PIXEL_RGBA8] = 4};
+                                [IMIAD_PIXEL_RGBA8] = 4,
+                                [IMIAD_PIXEL_BGRA8] = 4};
     unsigned index = (unsigned)format;
     return index < sizeof bytes / sizeof *bytes ? bytes[index] : 0;
 }
@@ -109,6 +110,13 @@ void pixels_to_rgb(uint8_t *restrict rgb, const uint8_t *restrict pixels, size_t
     case IMIAD_PIXEL_RGBA8:
         for (size_t i = 0; i < count; ++i)
             memcpy(rgb + 3 * i, pixels + 4 * i, 3);
+        break;
+    case IMIAD_PIXEL_BGRA8:
+        for (size_t i = 0; i < count; ++i) {
+            rgb[3 * i] = pixels[4 * i + 2];
+            rgb[3 * i + 1] = pixels[4 * i + 1];
+            rgb[3 * i + 2] = pixels[4 * i];
+        }
         break;
     }
 }

@@ -44,7 +44,8 @@ static void write_header(FILE *stream, const imiad_image *image)
     static const uint8_t color_types[] = {[IMIAD_PIXEL_GRAY8] = 0,
                                           [IMIAD_PIXEL_RGB8] = 2,
                                           [IMIAD_PIXEL_BGR8] = 2,
-                                          [IMIAD_PIXEL_RGBA8] = 6};
+                                          [IMIAD_PIXEL_RGBA8] = 6,
+                                          [IMIAD_PIXEL_BGRA8] = 6};
     uint8_t header[13] = {[8] = 8, [9] = color_types[image->format]};
     big_endian(header, (uint32_t)image->width);
     big_endian(header + 4, (uint32_t)image->height);
@@ -125,6 +126,11 @@ static void load_row(png_writer *w, const imiad_image *image, int32_t y)
                       image->format);
     else
         memcpy(w->current + w->pixel, image_row(image, y), w->row);
+    for (size_t i = w->pixel; image->format == IMIAD_PIXEL_BGRA8 && i <= w->row; i += 4) {
+        uint8_t blue = w->current[i];
+        w->current[i] = w->current[i + 2];
+        w->current[i + 2] = blue;
+    }
 }
 
 static imiad_status write_image(png_writer *w, const imiad_image *image)

@@ -122,7 +122,7 @@ imiad_status preprocess_image(imiad_image **out, const imiad_image *image, const
     TRY(check(p, image, "preprocessing: image"));
     geometry g = geometry_of(p, image->width, image->height);
     imiad_image *seen = NULL;
-    if (image->format == IMIAD_PIXEL_RGBA8) { /* alpha must not weigh in the resize */
+    if (pixel_bytes(image->format) == 4) { /* alpha must not weigh in the resize */
         imiad_image *rgb = NULL;
         TRY(image_to_rgb(&rgb, image));
         imiad_status status = resize_and_crop(&seen, rgb, &g);

@@ -253,7 +253,7 @@ imiad_status imiad_image_resize(imiad_image **out, const imiad_image *image, int
     imiad_status status = image_create(&resized, image->format, width, height);
     if (status != IMIAD_OK)
         return fail_within(status, "resizing");
-    if (image->format == IMIAD_PIXEL_RGBA8) {
+    if (pixel_bytes(image->format) == 4) { /* with alpha */
         status = copy_image(&weighted, image);
         if (status == IMIAD_OK)
             premultiply(weighted);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/options.h"
 #include "report/published_data.h"
 
 const char *imiad_mark_name(imiad_mark mark)
@@ -124,15 +125,22 @@ static const char *word_value(size_t *length, const char *words, const char *nam
     return "";
 }
 
+static bool read_value(double *out, const char *text, size_t length)
+{
+    char number[REAL_BYTES];
+    if (length == 0 || length >= sizeof number)
+        return false;
+    memcpy(number, text, length);
+    number[length] = '\0';
+    return real_parse(out, number);
+}
+
 /* Numbers agree as numbers: 0.10 is 0.1. */
 static bool same_value(const char *a, size_t a_length, const char *b, size_t b_length)
 {
-    if (a_length > 0 && b_length > 0) {
-        char *a_end, *b_end;
-        double x = strtod(a, &a_end), y = strtod(b, &b_end);
-        if (a_end == a + a_length && b_end == b + b_length)
-            return x == y;
-    }
+    double x, y;
+    if (read_value(&x, a, a_length) && read_value(&y, b, b_length))
+        return x == y;
     return a_length == b_length && strncmp(a, b, a_length) == 0;
 }
 

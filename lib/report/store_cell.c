@@ -8,6 +8,7 @@
 
 #include "base/arrays.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "base/files.h"
 #include "report/store.h"
 
@@ -61,7 +62,7 @@ static imiad_status list_text(char **out, const imiad_option *list, size_t count
     for (size_t i = 0; i < count && status == IMIAD_OK; ++i) {
         if (!list[i].name || !list[i].value)
             status = fail(IMIAD_INVALID_ARGUMENT, "a cell's %s: number %zu has a NULL", what, i);
-        else if (json_object_set_new(object, list[i].name, json_string(list[i].value)) != 0)
+        else if (json_object_set_new(object, list[i].name, text_to_json(list[i].value)) != 0)
             status = fail(IMIAD_INVALID_ARGUMENT, "a cell's %s: \"%s\" is not UTF-8", what,
                           list[i].name);
     }

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "base/files.h"
+#include "base/options.h"
 #include "report/store.h"
 
 /* ---- fields ---- */
@@ -29,25 +31,33 @@ static void write_text(FILE *file, const char *text)
 /* All digits; nothing for what does not exist. */
 static void write_real(FILE *file, double value)
 {
-    if (!isnan(value))
-        fprintf(file, "%.17g", value);
+    char text[REAL_BYTES];
+    if (isnan(value))
+        return;
+    plain_print(text, sizeof text, "%.17g", value);
+    fputs(text, file);
 }
 
 /* The first number of a setting's value: the 4 of "shots=4"; nothing where there is none. */
 static void write_number(FILE *file, const char *value)
 {
     const char *sign = strchr(value, '=');
-    char *end;
-    double number = sign ? strtod(sign + 1, &end) : 0;
-    if (sign && end != sign + 1)
-        fprintf(file, "%.17g", number);
+    double number;
+    char text[REAL_BYTES];
+    size_t length = sign ? strspn(sign + 1, "0123456789+-.eE") : 0;
+    if (length == 0 || length >= sizeof text)
+        return;
+    memcpy(text, sign + 1, length);
+    text[length] = '\0';
+    if (real_parse(&number, text))
+        write_real(file, number);
 }
 
 static json_t *list_object(const imiad_option *list, size_t count)
 {
     json_t *object = json_object();
     for (size_t i = 0; i < count; ++i)
-        json_object_set_new(object, list[i].name, json_string(list[i].value));
+        json_object_set_new(object, list[i].name, text_to_json(list[i].value));
     return object;
 }
 

@@ -20,7 +20,7 @@ from ._library import Error, Progress, Status, lib as _lib, text as _text
 from ._bank import Bank, BankNeeds
 from ._data import CategoryInfo, Dataset, Defect, OfficialCounts, Sample, Split
 from ._evaluation import Scored, evaluate
-from ._images import draw_heatmap, from_floats, read_image, resize, tiles, write_png
+from ._images import decode_image, draw_heatmap, from_floats, read_image, resize, tiles, write_png
 from ._models import (Backbone, Batch, Calibration, Detector, LabelledImage, Layer, Result, Timings,
                       architectures, device_memory)
 from ._options import Option
@@ -72,7 +72,7 @@ __all__ = ["Backbone", "Bank", "BankNeeds", "Batch", "Batches", "Blocks", "Calib
            "MemorySample", "Metrics", "OfficialCounts", "Option", "Progress", "Published", "Region",
            "Result", "Results", "Sample", "Scored", "Split", "Spro", "Status", "Summary", "Timings",
            "TrainingBatch", "TrainingImage", "architectures", "continual", "dataset_from_images", "datasets",
-           "detectors",
+           "decode_image", "detectors",
            "device_memory", "draw_heatmap", "evaluate", "find_published", "find_regions", "from_floats",
            "load_plugin", "metrics", "open_dataset", "published", "read_image", "register_dataset",
            "register_detector", "resize", "set_log", "set_threads", "settings", "threads", "tiles",

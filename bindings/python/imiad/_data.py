@@ -180,6 +180,11 @@ class Dataset(Handle):
         lib.imiad_dataset_image_size(ctypes.byref(width), ctypes.byref(height), self, index)
         return width.value, height.value
 
+    def _described(self) -> str:
+        root = text(lib.imiad_dataset_root(self))
+        return (f"{text(lib.imiad_dataset_name(self))}{' at ' if root else ''}{root}, "
+                f"{lib.imiad_dataset_sample_count(self)} images")
+
     def group(self, index: int) -> Optional[str]:
         """The name of the group of images that show one thing; None for an image that stands alone."""
         name = lib.imiad_dataset_sample_group(self, index)
@@ -308,6 +313,10 @@ class Split(Handle):
     @property
     def drawn_ratio(self) -> float:
         return lib.imiad_split_drawn_ratio(self)
+
+    def _described(self) -> str:
+        return (f"{text(lib.imiad_split_setting(self))} of {text(lib.imiad_split_category(self))}, "
+                f"{lib.imiad_split_train_count(self)} to train, {lib.imiad_split_test_count(self)} to test")
 
     def check(self) -> "Split":
         """Raises what listing knows would stop `evaluate`: a defective test image whose mask is missing

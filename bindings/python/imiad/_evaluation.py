@@ -8,7 +8,7 @@ import numpy as np
 from . import _abi
 from ._data import Sample, Split, sample
 from ._images import copied
-from ._library import Guard, Progress, lib, made, text
+from ._library import chosen, Guard, Progress, lib, made, text
 from ._models import Detector, map_of
 from .metrics import Metrics
 
@@ -61,7 +61,7 @@ def evaluate(detector: Detector, split: Split, *, metrics: Optional[Metrics] = N
     """
     sides = {"input": _abi.IMIAD_EVALUATE_INPUT, "native": _abi.IMIAD_EVALUATE_NATIVE}
     options = made(_abi.imiad_evaluation_options)
-    options.size = sides.get(size, size) if isinstance(size, str) else size
+    options.size = chosen("size", size, sides) if isinstance(size, str) else size
     options.binarise_maps, options.openiad_masks = binarise_maps, openiad_masks
     metrics = Metrics() if metrics is None else metrics
     options.groups = None if groups is None else groups._as_parameter_

@@ -8,15 +8,16 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from . import _abi
-from ._library import lib, made, name_of
+from ._library import Error, Status, lib, made, name_of
 
 ImageLike = Union[np.ndarray, str, "os.PathLike[str]", Any]
-"""height x width (grey), x 3 (RGB) or x 4 (RGBA) bytes; anything that NumPy makes such an array of, a
-Pillow image for one; or the path of a PNG, JPEG or BMP file."""
+"""height x width (grey), x 3 (RGB) or x 4 (RGBA) bytes, or anything that NumPy makes such an array of;
+a Pillow image, which is converted to grey or RGB; or the path of an image file."""
 
 _FORMATS = {0: _abi.IMIAD_PIXEL_GRAY8, 3: _abi.IMIAD_PIXEL_RGB8, 4: _abi.IMIAD_PIXEL_RGBA8}
 _CHANNELS = {_abi.IMIAD_PIXEL_GRAY8: 1, _abi.IMIAD_PIXEL_RGB8: 3, _abi.IMIAD_PIXEL_BGR8: 3,
-             _abi.IMIAD_PIXEL_RGBA8: 4}
+             _abi.IMIAD_PIXEL_RGBA8: 4, _abi.IMIAD_PIXEL_BGRA8: 4}
+_BGR = {3: _abi.IMIAD_PIXEL_BGR8, 4: _abi.IMIAD_PIXEL_BGRA8}
 
 
 class _Pixels:
@@ -54,22 +55,43 @@ def copied(pointer: Any) -> Optional[np.ndarray]:
     return np.array(Borrowed())
 
 
+_CONVERTED = {"1": "L", "LA": "L", "La": "L", "P": "RGB", "PA": "RGB", "RGBX": "RGB", "CMYK": "RGB",
+              "YCbCr": "RGB", "HSV": "RGB"}  # what Pillow converts each mode to
+
+
+def _plain(image: Any) -> Any:
+    """A Pillow image in a mode whose bytes are grey, RGB or RGBA. Its other modes hold something else:
+    palette indices, inks, or values without a range."""
+    if image.mode in ("L", "RGB", "RGBA"):
+        return image
+    if image.mode not in _CONVERTED:
+        raise TypeError(f"a Pillow image of mode {image.mode} has no bytes of grey or RGB: convert it "
+                        f"yourself, or say the range of its values with from_floats(image, low, high)")
+    return image.convert(_CONVERTED[image.mode])
+
+
 def given(image: ImageLike, bgr: bool = False) -> Any:
     """An imiad_image of an array's own memory, which it keeps alive; a path is read first."""
-    if isinstance(image, (str, os.PathLike)):
+    if isinstance(image, (str, bytes, os.PathLike)):
         image, bgr = read_image(image), False
+    if isinstance(getattr(image, "mode", None), str) and callable(getattr(image, "convert", None)):
+        if bgr:
+            raise TypeError("a Pillow image is in the order RGB: bgr is for arrays")
+        image = _plain(image)
     pixels = np.asarray(image)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     channels = pixels.shape[2] if pixels.ndim == 3 else 0
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels not in _FORMATS:
+        deep = pixels.dtype.kind in "uif" and pixels.dtype != np.uint8
         raise TypeError(f"an image is height x width (x 3 or 4) of uint8, not {pixels.shape} of "
-                        f"{pixels.dtype}")
+                        f"{pixels.dtype}"
+                        + (": from_floats(image, low, high) makes one of a stated range" if deep else ""))
     across = (channels, 1) if channels else (1,)
     if pixels.strides[1:] != across or pixels.strides[0] < pixels.shape[1] * max(1, channels):
         pixels = np.ascontiguousarray(pixels)
     out = made(_abi.imiad_image)
-    out.format = _abi.IMIAD_PIXEL_BGR8 if bgr and channels == 3 else _FORMATS[channels]
+    out.format = _BGR[channels] if bgr and channels in _BGR else _FORMATS[channels]
     out.height, out.width = pixels.shape[:2]
     out.stride, out.pixels = pixels.strides[0], pixels.ctypes.data
     out.keep = pixels
@@ -87,6 +109,15 @@ def given_map(values: Any) -> np.ndarray:
     return np.ascontiguousarray(values, np.float32)
 
 
+def _check_truth(mask: np.ndarray) -> None:
+    """Truth is 0 or above; -1, which others write for normal, is not taken for a defect."""
+    if mask.dtype.kind == "f" and np.isnan(mask).any():
+        raise Error(Status.NOT_FINITE, "a value of the truth is NaN")
+    if mask.dtype.kind in "if" and (mask < 0).any():
+        raise Error(Status.OUT_OF_RANGE, "a value of the truth is below zero: 0 is good, 1 or any value "
+                                         "above is defective")
+
+
 def given_mask(mask: Any) -> Any:
     """A ground truth as the library takes it: non-zero is defective; a path is read."""
     if isinstance(mask, (str, os.PathLike)):
@@ -97,14 +128,34 @@ def given_mask(mask: Any) -> Any:
     if mask.dtype == np.bool_:
         mask = mask.view(np.uint8)
     elif mask.dtype != np.uint8:
+        _check_truth(mask)
         mask = (mask != 0).view(np.uint8)
     return given(mask)
 
 
-def read_image(path: Union[str, "os.PathLike[str]"]) -> np.ndarray:
-    """Reads a PNG, JPEG or BMP file: height x width bytes where it is grey, else x 3, RGB."""
+def _decoding(low: float, high: float, upright: bool) -> Any:
+    options = made(_abi.imiad_decode_options)
+    options.low, options.high, options.upright = low, high, upright
+    return options
+
+
+def read_image(path: Union[str, bytes, "os.PathLike[str]"], *, low: float = 0, high: float = 0,
+               upright: bool = False) -> np.ndarray:
+    """Reads an image file: height x width bytes where it is grey, else x 3, RGB.
+
+    low, high: values of samples with more than 8 bits that become 0 and 255; equal: 0 and 65535
+    upright: turned as the camera wrote; False: as it is stored, as Pillow opens it
+    """
     out = ctypes.POINTER(_abi.imiad_image)()
-    lib.imiad_image_read(out, name_of(path))
+    lib.imiad_image_read_with(out, name_of(path), _decoding(low, high, upright))
+    return taken(out)
+
+
+def decode_image(data: bytes, *, low: float = 0, high: float = 0, upright: bool = False) -> np.ndarray:
+    """The same from the bytes of an image file in memory."""
+    out = ctypes.POINTER(_abi.imiad_image)()
+    held = bytes(data)
+    lib.imiad_image_decode(out, held, len(held), _decoding(low, high, upright))
     return taken(out)
 
 
@@ -128,6 +179,9 @@ def from_floats(pixels: Any, low: float = 0.0, high: float = 1.0) -> np.ndarray:
     values = np.asarray(pixels)
     if values.ndim not in (2, 3):
         raise TypeError(f"pixels are height x width (x 3), not {values.shape}")
+    if values.dtype.kind in "ui" and (low, high) == (0.0, 1.0):
+        raise TypeError(f"pixels of {values.dtype} need a range: from_floats(image, low, high), such as 0, "
+                        f"4095")
     values = values.astype(np.float32, copy=False)
     if any(stride % 4 for stride in values.strides):
         values = np.ascontiguousarray(values)

@@ -174,6 +174,13 @@ def name_of(value: Any) -> bytes:
     return os.fsencode(value)
 
 
+def chosen(what: str, value: Any, words: Any) -> Any:
+    """What one of a few words stands for; a word that there is not is told with those that there are."""
+    if value not in words:
+        raise ValueError(f"{what} is {value!r}: it must be one of {', '.join(words)}")
+    return words[value]
+
+
 def made(structure: type) -> Any:
     """An empty structure that says its size, for those that do."""
     out = structure()
@@ -220,6 +227,21 @@ class Handle:
 
     def __del__(self) -> None:
         self.close()
+
+    def _refuse_copy(self, *_: Any) -> Any:
+        """A copy would own the same handle; in another process it would be an address of nothing."""
+        raise TypeError(f"a {type(self).__name__} is a handle of this process, which cannot be copied or "
+                        f"pickled: use save and load, or a detector's clone for another thread")
+
+    __copy__ = __deepcopy__ = __reduce_ex__ = _refuse_copy
+
+    def __repr__(self) -> str:
+        words = self._described() if getattr(self, "_pointer", None) else "closed"
+        return f"<imiad.{type(self).__name__} {words}>"
+
+    def _described(self) -> str:
+        """What tells one object from another, in a few words."""
+        return f"at {self._pointer:#x}"
 
 
 def failing(work: Callable[..., Any]) -> Callable[..., int]:

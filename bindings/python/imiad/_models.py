@@ -10,7 +10,7 @@ from . import _abi
 from ._bank import Bank
 from ._data import Path, Split
 from ._images import ImageLike, given, given_mask, taken
-from ._library import Guard, Handle, Progress, lib, made, name_of, record, text
+from ._library import chosen, Guard, Handle, Progress, lib, made, name_of, record, text
 from ._options import names, packed
 
 
@@ -82,6 +82,9 @@ class Backbone(Handle):
         """What the weights are, in words."""
         return text(lib.imiad_backbone_weights(self))
 
+    def _described(self) -> str:
+        return f"{text(lib.imiad_backbone_name(self))} with {text(lib.imiad_backbone_weights(self))}"
+
     @property
     def digest(self) -> str:
         """SHA-256 of the weight file; "" for random weights."""
@@ -134,6 +137,12 @@ class Backbone(Handle):
         lib.imiad_backbone_features(out.ctypes.data, out.size, self, name_of(layer),
                                     images.ctypes.data, count, height, width)
         return out
+
+
+def _one_score(score: Any) -> float:
+    if isinstance(score, Result):
+        raise TypeError("a score is a number: pass result.score, not the result")
+    return float(score)
 
 
 class Result(NamedTuple):
@@ -215,6 +224,9 @@ class Detector(Handle):
     @property
     def name(self) -> str:
         return text(lib.imiad_detector_name(self))
+
+    def _described(self) -> str:
+        return self.name
 
     def option(self, name: str) -> Optional[str]:
         """The value of an option as text, given or default; None where there is no such option."""
@@ -306,13 +318,14 @@ class Detector(Handle):
     def verdict(self, score: float, sensitivity: str = "normal") -> bool:
         """Whether a score is above the threshold; sensitivity: "low", "normal" or "high"."""
         out = ctypes.c_int32()
-        lib.imiad_detector_verdict(ctypes.byref(out), self, score, _SENSITIVITIES[sensitivity])
+        number = chosen("sensitivity", sensitivity, _SENSITIVITIES)
+        lib.imiad_detector_verdict(ctypes.byref(out), self, _one_score(score), number)
         return bool(out.value)
 
     def calibrated_score(self, score: float) -> float:
         """Between 0 and 1, the same scale for every detector: 0.5 at the threshold."""
         out = ctypes.c_double()
-        lib.imiad_detector_calibrated_score(ctypes.byref(out), self, score)
+        lib.imiad_detector_calibrated_score(ctypes.byref(out), self, _one_score(score))
         return out.value
 
     def score(self, image: ImageLike, *, bgr: bool = False) -> Result:
@@ -322,20 +335,26 @@ class Detector(Handle):
         return Result(out.score, map_of(out))
 
     def score_batch(self, images: Sequence[ImageLike], *, maps: bool = True, map_frame: str = "input",
-                    regions: Optional[Sequence[Any]] = None, tiles: bool = False, tile_side: int = 0,
+                    bgr: bool = False, regions: Optional[Sequence[Any]] = None, tiles: bool = False, tile_side: int = 0,
                     tile_overlap: float = 0.25) -> "Batch":
         """Scores images of any sizes, as many through the network at once as the option batch says.
 
         maps: False saves their time and memory
         map_frame: "input", after resize and crop, or "image", over the whole image at its own size
+        bgr: arrays' channels are in OpenCV's order
         regions: for each image a mask of its size, or None: where to look
         tiles: score squares of tile_side pixels (0: the side of the detector's input) that overlap by
             tile_overlap of it, for images much larger than the input
         """
-        held = [given(image) for image in images]
+        if isinstance(images, (str, bytes, np.ndarray)) and np.ndim(images) < 3:
+            raise TypeError("score_batch takes a list of images; score takes one")
+        if not isinstance(tiles, (bool, np.bool_)):
+            raise TypeError(f"tiles is True or False, not {tiles!r}; tile_side is their side in pixels")
+        held = [given(image, bgr) for image in images]
         array = _pointers(held)
         options = made(_abi.imiad_score_options)
-        options.map_frame = {"input": _abi.IMIAD_MAP_INPUT, "image": _abi.IMIAD_MAP_IMAGE}[map_frame]
+        options.map_frame = chosen("map_frame", map_frame, {"input": _abi.IMIAD_MAP_INPUT,
+                                                            "image": _abi.IMIAD_MAP_IMAGE})
         options.tiles, options.tile_side, options.tile_overlap = tiles, tile_side, tile_overlap
         if regions is not None:
             if len(regions) != len(held):
@@ -416,7 +435,7 @@ class Detector(Handle):
 def _calibration_options(*, rule: str = "quantile", quantile: float = 0.99, low_quantile: float = 1.0,
                          high_quantile: float = 0.95, share: float = 0.2, seed: int = 0) -> Any:
     options = made(_abi.imiad_calibration_options)
-    options.rule, options.quantile = _RULES[rule], quantile
+    options.rule, options.quantile = chosen("rule", rule, _RULES), quantile
     options.low_quantile, options.high_quantile = low_quantile, high_quantile
     options.share, options.seed = share, seed
     return options

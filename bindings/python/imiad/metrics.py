@@ -76,6 +76,8 @@ class Metrics(Handle):
 
     def add_image(self, label: int, score: float) -> None:
         """Adds one image: 0 good, 1 defective; larger scores are more anomalous."""
+        if label != label or int(label) != label:  # NaN is not itself
+            raise TypeError(f"a label is 0 (good) or 1 (defective), not {label!r}")
         lib.imiad_metrics_add_image(self, int(label), float(score))
 
     def add_map(self, map: Any, mask: Any = None) -> None:
@@ -274,11 +276,26 @@ def f1_max(truth: Arrays, scores: Arrays, **options: Any) -> F1Max:
     return F1Max(best.f1, float(levels[rank]))
 
 
+def _check_pictures(values: Arrays) -> None:
+    """Regions need pictures: height x width, a list or an array of them, or with one channel before."""
+    if isinstance(values, (list, tuple)) and len(values) > 0 and np.ndim(values[0]) > 0:
+        for one in values:
+            _check_pictures(one)
+        return
+    shape = np.shape(values)
+    flat = len(shape) not in (2, 3, 4) or (len(shape) == 4 and shape[1] != 1)
+    if flat or (len(shape) > 2 and shape[-1] == 1):
+        raise TypeError(f"an anomaly map is height x width, and several are count x height x width; not "
+                        f"{shape}")
+
+
 def aupro(masks: Arrays, maps: Arrays, limit: float = 0.3, **options: Any) -> float:
     """Area under the per-region-overlap curve for false positive rates up to `limit`, over it.
 
     connectivity=4 counts diagonal neighbours as two regions.
     """
+    _check_pictures(masks)
+    _check_pictures(maps)
     with _measured(masks, maps, **options)[0] as metrics:
         return metrics.aupro(limit)
 
@@ -286,6 +303,8 @@ def aupro(masks: Arrays, maps: Arrays, limit: float = 0.3, **options: Any) -> fl
 def aupro_sampled(masks: Arrays, maps: Arrays, limit: float = 0.3, steps: int = 100,
                   **options: Any) -> float:
     """The approximation of MVTec 3D's evaluation code, for numbers published that way."""
+    _check_pictures(masks)
+    _check_pictures(maps)
     with _measured(masks, maps, **options)[0] as metrics:
         return metrics.aupro_sampled(limit, steps)
 

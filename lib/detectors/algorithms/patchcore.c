@@ -14,7 +14,8 @@ static const option_spec options[] = {
     PATCH_MEMORY_OPTIONS,
     {"image_score", OPT_CHOICE, "max", "max|reweighted",
      "largest patch score (the code), or weighted by its neighbourhood (the paper, equation 7)"},
-    {"reweight_neighbours", OPT_INT, "9", "1..1000", "bank rows that the weight looks at"},
+    {"reweight_neighbours", OPT_INT, "9", "1..1000",
+     "bank rows that the weight looks at; with one there is nothing to weigh: the maximum"},
     {0},
 };
 
@@ -86,6 +87,10 @@ static imiad_status reweighted(float *out, const imiad_detector *self, const flo
     int64_t around = options_int(self->options, "reweight_neighbours");
     if (around > imiad_bank_rows(m->bank))
         around = imiad_bank_rows(m->bank);
+    if (around < 2) { /* one neighbour says nothing of the others: the weight would be zero */
+        *out = (float)sqrt((double)squared_distance);
+        return IMIAD_OK;
+    }
     float squares[MOST_AROUND], *row = malloc((size_t)m->dimension * sizeof *row);
     int64_t rows[MOST_AROUND];
     if (!row)

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/options.h"
+#include "base/text.h"
 #include "detectors/training/training_state.h"
 
 #define FORMAT_NAME "imiad-training-1"
@@ -50,7 +52,7 @@ static char *describe_options(const option_set *options)
     for (size_t i = 0; i < options_count(options); ++i) {
         imiad_option option = options_get(options, i);
         if (counts(option.name) && !is_later_default(&option))
-            json_object_set_new(object, option.name, json_string(option.value));
+            json_object_set_new(object, option.name, text_to_json(option.value));
     }
     char *text = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(object);
@@ -298,8 +300,11 @@ static void write_lines(FILE *file, size_t task, const double *losses, size_t co
 {
     for (size_t i = 0; i < count; ++i) {
         fprintf(file, "%zu,%zu", task, i + 1);
-        for (int turn = 0; turn < turns; ++turn)
-            fprintf(file, ",%.17g", losses[i * (size_t)turns + (size_t)turn]);
+        for (int turn = 0; turn < turns; ++turn) {
+            char text[REAL_BYTES];
+            plain_print(text, sizeof text, "%.17g", losses[i * (size_t)turns + (size_t)turn]);
+            fprintf(file, ",%s", text);
+        }
         fputc('\n', file);
     }
 }

@@ -46,7 +46,9 @@ class image_view
     }
     int channels() const noexcept
     {
-        return image_.format == IMIAD_PIXEL_GRAY8 ? 1 : image_.format == IMIAD_PIXEL_RGBA8 ? 4 : 3;
+        return image_.format == IMIAD_PIXEL_GRAY8                                         ? 1
+               : image_.format == IMIAD_PIXEL_RGBA8 || image_.format == IMIAD_PIXEL_BGRA8 ? 4
+                                                                                          : 3;
     }
     span<const std::uint8_t> row(int y) const noexcept
     {

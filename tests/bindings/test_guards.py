@@ -1,0 +1,228 @@
+"""What the package refuses, converts or survives: what would otherwise be a wrong number, or a crash."""
+import copy
+import io
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import imiad
+from imiad import metrics
+from conftest import SMALL
+
+PICTURE = (np.add.outer(np.arange(64) * 3, np.arange(64)) % 256).astype(np.uint8)
+COLOR = np.stack([PICTURE, 255 - PICTURE, PICTURE.T], -1)
+
+
+# ---- handles ----
+
+@pytest.mark.parametrize("ask", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_handles_are_not_copied(ask, fitted, dataset, split):
+    for handle in (fitted, dataset, split, imiad.Metrics()):
+        with pytest.raises(TypeError, match="save and load, or a detector's clone"):
+            ask(handle)
+    assert fitted.score(PICTURE).score == fitted.score(PICTURE).score
+
+
+def test_representations_say_what_an_object_is(fitted, dataset, split):
+    assert repr(fitted) == "<imiad.Detector patchcore>"
+    assert repr(dataset) == f"<imiad.Dataset synthetic, {len(dataset)} images>"
+    assert repr(split).startswith("<imiad.Split unsupervised of hex_nut, 4 to train")
+    clone = fitted.clone()
+    clone.close()
+    assert repr(clone) == "<imiad.Detector closed>"
+
+
+# ---- images ----
+
+def test_bgr_holds_for_four_channels(fitted):
+    rgba = np.dstack([COLOR, np.full((64, 64), 9, np.uint8)])
+    expected = fitted.score(COLOR).score
+    assert fitted.score(rgba).score == expected
+    assert fitted.score(rgba[:, :, [2, 1, 0, 3]].copy(), bgr=True).score == expected
+    assert fitted.score_batch([COLOR[:, :, ::-1]], bgr=True).scores[0] == expected
+    assert fitted.score(rgba[:, :, [2, 1, 0, 3]].copy()).score != expected
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK", "YCbCr", "HSV", "RGBA", "RGBX", "LA", "L", "1"])
+def test_pillow_images_are_read_as_what_they_are(fitted, mode):
+    image = Image.fromarray(COLOR).convert("L").convert("LA") if mode == "LA" else \
+        Image.fromarray(COLOR).convert(mode)
+    assert fitted.score(image).score == fitted.score(image.convert("RGB")).score
+
+
+@pytest.mark.parametrize("mode", ["I", "F", "LAB", "I;16"])
+def test_pillow_images_without_a_range_are_refused(fitted, mode):
+    image = Image.new(mode, (64, 64))
+    with pytest.raises(TypeError, match=f"mode {mode} has no bytes.*from_floats"):
+        fitted.score(image)
+
+
+def test_a_pillow_image_is_not_bgr(fitted):
+    with pytest.raises(TypeError, match="bgr is for arrays"):
+        fitted.score(Image.fromarray(COLOR), bgr=True)
+
+
+def test_deep_arrays_need_a_range(fitted):
+    deep = PICTURE.astype(np.uint16) * 16
+    with pytest.raises(TypeError, match="from_floats"):
+        fitted.score(deep)
+    with pytest.raises(TypeError, match="need a range"):
+        imiad.from_floats(deep)
+    assert imiad.from_floats(deep, 0, 4095).max() == 254
+
+
+def test_files_in_memory_are_decoded():
+    held = io.BytesIO()
+    Image.fromarray(COLOR).save(held, "PNG")
+    assert (imiad.decode_image(held.getvalue()) == COLOR).all()
+    with pytest.raises(imiad.Error, match="an image in memory: it is no image"):
+        imiad.decode_image(b"hello, world")
+
+
+def test_a_range_is_stated_where_an_image_is_read(tmp_path):
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.array([[0, 2047, 4095, 65535]], np.uint16)).save(path)
+    assert imiad.read_image(path).tolist() == [[0, 7, 15, 255]]
+    assert imiad.read_image(os.fsencode(path), high=4095).tolist() == [[0, 127, 255, 255]]
+
+
+# ---- metrics ----
+
+def test_a_channel_at_the_end_is_no_picture():
+    mask = np.array([[[1, 0, 1], [1, 0, 0], [1, 0, 0]]], np.uint8)
+    maps = np.array([[[9, 5, 1], [9, 4, 3], [9, 6, 2]]], np.float32)
+    expected = metrics.aupro(mask, maps, limit=1.0)
+    assert expected == metrics.aupro(mask[:, None], maps[:, None], limit=1.0)
+    assert expected == metrics.aupro(mask[0], maps[0], limit=1.0)
+    for change in (lambda a: a[..., None], lambda a: [b[..., None] for b in a], lambda a: a[0][..., None],
+                   lambda a: a.ravel(), lambda a: a.ravel().tolist()):
+        with pytest.raises(TypeError, match="an anomaly map is height x width"):
+            metrics.aupro(change(mask), change(maps), limit=1.0)
+        with pytest.raises(TypeError, match="an anomaly map is height x width"):
+            metrics.aupro_sampled(change(mask), change(maps))
+
+
+def test_labels_below_zero_and_nan_are_refused():
+    scores = [.9, .2, .8, .1, .7]
+    for ask in (metrics.average_precision, metrics.auroc, metrics.f1_max):
+        with pytest.raises(imiad.Error, match="below zero"):
+            ask([-1, -1, -1, 1, 1], scores)
+        with pytest.raises(imiad.Error, match="NaN"):
+            ask([0, 0, np.nan, 1, 1], scores)
+    with pytest.raises(imiad.Error, match="-1"):
+        imiad.Metrics().add_image(-1, .9)
+    with pytest.raises(TypeError, match="a label is 0"):
+        imiad.Metrics().add_image(float("nan"), .9)
+
+
+# ---- words ----
+
+def test_misspelt_words_are_told_with_those_that_there_are(fitted, split):
+    with pytest.raises(ValueError, match="map_frame is 'img': it must be one of input, image"):
+        fitted.score_batch([PICTURE], map_frame="img")
+    with pytest.raises(ValueError, match="sensitivity is 'hihg': it must be one of"):
+        fitted.verdict(1.0, "hihg")
+    with pytest.raises(ValueError, match="size is 'natvie': it must be one of input, native"):
+        imiad.evaluate(fitted, split, size="natvie")
+    with pytest.raises(TypeError, match="pass result.score"):
+        fitted.verdict(fitted.score(PICTURE))
+    with pytest.raises(TypeError, match="tile_side is their side"):
+        fitted.score_batch([PICTURE], tiles=128)
+    with pytest.raises(TypeError, match="a list of images"):
+        fitted.score_batch("a.png")
+
+
+# ---- detectors ----
+
+def test_one_neighbour_weighs_nothing(backbone, split):
+    scores = {}
+    for name, options in (("max", {}), ("one", {"image_score": "reweighted", "reweight_neighbours": 1})):
+        detector = imiad.detectors.patchcore(backbone, **SMALL, **options).fit(split)
+        scores[name] = detector.score(PICTURE).score
+    assert scores["one"] == pytest.approx(scores["max"], rel=1e-6) and scores["one"] > 1e-3
+
+
+def test_paths_that_are_no_utf8_are_saved(backbone, split, tmp_path):
+    log = os.fsencode(tmp_path) + b"/loss-\xe9.csv"
+    detector = imiad.detectors.stpm(backbone, **SMALL, epochs=1, loss_log=os.fsdecode(log)).fit(split)
+    detector.calibrate([1.0, 2.0, 3.0], source=os.fsdecode(b"caf\xe9"))
+    path = os.fsencode(tmp_path) + b"/d\xe9.imiad"
+    detector.save(os.fsdecode(path))
+    again = imiad.Detector.load(os.fsdecode(path))
+    assert again.calibration.source == "caf\ufffd"
+    assert again.score(PICTURE).score == detector.score(PICTURE).score
+
+
+# ---- host programs ----
+
+def run(words, **environment):
+    """A Python of its own; what it prints."""
+    environment = {**os.environ, **environment}
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(words)], env=environment, text=True,
+                          capture_output=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_decimal_comma_of_the_host_changes_no_number(tmp_path):
+    subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", str(tmp_path / "de_DE.UTF-8")], check=True)
+    run(f"""
+        import csv, locale, imiad
+        locale.setlocale(locale.LC_ALL, "de_DE.UTF-8")
+        assert locale.localeconv()["decimal_point"] == ","
+        dataset = imiad.datasets.synthetic(size=64, train=4, test_good=3, test_defective=4)
+        backbone = imiad.Backbone("resnet18")
+        split = imiad.settings.noisy(dataset, "hex_nut", ratio=0.25)
+        detector = imiad.detectors.patchcore(backbone, resize=64, crop=64)
+        with imiad.Results(r"{tmp_path}/s.sqlite") as results:
+            results.put(split, detector, {{"image_auroc": 0.75}})
+            results.write_csv(r"{tmp_path}/s.csv")
+            results.write_points(r"{tmp_path}/p.csv", ["image_auroc"])
+        rows = list(csv.reader(open(r"{tmp_path}/s.csv")))
+        assert len(rows[0]) == len(rows[1]) and "0.75" in rows[1], rows
+        point = next(csv.DictReader(open(r"{tmp_path}/p.csv")))
+        assert (point["number"], point["image_auroc"]) == ("0.25", "0.75"), point
+        assert imiad.find_published("noisy", "mvtec_ad", "patchcore", "image_auroc", value="ratio=0.10")
+        imiad.detectors.stpm(backbone, resize=64, crop=64, epochs=1,
+                             loss_log=r"{tmp_path}/loss.csv").fit(dataset.split("hex_nut"))
+        losses = list(csv.reader(open(r"{tmp_path}/loss.csv")))
+        assert [len(row) for row in losses] == [3, 3], losses
+        float(losses[1][2])
+    """, LOCPATH=str(tmp_path))
+
+
+FORKED = """
+    import multiprocessing, numpy, sys, imiad
+    imiad.set_threads({threads})
+    dataset = imiad.datasets.synthetic(size=64, train=4)
+    detector = imiad.detectors.patchcore(imiad.Backbone("resnet18"), resize=64, crop=64)
+    detector.fit(dataset.split("hex_nut"))
+    image = numpy.zeros((64, 64, 3), numpy.uint8)
+    expected = detector.score(image).score
+    def work(queue):
+        try:
+            queue.put(detector.score(image).score)
+        except imiad.Error as problem:
+            queue.put(str(problem))
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=work, args=(queue,))
+    child.start()
+    found = queue.get(timeout=120)
+    child.join()
+    print(found == expected, found)
+"""
+
+
+def test_a_forked_child_fails_at_once_with_a_message():
+    assert "forked from one that had used a detector" in run(FORKED.format(threads=2))
+
+
+def test_a_forked_child_works_on_one_thread():
+    assert run(FORKED.format(threads=1)).startswith("True")

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "image/pixels.h"
 #include "data/loaded_image.h"
 #include "detectors/detector.h"
 #include "detectors/made.h"

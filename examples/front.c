@@ -457,12 +457,13 @@ imiad_status front_backbone(imiad_backbone **out, const front *f)
     return imiad_backbone_create(out, f->backbone, &options);
 }
 
-/* Whether there is an option "seed"; --seed goes there, ahead of what --set says. */
-static int has_seed(schema look, const char *name)
+/* Whether there is an option of that name; --seed and --device go there, ahead of what --set says.
+ */
+static int has_option(schema look, const char *name, const char *option)
 {
     imiad_option_info info = IMIAD_OPTION_INFO_INIT;
     for (size_t i = 0; look(&info, name, i) == IMIAD_OK; ++i)
-        if (strcmp(info.name, "seed") == 0)
+        if (strcmp(info.name, option) == 0)
             return 1;
     return 0;
 }
@@ -470,12 +471,14 @@ static int has_seed(schema look, const char *name)
 imiad_status front_detector(imiad_detector **out, const front *f, imiad_backbone *backbone,
                             uint64_t seed)
 {
-    imiad_option options[MOST_SETTINGS + 1];
+    imiad_option options[MOST_SETTINGS + 2];
     char text[32];
     size_t count = 0;
     snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
-    if (has_seed(imiad_detector_option_info, f->detector))
+    if (has_option(imiad_detector_option_info, f->detector, "seed"))
         options[count++] = (imiad_option){"seed", text};
+    if (f->device && has_option(imiad_detector_option_info, f->detector, "device"))
+        options[count++] = (imiad_option){"device", f->device};
     memcpy(options + count, f->settings, f->setting_count * sizeof *options);
     return imiad_detector_create(out, f->detector, backbone, options, count + f->setting_count);
 }
@@ -488,7 +491,7 @@ imiad_status front_split(imiad_split **out, const front *f, const imiad_dataset 
     char text[32];
     size_t count = 0;
     snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
-    if (has_seed(imiad_setting_option_info, setting))
+    if (has_option(imiad_setting_option_info, setting, "seed"))
         options[count++] = (imiad_option){"seed", text};
     if (name)
         options[count++] = (imiad_option){name, value};

@@ -138,6 +138,7 @@ typedef struct detector_ops {
     const preset_value *presets;
     size_t state_size;   /* of the algorithm's own structure, zeroed before create */
     bool needs_backbone; /* false: one that is passed anyway is not kept */
+    bool own_device;     /* without a backbone: has the option `device` and computes there */
     unsigned takes;      /* detector_takes; create may set self->takes by its options instead */
 
     /* Reads the options into the state and checks that the backbone can serve them; before load
@@ -173,6 +174,7 @@ struct imiad_detector {
     preprocessing preprocessing;
     void *state;
     bool fitted;
+    device device;  /* of the option `device`; the CPU without it */
     unsigned takes; /* detector_takes */
     int64_t tasks;  /* that were learned on top of each other; during fit those before this one */
     struct stored_calibration *calibration; /* each handle's own; NULL: none */
@@ -182,7 +184,8 @@ struct imiad_detector {
     atomic_int references;  /* of an original: itself and its clones */
 };
 
-device detector_device(const imiad_detector *self); /* the backbone's; CPU without one */
+/* The backbone's; without one that of the option `device`, or the CPU. */
+device detector_device(const imiad_detector *self);
 
 /* Features of the named layers of a batch, timed as backbone work. */
 void detector_features(imiad_detector *self, const batch *b, const char *const *layers, int count,

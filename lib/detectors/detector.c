@@ -67,7 +67,10 @@ imiad_status detector_create(imiad_detector **out, const detector_ops *ops,
                               : fail_memory("a detector", ops->state_size);
     if (status == IMIAD_OK) {
         self->preprocessing = read_preprocessing(self->options, self->backbone);
-        status = ops->create(self);
+        if (ops->own_device)
+            status = device_parse(&self->device, options_text(self->options, "device"));
+        if (status == IMIAD_OK)
+            status = ops->create(self);
     }
     if (status != IMIAD_OK) {
         imiad_detector_free(self);
@@ -94,6 +97,9 @@ imiad_status imiad_detector_clone(imiad_detector **out, imiad_detector *detector
     self->options = detector->options;
     self->preprocessing = detector->preprocessing;
     self->state = detector->state;
+    self->device = detector->device;
+    self->takes = detector->takes;
+    self->tasks = detector->tasks;
     self->fitted = true;
     self->timings.struct_size = sizeof self->timings;
     imiad_status status = IMIAD_OK;
@@ -159,7 +165,7 @@ imiad_status imiad_detector_bank(const imiad_bank **out, const imiad_detector *s
 
 device detector_device(const imiad_detector *self)
 {
-    return self->backbone ? self->backbone->device : CPU;
+    return self->backbone ? self->backbone->device : self->device;
 }
 
 int64_t detector_batch_size(const imiad_detector *self)

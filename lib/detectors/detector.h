@@ -14,7 +14,7 @@ imiad_status detector_create(imiad_detector **out, const detector_ops *ops,
 imiad_status detector_parse_options(option_set **out, const detector_ops *ops,
                                     const imiad_option *given, size_t given_count);
 /* All tables of a detector's schema, the common one first. */
-const option_spec *const *detector_option_tables(const option_spec *tables[4],
+const option_spec *const *detector_option_tables(const option_spec *tables[5],
                                                  const detector_ops *ops);
 
 /* ---- training sets ---- */

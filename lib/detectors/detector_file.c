@@ -1,12 +1,14 @@
 /* A fitted detector as one file: safetensors whose metadata says what it is, with the backbone's
  * used weights under "backbone." and what the algorithm learned beside them. docs/formats.md */
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "detectors/calibration.h"
+#include "detectors/registry.h"
 
 #define FORMAT_NAME "imiad-detector-1"
 #define PREFIX      "backbone."
@@ -60,6 +62,11 @@ static imiad_status write_all(const imiad_detector *self, weights_writer *writer
     TRY(weights_writer_metadata(writer, "detector", self->ops->name));
     TRY(weights_writer_metadata(writer, "library", imiad_version()));
     TRY(write_json(writer, "options", describe_options(self->options)));
+    if (self->tasks > 1) {
+        char tasks[24];
+        snprintf(tasks, sizeof tasks, "%lld", (long long)self->tasks);
+        TRY(weights_writer_metadata(writer, "tasks", tasks));
+    }
     if (self->calibration)
         TRY(write_json(writer, "calibration", calibration_to_json(&self->calibration->values)));
     if (self->backbone) {
@@ -147,9 +154,11 @@ static imiad_status load_backbone(imiad_backbone **out, const weights *file, con
     return IMIAD_OK;
 }
 
+/* The device is the caller's choice, not the file's. */
 static imiad_status create_from(imiad_detector **out, const char *name, imiad_backbone *backbone,
-                                const char *options_text, const char *path)
+                                const char *options_text, const char *path, const char *device_text)
 {
+    const detector_ops *ops;
     json_t *object = json_loads(options_text, JSON_REJECT_DUPLICATES, NULL);
     imiad_option given[128];
     size_t count = 0;
@@ -161,9 +170,11 @@ static imiad_status create_from(imiad_detector **out, const char *name, imiad_ba
             break;
         given[count++] = (imiad_option){key, json_string_value(value)};
     }
-    imiad_status status = json_is_object(object) && count == json_object_size(object)
-                              ? imiad_detector_create(out, name, backbone, given, count)
-                              : fail(IMIAD_FORMAT, "its options are damaged");
+    bool whole = json_is_object(object) && count == json_object_size(object);
+    if (detector_find(&ops, name) == IMIAD_OK && ops->own_device && count < 128)
+        given[count++] = (imiad_option){"device", device_text ? device_text : "cpu"};
+    imiad_status status = whole ? imiad_detector_create(out, name, backbone, given, count)
+                                : fail(IMIAD_FORMAT, "its options are damaged");
     json_decref(object);
     return status == IMIAD_OK ? status : fail_within(status, "%s", path);
 }
@@ -180,11 +191,13 @@ static imiad_status read_all(imiad_detector **out, const weights *file, const ch
     imiad_backbone *backbone = NULL;
     TRY(load_backbone(&backbone, file, path, device_text));
     imiad_detector *detector;
-    imiad_status status = create_from(&detector, name, backbone, options, path);
+    imiad_status status = create_from(&detector, name, backbone, options, path, device_text);
     imiad_backbone_free(backbone); /* the detector holds it */
     TRY(status);
     status = detector->ops->load(detector, file);
     detector->fitted = status == IMIAD_OK;
+    const char *tasks = weights_metadata(file, "tasks");
+    detector->tasks = tasks ? strtoll(tasks, NULL, 10) : 1;
     const char *calibration = weights_metadata(file, "calibration");
     if (status == IMIAD_OK && calibration)
         status = calibration_from_json(detector, calibration);

@@ -16,11 +16,18 @@ static const option_spec common_options[] = {
     {0},
 };
 
-const option_spec *const *detector_option_tables(const option_spec *tables[4],
+static const option_spec device_options[] = {
+    {"device", OPT_TEXT, "cpu", "", "where it computes: cpu, cuda or cuda:N"},
+    {0},
+};
+
+const option_spec *const *detector_option_tables(const option_spec *tables[5],
                                                  const detector_ops *ops)
 {
     int count = 0;
     tables[count++] = common_options;
+    if (ops->own_device)
+        tables[count++] = device_options;
     if (ops->family_options)
         tables[count++] = ops->family_options;
     tables[count++] = ops->options;
@@ -61,7 +68,7 @@ imiad_status detector_parse_options(option_set **out, const detector_ops *ops,
             all[count++] = (imiad_option){ops->presets[i].option, ops->presets[i].value};
     for (size_t i = 0; i < given_count; ++i)
         all[count++] = given[i];
-    const option_spec *tables[4];
+    const option_spec *tables[5];
     imiad_status status =
         options_parse(out, owner, detector_option_tables(tables, ops), all, count);
     free(all);

@@ -51,7 +51,7 @@ imiad_status imiad_detector_option_info(imiad_option_info *out, const char *name
 {
     const detector_ops *ops;
     TRY(detector_find(&ops, name));
-    const option_spec *tables[4];
+    const option_spec *tables[5];
     return options_info(out, detector_option_tables(tables, ops), index);
 }
 

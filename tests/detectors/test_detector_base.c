@@ -139,6 +139,22 @@ START_TEST(a_split_without_normal_images_trains_nothing)
 }
 END_TEST
 
+START_TEST(without_a_backbone_the_device_is_an_option)
+{
+    detector_ops ops = plain_ops;
+    imiad_detector *d = NULL;
+    imiad_option options[] = {{"resize", "16"}, {"crop", "16"}, {"device", "cpu"}};
+    ck_fails(detector_create(&d, &ops, NULL, options, 3), IMIAD_UNKNOWN_OPTION, "device");
+    ops.own_device = true;
+    ck_ok(detector_create(&d, &ops, NULL, options, 3));
+    ck_assert(!detector_device(d).cuda);
+    imiad_detector_free(d);
+    options[2].value = "gpu";
+    ck_fails(detector_create(&d, &ops, NULL, options, 3), IMIAD_OUT_OF_RANGE,
+             "it must be cpu, cuda");
+}
+END_TEST
+
 /* ---- what score returns ---- */
 
 typedef struct given {
@@ -237,6 +253,7 @@ END_TEST
 
 SUITE("detector-base", TEST(a_backbone_that_is_not_needed_is_not_kept),
       TEST(a_split_without_normal_images_trains_nothing),
+      TEST(without_a_backbone_the_device_is_an_option),
       LOOP_TEST(scores_of_other_shapes_and_types_are_refused, RETURNED),
       LOOP_TEST(a_missing_member_is_named, MEMBERS),
       TEST(layers_may_be_missing_only_without_a_backbone))

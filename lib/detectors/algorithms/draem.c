@@ -586,6 +586,7 @@ const detector_ops draem_ops = {
     .presets = presets,
     .state_size = sizeof(draem),
     .needs_backbone = false,
+    .own_device = true,
     .create = create,
     .fit = fit,
     .fit_more = fit_more,

@@ -117,7 +117,9 @@ typedef struct imiad_option_info {
     }
 
 /* The number of threads that the library and libtorch compute with; 0 asks for one per core.
- * Process-wide, because libtorch's own setting is: call it once, before the first computation. */
+ * Process-wide, because libtorch's own setting is: call it once, before the first computation. What
+ * is trained depends on the number in its last digits, and after many steps in its first ones: the
+ * same number gives the same bytes, and a trained detector's file says which it was. */
 IMIAD_API imiad_status imiad_set_threads(int threads);
 IMIAD_API int imiad_threads(void);
 

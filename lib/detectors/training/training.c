@@ -33,12 +33,6 @@ const option_spec training_options[] = {
     {0},
 };
 
-void training_purpose(char out[96], const imiad_detector *self, const char *what,
-                      const train_step *step)
-{
-    snprintf(out, 96, "%s/%s/%lld", self->ops->name, what, (long long)step->index);
-}
-
 /* ---- opening ---- */
 
 static int64_t smaller(int64_t a, int64_t b)

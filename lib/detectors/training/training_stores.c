@@ -29,6 +29,12 @@ void training_clear(training *t)
                     .maker = t->maker};
 }
 
+void training_purpose(char out[96], const imiad_detector *self, const char *what,
+                      const train_step *step)
+{
+    snprintf(out, 96, "%s/%s/%lld", self->ops->name, what, (long long)step->index);
+}
+
 imiad_status training_store(params **out, training *t, const char *name)
 {
     if (t->store_count == TRAINING_STORES)

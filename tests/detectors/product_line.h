@@ -14,6 +14,8 @@ typedef struct product_line {
     const char *size;   /* of the images: "64" */
 } product_line;
 
+static const imiad_option product_line_anomaly = {"anomalies", "1"};
+
 /* Images of size x size: how many train, how many good and defective ones test. */
 static inline product_line product_line_open_on(const char *place, const char *size,
                                                 const char *train, const char *good,
@@ -27,8 +29,19 @@ static inline product_line product_line_open_on(const char *place, const char *s
     b.device = place;
     ck_ok(imiad_backbone_create(&l.backbone, "resnet18", &b));
     ck_ok(imiad_split_create(&l.split, l.dataset, imiad_dataset_category(l.dataset, 0), setting,
-                             NULL, 0));
+                             &product_line_anomaly, strcmp(setting, "supervised") == 0));
     return l;
+}
+
+/* The setting that a detector's tests take: some learn from labelled anomalies only. */
+static inline bool product_line_needs_anomalies(const char *detector)
+{
+    return strcmp(detector, "bgad") == 0;
+}
+
+static inline const char *product_line_setting(const char *detector)
+{
+    return product_line_needs_anomalies(detector) ? "supervised" : "unsupervised";
 }
 
 static inline product_line product_line_open(const char *size, const char *train, const char *good,
@@ -50,7 +63,8 @@ static inline imiad_detector *product_line_detector(const product_line *l, const
         {"steps", "2"},
         {"reconstruction_width", "4"},
         {"discrimination_width", "4"},
-        {"hidden", "8"}};
+        {"hidden", "8"},
+        {"coupling_layers", "2"}};
     imiad_option options[16];
     imiad_detector *d = NULL;
     size_t used = 0;

@@ -16,7 +16,7 @@ static const char *name; /* of the detector */
 /* 8 images train, 4 good and 4 defective ones test. */
 static product_line open_line(void)
 {
-    return product_line_open("64", "8", "4", "4", "unsupervised");
+    return product_line_open("64", "8", "4", "4", product_line_setting(name));
 }
 
 static imiad_detector *fitted(const product_line *l)
@@ -181,7 +181,8 @@ START_TEST(another_task_is_learned_on_top_or_anew)
     product_line l = open_line();
     imiad_split *other;
     ck_ok(imiad_split_create(&other, l.dataset, imiad_dataset_category(l.dataset, 1),
-                             "unsupervised", NULL, 0));
+                             product_line_setting(name), &product_line_anomaly,
+                             product_line_needs_anomalies(name)));
     imiad_detector *d = fitted(&l), *fresh = product_line_detector(&l, name, NULL, 0);
     evaluate(&first, &l, d);
     ck_ok(imiad_detector_fit_more(fresh, l.split, NULL, NULL));
@@ -210,9 +211,14 @@ START_TEST(one_image_is_enough_to_fit)
     imiad_result result = IMIAD_RESULT_INIT;
     ck_ok(imiad_dataset_read_image(&image, l.dataset, 0));
     const imiad_image *const images[1] = {image};
-    ck_ok(imiad_detector_fit_images(d, images, 1, NULL, NULL));
-    ck_ok(imiad_detector_score(&result, d, image));
-    ck_assert(isfinite(result.score));
+    if (product_line_needs_anomalies(name)) { /* says which setting has them */
+        ck_fails(imiad_detector_fit_images(d, images, 1, NULL, NULL), IMIAD_INVALID_ARGUMENT,
+                 "use the setting supervised");
+    } else {
+        ck_ok(imiad_detector_fit_images(d, images, 1, NULL, NULL));
+        ck_ok(imiad_detector_score(&result, d, image));
+        ck_assert(isfinite(result.score));
+    }
     imiad_image_free(image);
     imiad_detector_free(d);
     product_line_close(&l);

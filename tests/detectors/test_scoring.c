@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "brightness.h"
+#include "product_line.h"
 
 static const double close_to = 1e-3; /* a normalised byte and back, in units of that byte */
 
@@ -362,7 +363,12 @@ static imiad_detector *fit_small(const char *name, const imiad_image *const *ima
     imiad_detector *d;
     ck_ok(imiad_backbone_create(&backbone, "resnet18", NULL));
     ck_ok(imiad_detector_create(&d, name, backbone, options, used));
-    ck_ok(imiad_detector_fit_images(d, images, LINE_IMAGES, NULL, NULL));
+    if (product_line_needs_anomalies(name)) {
+        product_line l = product_line_open("64", "4", "2", "2", "supervised");
+        ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
+        product_line_close(&l);
+    } else
+        ck_ok(imiad_detector_fit_images(d, images, LINE_IMAGES, NULL, NULL));
     imiad_backbone_free(backbone);
     return d;
 }

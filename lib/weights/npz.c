@@ -78,10 +78,14 @@ static imiad_status read_header(weight_layout *out, bool *columns_first, header_
 {
     header_text type = h;
     bool found = take(&type, "{") && take(&type, "'descr'") && take(&type, ":");
+    skip_spaces(&type);
     h = type;
-    if (found && !take_type(&h, &out->type))
+    if (found && !take_type(&h, &out->type)) {
+        const char *comma = memchr(type.at, ',', (size_t)(type.end - type.at));
+        const shown text = show_text(type.at, (size_t)((comma ? comma : type.end) - type.at));
         return fail(IMIAD_FORMAT, "%s: array %s is of type %s, which this library does not read",
-                    file, name, show_text(type.at, (size_t)(type.end - type.at)).text);
+                    file, name, text.text);
+    }
     found = found && take(&h, ",") && take(&h, "'fortran_order'") && take(&h, ":");
     *columns_first = found && take(&h, "True");
     if (!found || !(*columns_first || take(&h, "False")) || !take(&h, ",") ||

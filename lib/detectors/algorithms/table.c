@@ -6,6 +6,7 @@
     DO(bgad) \
     DO(cfa) \
     DO(csflow) \
+    DO(cutpaste) \
     DO(draem) \
     DO(fastflow) \
     DO(padim) \

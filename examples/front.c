@@ -27,8 +27,11 @@ static void print_help(const front *f, const char *about)
         "  --set-dataset N=V     an option of the dataset, repeatable\n"
         "  --detector NAME       which detector (default: patchcore)\n"
         "  --set N=V             an option of the detector, repeatable\n"
-        "  --backbone NAME       which network extracts features (default: resnet18)\n"
-        "  --weights FILE        its weights, .safetensors or .pth (default: random weights)\n"
+        "  --backbone NAME       which network extracts features (default: resnet18, or the one "
+        "of\n"
+        "                        the default weights)\n"
+        "  --weights FILE        its weights, .safetensors or .pth; default: those that set-up\n"
+        "                        fetched (without this option: random weights)\n"
         "  --set-split N=V       an option of the setting, repeatable\n"
         "  --seed N              of every random choice (default: 0)\n"
         "  --repeats K           runs with K seeds, N and those that follow (default: 1)\n"
@@ -378,7 +381,6 @@ int front_read(front *f, int argc, char **argv, const char *about, front_own *ow
     *f = (front){.program = slash ? slash + 1 : argv[0],
                  .dataset = "synthetic",
                  .detector = "patchcore",
-                 .backbone = "resnet18",
                  .evaluation = IMIAD_EVALUATION_OPTIONS_INIT,
                  .command = whole_command(argc, argv),
                  .repeats = 1,
@@ -489,17 +491,18 @@ json_t *front_facts(const front *f, const char *setting, const imiad_dataset *da
 {
     char digest[65] = "";
     imiad_dataset_digest(digest, dataset);
-    return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:i, s:s, s:s, "
-        "s:s, s:i, s:s}",
-        "libimiad_version", imiad_version(), "libtorch_version", imiad_torch_version(), "setting",
-        setting, "dataset", f->dataset, "dataset_root", f->root ? f->root : "", "dataset_digest",
-        digest, "detector", f->detector, "options", settings_record(detector, f->detector),
-        "backbone", imiad_backbone_name(backbone), "weights", imiad_backbone_weights(backbone),
-        "weights_digest", imiad_backbone_digest(backbone), "seed", (json_int_t)f->seed, "repeats",
-        f->repeats, "evaluate", f->evaluate, "device", imiad_backbone_device(backbone), "precision",
-        imiad_backbone_precision(backbone), "threads", imiad_threads(), "command",
-        f->command ? f->command : "");
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:I, s:i, s:s, "
+                     "s:s, s:s, s:i, s:s}",
+                     "libimiad_version", imiad_version(), "libtorch_version", imiad_torch_version(),
+                     "setting", setting, "dataset", f->dataset, "dataset_root",
+                     f->root ? f->root : "", "dataset_digest", digest, "detector", f->detector,
+                     "options", settings_record(detector, f->detector), "backbone",
+                     imiad_backbone_name(backbone), "weights", imiad_backbone_weights(backbone),
+                     "weights_digest", imiad_backbone_digest(backbone), "weights_provenance",
+                     imiad_backbone_provenance(backbone), "seed", (json_int_t)f->seed, "repeats",
+                     f->repeats, "evaluate", f->evaluate, "device", imiad_backbone_device(backbone),
+                     "precision", imiad_backbone_precision(backbone), "threads", imiad_threads(),
+                     "command", f->command ? f->command : "");
 }
 
 static int write_stream(FILE *stream, const json_t *document)

@@ -15,11 +15,13 @@ imiad_status front_dataset(imiad_dataset **out, const front *f)
 imiad_status front_backbone(imiad_backbone **out, const front *f)
 {
     imiad_backbone_options options = IMIAD_BACKBONE_OPTIONS_INIT;
-    options.weights = f->weights;
+    options.default_weights = f->weights && strcmp(f->weights, "default") == 0;
+    options.weights = options.default_weights ? NULL : f->weights;
     options.seed = f->seed;
     options.device = f->device;
     options.precision = f->precision;
-    return imiad_backbone_create(out, f->backbone, &options);
+    const char *otherwise = options.default_weights ? NULL : "resnet18";
+    return imiad_backbone_create(out, f->backbone ? f->backbone : otherwise, &options);
 }
 
 /* Whether there is an option of that name; --seed and --device go there, ahead of what --set says.

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Sets up everything on a Debian machine and runs the unsupervised setting on the images that the
-# library draws itself. Leaves results/table.txt, results/results.json and results/maps/.
+# Sets up everything on a Debian machine, the default weights included, and runs the unsupervised
+# setting on the images that the library draws itself. Leaves results/table.txt, results/results.json and results/maps/.
 set -eu
 cd "$(dirname "$0")/.."
 . examples/packages.sh
 . examples/build_folder.sh
-install_packages
+. examples/weights.sh
+install_packages python3-pip
 
 if [ -f build/build.ninja ]; then # one that has tests keeps them
     prepare_build build -Dexamples=true
@@ -13,6 +14,12 @@ else # a new one needs none, nor the packages that they take
     prepare_build build -Dexamples=true -Dtests=false
 fi
 ninja -C build examples/unsupervised
+if weights=$(fetch_weights); then
+    echo "weights:   $weights"
+    set -- --weights default "$@"
+else
+    echo "The default weights could not be fetched: it goes on with random weights, which find less."
+fi
 mkdir -p results
 build/examples/unsupervised --json results/results.json --maps results/maps "$@" \
     >results/table.txt

@@ -79,11 +79,14 @@ static imiad_status make_detector(learning *l)
 {
     command *c = l->command;
     imiad_backbone_options network = IMIAD_BACKBONE_OPTIONS_INIT;
-    network.weights = c->weights;
+    network.default_weights = c->weights && strcmp(c->weights, "default") == 0;
+    network.weights = network.default_weights ? NULL : c->weights;
     network.seed = (uint64_t)c->seed;
     network.device = c->device;
     network.precision = c->precision;
-    imiad_status status = imiad_backbone_create(&l->backbone, c->backbone, &network);
+    const char *otherwise = network.default_weights ? NULL : "resnet18";
+    imiad_status status =
+        imiad_backbone_create(&l->backbone, c->backbone ? c->backbone : otherwise, &network);
     if (status == IMIAD_OK)
         status = imiad_detector_create(&l->detector, c->detector, l->backbone,
                                        c->detector_options.list, c->detector_options.count);
@@ -272,8 +275,9 @@ static json_t *options_record(const learning *l)
 
 static json_t *weights_record(const learning *l)
 {
-    json_t *object = json_pack("{s:s, s:s}", "backbone", imiad_backbone_name(l->backbone), "digest",
-                               imiad_backbone_digest(l->backbone));
+    json_t *object = json_pack("{s:s, s:s, s:s}", "backbone", imiad_backbone_name(l->backbone),
+                               "digest", imiad_backbone_digest(l->backbone), "provenance",
+                               imiad_backbone_provenance(l->backbone));
     name_into(object, "weights", imiad_backbone_weights(l->backbone));
     return object;
 }

@@ -23,8 +23,10 @@ static const char help[] =
     "the\n"
     "                        detector, or of the setting, such as train='good/*' or crop=224\n"
     "  --detector NAME       which detector (default: patchcore)\n"
-    "  --backbone NAME       which network extracts features (default: resnet18)\n"
-    "  --weights FILE        its weights, .safetensors or .pth (default: random weights)\n"
+    "  --backbone NAME       which network extracts features (default: resnet18, or the one of\n"
+    "                        the default weights)\n"
+    "  --weights FILE        its weights, .safetensors or .pth; default: those that set-up\n"
+    "                        fetched (without this option: random weights)\n"
     "  --category NAME       where FOLDER holds several\n"
     "  --setting NAME        which setting draws the training images (default: unsupervised)\n"
     "  --tiles SIDE          learn, calibrate and inspect squares of SIDE pixels, for images much\n"
@@ -308,7 +310,6 @@ int command_read(command *c, int argc, char **argv)
     *c = (command){.program = slash ? slash + 1 : argv[0],
                    .text = whole_command(argc, argv),
                    .detector = "patchcore",
-                   .backbone = "resnet18",
                    .setting = "unsupervised",
                    .tile_overlap = 0.25,
                    .quantile = 0.99,

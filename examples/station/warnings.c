@@ -25,7 +25,7 @@ void warn_of_weights(warnings *w, const imiad_detector *detector)
     if (backbone && *imiad_backbone_digest(backbone) == '\0')
         warn(w, "random_weights",
              "the network %s has %s: it was never trained, and verdicts will miss defects; give a "
-             "file of trained weights",
+             "file of trained weights, or --weights default",
              imiad_backbone_name(backbone), imiad_backbone_weights(backbone));
 }
 

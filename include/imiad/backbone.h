@@ -22,13 +22,14 @@ typedef struct imiad_backbone_options {
     float mean[3];         /* with deviation, how the weights want colours: (x / 255 - mean) /
                               deviation, for red, green, blue */
     float deviation[3];    /* 0, 0, 0: both as these weights are usually used */
+    /* 1 with weights NULL: the default weights, and the architecture that they are for where that
+     * is NULL. They are the file that the environment's IMIAD_WEIGHTS names, or the one in the
+     * cache folder (docs/backbones.md); it is never downloaded. */
+    int32_t default_weights;
 } imiad_backbone_options;
 #define IMIAD_BACKBONE_OPTIONS_INIT                                                                \
     {                                                                                              \
-        sizeof(imiad_backbone_options), 0, 0, 0, 0, {0, 0, 0},                                     \
-        {                                                                                          \
-            0, 0, 0                                                                                \
-        }                                                                                          \
+        sizeof(imiad_backbone_options), 0, 0, 0, 0, {0, 0, 0}, {0, 0, 0}, 0                        \
     }
 
 /* The architectures: what imiad_backbone_create takes as a name, such as "wide_resnet50_2". */
@@ -41,7 +42,9 @@ IMIAD_API const char *imiad_backbone_architecture(size_t index);
  * their features.
  * Errors: IMIAD_UNKNOWN_OPTION, IMIAD_NOT_FOUND, IMIAD_FORMAT (also a weight that is not finite,
  * and a variance below zero), IMIAD_MISMATCH (what is missing, extra or of another shape is named),
- * IMIAD_UNSUPPORTED (no such device). options may be NULL. */
+ * IMIAD_UNSUPPORTED (no such device). With default_weights: IMIAD_NOT_FOUND where the file is not
+ * there, with how to get it; IMIAD_MISMATCH for another file or architecture. options may be NULL.
+ */
 IMIAD_API imiad_status imiad_backbone_create(imiad_backbone **out, const char *architecture,
                                              const imiad_backbone_options *options);
 IMIAD_API void imiad_backbone_free(imiad_backbone *backbone);
@@ -49,6 +52,9 @@ IMIAD_API void imiad_backbone_free(imiad_backbone *backbone);
 IMIAD_API const char *imiad_backbone_name(const imiad_backbone *backbone);
 /* What the weights are, in words: a file's name, or "random weights, seed 0". Borrowed. */
 IMIAD_API const char *imiad_backbone_weights(const imiad_backbone *backbone);
+/* What the weights were trained on and their licence, where the library knows their digest: that
+ * of the default weights; "" otherwise. Static text. */
+IMIAD_API const char *imiad_backbone_provenance(const imiad_backbone *backbone);
 /* SHA-256 of the weight file in hexadecimal; "" for random weights. Borrowed. */
 IMIAD_API const char *imiad_backbone_digest(const imiad_backbone *backbone);
 IMIAD_API const char *imiad_backbone_device(const imiad_backbone *backbone);
@@ -82,6 +88,8 @@ IMIAD_API imiad_status imiad_backbone_layer_info(imiad_backbone_layer *out,
                                                  const imiad_backbone *backbone, size_t index);
 
 /* The output of a layer by its name for images of height x width: its channels, height and width.
+ * Where a network has no layers of those names, "layer1" to "layer4" are its last stages with a
+ * position for each 4, 8, 16 and 32 pixels, as ResNet's are.
  * A class token is a map of one position. Errors: IMIAD_UNKNOWN_OPTION, IMIAD_MISMATCH (the weights
  * lack that layer), IMIAD_INVALID_ARGUMENT (a size that the network does not take: the message says
  * which ones it takes). */

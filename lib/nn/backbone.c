@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "nn/weights_tensor.h"
+#include "weights/default_weights.h"
 
 enum { MOST_FEATURES = 64 };
 
@@ -177,14 +178,34 @@ void imiad_backbone_free(imiad_backbone *b)
         backbone_destroy(b);
 }
 
+static imiad_status with_default_weights(imiad_backbone **out, const char *name,
+                                         imiad_backbone_options given)
+{
+    char *path;
+    if (given.weights)
+        return fail(IMIAD_INVALID_ARGUMENT,
+                    "backbone: the default weights are asked for, and the file %s too",
+                    given.weights);
+    if (name && strcmp(name, default_weights_architecture) != 0)
+        return fail(IMIAD_MISMATCH, "backbone: the default weights are %s's, not %s's",
+                    default_weights_architecture, name);
+    TRY(default_weights_find(&path));
+    given.weights = path;
+    imiad_status status = backbone_from_file(out, default_weights_architecture, &given);
+    free(path);
+    return status;
+}
+
 imiad_status imiad_backbone_create(imiad_backbone **out, const char *architecture_name,
                                    const imiad_backbone_options *options)
 {
     imiad_backbone_options given = IMIAD_BACKBONE_OPTIONS_INIT;
-    if (!out || !architecture_name)
-        return fail(IMIAD_INVALID_ARGUMENT, "backbone: out or architecture is NULL");
     TRY(struct_read(&given, sizeof given, options, offsetof(imiad_backbone_options, mean),
                     "backbone options"));
+    if (out && given.default_weights)
+        return with_default_weights(out, architecture_name, given);
+    if (!out || !architecture_name)
+        return fail(IMIAD_INVALID_ARGUMENT, "backbone: out or architecture is NULL");
     return given.weights ? backbone_from_file(out, architecture_name, &given)
                          : backbone_from_seed(out, architecture_name, &given);
 }
@@ -199,6 +220,11 @@ const char *imiad_backbone_name(const imiad_backbone *b)
 const char *imiad_backbone_weights(const imiad_backbone *b)
 {
     return b->weights;
+}
+
+const char *imiad_backbone_provenance(const imiad_backbone *b)
+{
+    return weights_provenance(b->digest);
 }
 
 const char *imiad_backbone_digest(const imiad_backbone *b)

@@ -86,9 +86,37 @@ static bool find_plain(chain_layer *out, const node_chain *chain, const char *na
     return false;
 }
 
+static bool has_stages(const node_chain *chain)
+{
+    for (size_t i = 0; i < chain->count; ++i)
+        if (chain->nodes[i].stage[0])
+            return true;
+    return false;
+}
+
+/* "layer1" to "layer4" where the network has no layer of that name: the last stage, or without
+ * stages the last node, with a position for each 4, 8, 16 or 32 pixels, which is what ResNet's are.
+ */
+static bool find_by_stride(chain_layer *out, const node_chain *chain, const char *name)
+{
+    bool found = false, stages = has_stages(chain);
+    if (strncmp(name, "layer", 5) != 0 || name[5] < '1' || name[5] > '4' || name[6])
+        return false;
+    int wanted = 2 << (name[5] - '0'), stride = 1;
+    for (size_t i = 0; i < chain->count; ++i) {
+        const node *n = &chain->nodes[i];
+        stride *= n->stride;
+        if (stride == wanted && !n->map && (n->stage[0] || !stages)) {
+            *out = (chain_layer){n, false, false};
+            found = true;
+        }
+    }
+    return found;
+}
+
 bool layer_find(chain_layer *out, const node_chain *chain, const char *name)
 {
-    if (find_plain(out, chain, name))
+    if (find_plain(out, chain, name) || find_by_stride(out, chain, name))
         return true;
     size_t length = strlen(name), tail = sizeof CLASS_TOKEN - 1;
     char owner[64];

@@ -66,8 +66,8 @@ typedef struct chain_layer {
     bool class_token; /* "NAME.cls_token" of a node of tokens */
 } chain_layer;
 
-/* A layer is a node, a stage (its last node), what a node's last ReLU is given, or its class token.
- */
+/* A layer is a node, a stage (its last node), what a node's last ReLU is given, or its class token;
+ * or "layer1" to "layer4" by their stride where none has that name. */
 bool layer_find(chain_layer *out, const node_chain *chain, const char *name);
 /* All layers in order, of which there are chain_layer_count(): the name, and what it means. */
 size_t layer_count(const node_chain *chain);

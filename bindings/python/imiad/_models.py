@@ -73,9 +73,26 @@ class Backbone(Handle):
         lib.imiad_backbone_create(out, name_of(architecture), options)
         super().__init__(out)
 
+    @classmethod
+    def default(cls, *, device: str = "cpu", precision: str = "float32") -> "Backbone":
+        """The default weights, with the architecture that they are for; see docs/backbones.md."""
+        options = made(_abi.imiad_backbone_options)
+        options.default_weights = 1
+        options.device, options.precision = name_of(device), name_of(precision)
+        out = ctypes.c_void_p()
+        lib.imiad_backbone_create(out, None, options)
+        backbone = cls.__new__(cls)
+        Handle.__init__(backbone, out)
+        return backbone
+
     @property
     def name(self) -> str:
         return text(lib.imiad_backbone_name(self))
+
+    @property
+    def provenance(self) -> str:
+        """What the weights were trained on and their licence, where the library knows; else ""."""
+        return text(lib.imiad_backbone_provenance(self))
 
     @property
     def weights(self) -> str:

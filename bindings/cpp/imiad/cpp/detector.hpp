@@ -32,6 +32,25 @@ class backbone : public detail::handle<imiad_backbone, imiad_backbone_free>
         check(imiad_backbone_create(&out, architecture.c_str(), &o));
         own(out);
     }
+
+    /* The default weights, with the architecture that they are for. */
+    static backbone with_default_weights(const std::string &device = "cpu",
+                                         const std::string &precision = "float32")
+    {
+        imiad_backbone_options o = IMIAD_BACKBONE_OPTIONS_INIT;
+        o.default_weights = 1;
+        o.device = device.c_str();
+        o.precision = precision.c_str();
+        imiad_backbone *out = nullptr;
+        check(imiad_backbone_create(&out, nullptr, &o));
+        return backbone(out);
+    }
+
+  private:
+    explicit backbone(imiad_backbone *made)
+    {
+        own(made);
+    }
 };
 
 /* What an image came to. */

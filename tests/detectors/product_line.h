@@ -64,7 +64,8 @@ static inline imiad_detector *product_line_detector(const product_line *l, const
         {"reconstruction_width", "4"},
         {"discrimination_width", "4"},
         {"hidden", "8"},
-        {"coupling_layers", "2"}};
+        {"coupling_layers", "2"},
+        {"width", "8"}};
     imiad_option options[16];
     imiad_detector *d = NULL;
     size_t used = 0;

@@ -9,6 +9,8 @@
     DO(cutpaste) \
     DO(draem) \
     DO(fastflow) \
+    DO(favae) \
+    DO(igd) \
     DO(padim) \
     DO(patchcore) \
     DO(rd4ad) \

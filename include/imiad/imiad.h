@@ -3,6 +3,7 @@
 #define IMIAD_IMIAD_H
 
 #include "imiad/common.h"
+#include "imiad/limits.h"
 #include "imiad/image.h"
 #include "imiad/dataset.h"
 #include "imiad/split.h"

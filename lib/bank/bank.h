@@ -70,6 +70,8 @@ imiad_status bank_in_file(imiad_bank **out, struct weights *file, const char *pa
 /* A copy of the bank in a file that somebody else keeps; bank_in_file's and bank_append's errors.
  */
 imiad_status bank_copy_of_file(imiad_bank **out, const struct weights *file, const char *path);
+/* IMIAD_IO where the bank lies in a mapped file that has become shorter. */
+imiad_status bank_check_file(const imiad_bank *bank);
 imiad_status bank_check_finite(const imiad_bank *bank, const char *path);
 
 /* ---- sizes ---- */

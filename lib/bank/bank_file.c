@@ -14,6 +14,7 @@ static const char rows_name[] = "bank", sources_name[] = "bank.sources", kind_ke
 imiad_status bank_write(weights_writer *writer, const imiad_bank *bank)
 {
     const int64_t shape[] = {bank->rows, bank->dimension};
+    TRY(bank_check_file(bank));
     TRY(weights_writer_add(writer, rows_name, storage_kinds[bank->storage].type, 2, shape,
                            bank->data));
     if (!bank_has_sources(bank))
@@ -24,6 +25,7 @@ imiad_status bank_write(weights_writer *writer, const imiad_bank *bank)
 static imiad_status write_file(weights_writer *writer, const imiad_bank *bank, const char *path)
 {
     char digest[65];
+    TRY(bank_check_file(bank)); /* before the digest reads the rows */
     bank_digest(digest, bank);
     TRY(weights_writer_metadata(writer, kind_key, kind));
     TRY(weights_writer_metadata(writer, digest_key, digest));
@@ -60,12 +62,17 @@ static imiad_status view_file(imiad_bank **out, const weights *file, const char 
                     sources_name, rows->shape[0]);
     imiad_status status = imiad_bank_create_stored(&bank, rows->shape[1], storage, 0);
     if (status != IMIAD_OK)
-        return fail_within(IMIAD_FORMAT, "loading %s", path);
+        return fail_within(status == IMIAD_NO_MEMORY ? status : IMIAD_FORMAT, "loading %s", path);
     bank->rows = rows->shape[0];
     bank->data = (void *)rows->data;
     bank->sources = sources ? (int64_t *)sources->data : NULL;
     *out = bank;
     return IMIAD_OK;
+}
+
+imiad_status bank_check_file(const imiad_bank *bank)
+{
+    return bank->file ? weights_check(bank->file) : IMIAD_OK;
 }
 
 imiad_status bank_in_file(imiad_bank **out, weights *file, const char *path)
@@ -121,10 +128,10 @@ static imiad_status verify_all(const imiad_bank *bank, const char *path)
     return bank_check_finite(bank, path);
 }
 
-static imiad_status open_bank(imiad_bank **out, const char *path, bool verify)
+static imiad_status open_bank(imiad_bank **out, const char *path, bool map, bool verify)
 {
     weights *file = NULL;
-    TRY(verify ? weights_open(&file, path) : weights_open_unverified(&file, path));
+    TRY(map ? weights_map(&file, path, verify) : weights_open(&file, path));
     imiad_bank *bank = NULL;
     imiad_status status = check_kind(file, path);
     if (status == IMIAD_OK)
@@ -147,7 +154,7 @@ imiad_status imiad_bank_map(imiad_bank **out, const char *path, int32_t verify)
 {
     if (!out || !path)
         return fail(IMIAD_INVALID_ARGUMENT, "mapping a bank: %s is NULL", out ? "path" : "out");
-    return open_bank(out, path, verify != 0);
+    return open_bank(out, path, true, verify != 0);
 }
 
 imiad_status imiad_bank_load(imiad_bank **out, const char *path)
@@ -155,7 +162,7 @@ imiad_status imiad_bank_load(imiad_bank **out, const char *path)
     if (!out || !path)
         return fail(IMIAD_INVALID_ARGUMENT, "loading a bank: %s is NULL", out ? "path" : "out");
     imiad_bank *bank = NULL;
-    TRY(open_bank(&bank, path, true));
+    TRY(open_bank(&bank, path, false, true));
     imiad_status status = bank_own(bank);
     if (status != IMIAD_OK) {
         imiad_bank_free(bank);

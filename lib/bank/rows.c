@@ -52,7 +52,9 @@ imiad_status bank_own(imiad_bank *bank)
     own.file = NULL;
     size_t rows = (size_t)bank->rows;
     const point_set points = bank_points(bank);
-    imiad_status status = rows > 0 ? bank_reserve_rows(&own, rows) : IMIAD_OK;
+    imiad_status status = bank_check_file(bank);
+    if (status == IMIAD_OK && rows > 0)
+        status = bank_reserve_rows(&own, rows);
     if (status == IMIAD_OK && rows > 0 && bank->sources)
         status = bank_reserve_sources(&own, rows);
     if (status != IMIAD_OK) {

@@ -239,6 +239,7 @@ imiad_status search_check(const void *distances, const imiad_bank *bank, const f
     if (k < 1 || k > bank->rows)
         return fail(IMIAD_OUT_OF_RANGE, "searching a bank of %" PRId64 " rows: k is %" PRId32,
                     bank->rows, k);
+    TRY(bank_check_file(bank));
     int64_t row, column;
     if (find_not_finite(queries, count, bank->dimension, &row, &column))
         return fail(IMIAD_NOT_FINITE,

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sha2.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "base/arrays.h"
 #include "base/error.h"
+#include "base/limits.h"
 
 static imiad_status fail_errno(const char *doing, const char *path)
 {
@@ -20,41 +22,116 @@ static imiad_status fail_errno(const char *doing, const char *path)
                 doing, path, strerror(code));
 }
 
-imiad_status file_map(file_view *out, const char *path)
+/* Without O_NONBLOCK a FIFO that nobody writes to would be waited for; a regular file is read as
+ * ever. */
+static imiad_status open_regular(int *out, size_t *size, const char *path)
 {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (file < 0)
         return fail_errno("open", path);
     struct stat info;
     imiad_status status = IMIAD_OK;
-    file_view view = {NULL, 0};
-    if (fstat(file, &info) != 0) {
+    if (fstat(file, &info) != 0)
         status = fail_errno("read", path);
-    } else if (!S_ISREG(info.st_mode)) {
+    else if (!S_ISREG(info.st_mode))
         status = fail(IMIAD_IO, "cannot read %s: it is not a regular file", path);
-    } else if (info.st_size > 0) {
-        view.size = (size_t)info.st_size;
-        void *bytes = mmap(NULL, view.size, PROT_READ, MAP_PRIVATE, file, 0);
-        if (bytes == MAP_FAILED)
-            status = fail_errno("map", path);
-        view.bytes = bytes;
+    if (status != IMIAD_OK) {
+        close(file);
+        return status;
     }
+    *out = file;
+    *size = (size_t)info.st_size;
+    return IMIAD_OK;
+}
+
+/* As many bytes as the file had when it was opened, or an error. */
+static imiad_status read_bytes(uint8_t *into, size_t size, int file, const char *path)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t got = read(file, into + done, size - done);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return fail_errno("read", path);
+        if (got == 0)
+            return fail(IMIAD_IO, "cannot read %s: it became shorter while it was read", path);
+        done += (size_t)got;
+    }
+    return IMIAD_OK;
+}
+
+imiad_status file_read_begin(file_view *out, const char *path, size_t most)
+{
+    int file;
+    size_t size;
+    TRY(open_regular(&file, &size, path));
+    size = size < most ? size : most;
+    if (size > limit_file_bytes()) {
+        close(file);
+        return fail(IMIAD_OVER_BUDGET,
+                    "%s has %zu bytes; at most %" PRIu64 " are read (imiad_set_limits)", path, size,
+                    limit_file_bytes());
+    }
+    uint8_t *bytes = size > 0 ? malloc(size) : NULL;
+    imiad_status status = IMIAD_OK;
+    if (size > 0)
+        status = bytes ? read_bytes(bytes, size, file, path) : fail_memory(path, size);
     close(file);
-    if (status == IMIAD_OK)
-        *out = view;
-    return status;
+    if (status != IMIAD_OK) {
+        free(bytes);
+        return status;
+    }
+    *out = (file_view){.bytes = bytes, .size = size};
+    return IMIAD_OK;
+}
+
+imiad_status file_read(file_view *out, const char *path)
+{
+    return file_read_begin(out, path, SIZE_MAX);
+}
+
+imiad_status file_map(file_view *out, const char *path)
+{
+    int file;
+    size_t size;
+    TRY(open_regular(&file, &size, path));
+    void *bytes = size > 0 ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, file, 0) : NULL;
+    if (bytes == MAP_FAILED) {
+        imiad_status status = fail_errno("map", path);
+        close(file);
+        return status;
+    }
+    *out = (file_view){bytes, size, true, file};
+    return IMIAD_OK;
+}
+
+imiad_status file_view_check(const file_view *view, const char *path)
+{
+    struct stat info;
+    if (!view->mapped ||
+        (fstat(view->descriptor, &info) == 0 && (size_t)info.st_size >= view->size))
+        return IMIAD_OK;
+    return fail(IMIAD_IO,
+                "%s became shorter while it was mapped: replace such a file, never write "
+                "over it",
+                path);
 }
 
 void file_unmap(file_view *view)
 {
-    if (view->bytes)
-        munmap((void *)view->bytes, view->size);
-    *view = (file_view){NULL, 0};
+    if (view->mapped) {
+        if (view->bytes)
+            munmap((void *)view->bytes, view->size);
+        close(view->descriptor);
+    } else {
+        free((void *)view->bytes);
+    }
+    *view = (file_view){.bytes = NULL};
 }
 
 void file_let_go(const file_view *view)
 {
-    if (view->bytes) /* only advice: a failure costs memory, nothing else */
+    if (view->mapped) /* only advice: a failure costs memory, nothing else */
         madvise((void *)view->bytes, view->size, MADV_DONTNEED);
 }
 
@@ -163,69 +240,6 @@ imiad_status folder_make_above(const char *path)
     return status == IMIAD_OK ? status : fail_within(status, "cannot write %s", path);
 }
 
-imiad_status file_write_begin(file_writer *out, const char *path)
-{
-    if (folder_exists(path)) /* rename() would put the file in the place of a link to a folder */
-        return fail(IMIAD_IO, "cannot write %s: it is a folder", path);
-    TRY(folder_make_above(path));
-    file_writer writer = {NULL, strdup(path), NULL};
-    if (!writer.path || asprintf(&writer.temporary, "%s.XXXXXX", path) < 0) {
-        free(writer.path);
-        return fail_memory("a path", strlen(path));
-    }
-    int file = mkstemp(writer.temporary);
-    if (file >= 0) {
-        mode_t mask = umask(0);
-        umask(mask);
-        if (fchmod(file, 0666 & ~mask) == 0)
-            writer.stream = fdopen(file, "wb");
-        if (!writer.stream) {
-            int code = errno;
-            close(file);
-            unlink(writer.temporary);
-            errno = code;
-        }
-    }
-    if (!writer.stream) {
-        imiad_status status = fail(IMIAD_IO, "cannot write %s: %s", path, strerror(errno));
-        free(writer.path);
-        free(writer.temporary);
-        return status;
-    }
-    *out = writer;
-    return IMIAD_OK;
-}
-
-imiad_status file_write_commit(file_writer *writer)
-{
-    bool written = fflush(writer->stream) == 0 && !ferror(writer->stream) &&
-                   fsync(fileno(writer->stream)) == 0;
-    written = fclose(writer->stream) == 0 && written;
-    writer->stream = NULL;
-    if (written)
-        written = rename(writer->temporary, writer->path) == 0;
-    imiad_status status = IMIAD_OK;
-    if (!written) {
-        status = fail(IMIAD_IO, "cannot write %s: %s", writer->path, strerror(errno));
-        unlink(writer->temporary);
-    }
-    free(writer->path);
-    free(writer->temporary);
-    *writer = (file_writer){NULL, NULL, NULL};
-    return status;
-}
-
-void file_write_abandon(file_writer *writer)
-{
-    if (!writer->stream)
-        return;
-    fclose(writer->stream);
-    unlink(writer->temporary);
-    free(writer->path);
-    free(writer->temporary);
-    *writer = (file_writer){NULL, NULL, NULL};
-}
-
 void bytes_digest(char out[65], const void *bytes, size_t size)
 {
     SHA256Data(bytes, size, out);
@@ -233,9 +247,20 @@ void bytes_digest(char out[65], const void *bytes, size_t size)
 
 imiad_status file_digest(char out[65], const char *path)
 {
-    file_view view = {NULL, 0};
-    TRY(file_map(&view, path));
-    bytes_digest(out, view.bytes ? view.bytes : (const uint8_t *)"", view.size);
-    file_unmap(&view);
-    return IMIAD_OK;
+    int file;
+    size_t size;
+    TRY(open_regular(&file, &size, path));
+    SHA2_CTX hash;
+    uint8_t piece[1 << 16];
+    imiad_status status = IMIAD_OK;
+    SHA256Init(&hash);
+    for (size_t done = 0, step; status == IMIAD_OK && done < size; done += step) {
+        step = size - done < sizeof piece ? size - done : sizeof piece;
+        status = read_bytes(piece, step, file, path);
+        if (status == IMIAD_OK)
+            SHA256Update(&hash, piece, step);
+    }
+    close(file);
+    SHA256End(&hash, out);
+    return status;
 }

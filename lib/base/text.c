@@ -4,13 +4,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The length of the character at `at`, 0 where there is none (RFC 3629, section 4). */
+static size_t character_length(const unsigned char *at, size_t left)
+{
+    const unsigned char first = at[0];
+    if (first < 0x80)
+        return first != 0;
+    size_t length = first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
+    if (length == 0 || length > left)
+        return 0;
+    for (size_t i = 1; i < length; ++i)
+        if ((at[i] & 0xC0) != 0x80)
+            return 0;
+    bool overlong = (first == 0xE0 && at[1] < 0xA0) || (first == 0xF0 && at[1] < 0x90);
+    bool surrogate = first == 0xED && at[1] > 0x9F, beyond = first == 0xF4 && at[1] > 0x8F;
+    return overlong || surrogate || beyond ? 0 : length;
+}
+
 bool text_is_utf8(const char *text, size_t length)
 {
-    if (memchr(text, '\0', length))
-        return false;
-    json_t *string = json_stringn(text, length); /* NULL for what is not UTF-8 */
-    json_decref(string);
-    return string != NULL;
+    for (size_t i = 0, step; i < length; i += step) {
+        step = character_length((const unsigned char *)text + i, length - i);
+        if (step == 0)
+            return false;
+    }
+    return true;
 }
 
 /* The bytes of the UTF-8 sequence that the text begins with; 0 where it is none. */

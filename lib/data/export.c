@@ -1,4 +1,5 @@
 /* A dataset's fingerprint, and its copy in MVTec AD's layout. */
+#include <limits.h>
 #include <pthread.h>
 #include <sha2.h>
 #include <stdio.h>
@@ -91,20 +92,36 @@ static imiad_status check_empty(const char *folder)
     return IMIAD_OK;
 }
 
-/* Writes root/folder/nameSUFFIX.png, folder made where it is new. */
-static imiad_status write_numbered(const imiad_image *image, const char *root, const char *folder,
-                                   size_t number, const char *suffix)
+/* root/category/part/kind; NULL where memory runs out. Category and kind are whatever a data set in
+ * memory or a plug-in calls them. */
+static char *folder_of(const char *root, const char *category, const char *part, const char *kind)
 {
-    char *whole, *path = NULL;
-    if (asprintf(&whole, "%s/%s", root, folder) < 0)
-        return fail_memory("a path", strlen(folder));
-    imiad_status status = folder_make(whole);
-    if (status == IMIAD_OK && asprintf(&path, "%s/%03zu%s.png", whole, number, suffix) < 0)
-        status = fail_memory("a path", strlen(whole));
+    char *whole = NULL, *outer = path_join_untrusted(root, category);
+    char *inner = outer ? path_join(outer, part) : NULL;
+    if (inner)
+        whole = path_join_untrusted(inner, kind);
+    free(inner);
+    free(outer);
+    return whole;
+}
+
+/* Writes folder/NUMBERsuffix.png and frees the folder's name, which may be NULL; the folder is made
+ * where it is new. */
+static imiad_status write_numbered(const imiad_image *image, char *folder, size_t number,
+                                   const char *suffix)
+{
+    if (!folder)
+        return fail_memory("a path", PATH_MAX);
+    char *path = NULL;
+    imiad_status status = folder_make(folder);
+    if (status == IMIAD_OK && asprintf(&path, "%s/%03zu%s.png", folder, number, suffix) < 0) {
+        path = NULL;
+        status = fail_memory("a path", strlen(folder));
+    }
     if (status == IMIAD_OK)
         status = imiad_image_write_png(image, path);
     free(path);
-    free(whole);
+    free(folder);
     return status;
 }
 
@@ -126,14 +143,9 @@ static imiad_status export_mask(const imiad_dataset *dataset, size_t index,
     TRY(dataset_read_mask_of(&mask, dataset, index, image));
     if (!mask) /* unknown, and the caller wants that skipped */
         return IMIAD_OK;
-    char *folder;
-    imiad_status status = IMIAD_OK;
-    if (asprintf(&folder, "%s/ground_truth/%s", dataset->categories[s->category].name, s->kind) < 0)
-        status = fail_memory("a path", strlen(s->kind));
-    else {
-        status = write_numbered(mask, root, folder, number, "_mask");
-        free(folder);
-    }
+    imiad_status status = write_numbered(
+        mask, folder_of(root, dataset->categories[s->category].name, "ground_truth", s->kind),
+        number, "_mask");
     imiad_image_free(mask);
     return status;
 }
@@ -151,16 +163,10 @@ static imiad_status export_sample(const imiad_dataset *dataset, size_t index, co
     }
     size_t number = number_of(dataset, s);
     imiad_image *image;
-    char *folder;
     TRY(imiad_dataset_read_image(&image, dataset, index));
-    imiad_status status = IMIAD_OK;
-    if (asprintf(&folder, "%s/%s/%s", dataset->categories[s->category].name, parts[s->subset],
-                 s->kind) < 0)
-        status = fail_memory("a path", strlen(s->kind));
-    else {
-        status = write_numbered(image, root, folder, number, "");
-        free(folder);
-    }
+    imiad_status status = write_numbered(
+        image, folder_of(root, dataset->categories[s->category].name, parts[s->subset], s->kind),
+        number, "");
     if (status == IMIAD_OK && s->label == 1)
         status = export_mask(dataset, index, image, root, number);
     imiad_image_free(image);

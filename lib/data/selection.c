@@ -8,6 +8,7 @@
 
 #include "base/arrays.h"
 #include "base/error.h"
+#include "base/file_writer.h"
 #include "base/files.h"
 
 static const char format_name[] = "imiad-selection-1";
@@ -358,7 +359,7 @@ imiad_status imiad_split_read(imiad_split **out, const imiad_dataset *dataset, c
     if (!out || !dataset || !path)
         return fail(IMIAD_INVALID_ARGUMENT, "imiad_split_read: out, dataset or path is NULL");
     file_view view;
-    TRY(file_map(&view, path));
+    TRY(file_read(&view, path));
     imiad_status status = selection_parse(out, dataset, view.bytes, view.size, path);
     file_unmap(&view);
     return status;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "image/decode.h"
 #include "image/pixels.h"
 
@@ -21,8 +22,11 @@ imiad_status check_encoded_size(const encoded_image *e, int64_t width, int64_t h
     if (width < 1 || height < 1)
         return fail_decoding(e, "its header says %lld x %lld pixels", (long long)width,
                              (long long)height);
-    if (width > IMAGE_PIXELS_MAX / height)
-        return fail_decoding(e, "its header says %lld x %lld pixels; at most %d are read",
-                             (long long)width, (long long)height, IMAGE_PIXELS_MAX);
+    const int64_t most = limit_image_pixels();
+    if (width > most / height)
+        return fail_decoding(e,
+                             "its header says %lld x %lld pixels; at most %lld are read "
+                             "(imiad_set_limits)",
+                             (long long)width, (long long)height, (long long)most);
     return IMIAD_OK;
 }

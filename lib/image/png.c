@@ -4,7 +4,7 @@
 #include <zlib.h>
 
 #include "base/error.h"
-#include "base/files.h"
+#include "base/file_writer.h"
 #include "image/pixels.h"
 
 enum { DATA_BYTES = 1 << 16, LEVEL = 6, FILTERS = 5 };

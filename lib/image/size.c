@@ -99,12 +99,14 @@ static imiad_status find_size(int64_t *across, int64_t *down, const encoded_imag
     return IMIAD_OK;
 }
 
-imiad_status image_file_size(int32_t *width, int32_t *height, const char *path,
-                             const imiad_decode_options *options)
+/* From the file's first bytes; *all says whether these are the whole file. */
+static imiad_status size_in_begin(int32_t *width, int32_t *height, bool *all, const char *path,
+                                  size_t most, const imiad_decode_options *options)
 {
     file_view view;
     int64_t across = 0, down = 0;
-    TRY(file_map(&view, path));
+    TRY(file_read_begin(&view, path, most));
+    *all = view.size < most;
     encoded_image e = {view.bytes, view.size, path, NULL};
     imiad_status status = find_size(&across, &down, &e);
     if (status == IMIAD_OK)
@@ -115,4 +117,19 @@ imiad_status image_file_size(int32_t *width, int32_t *height, const char *path,
     *width = (int32_t)(exchanged ? down : across);
     *height = (int32_t)(exchanged ? across : down);
     return IMIAD_OK;
+}
+
+/* The first bytes say it, but where much else stands before the frame header of a JPEG or the
+ * directory of a TIFF, or the orientation may be anywhere. */
+imiad_status image_file_size(int32_t *width, int32_t *height, const char *path,
+                             const imiad_decode_options *options)
+{
+    enum { FIRST = 1 << 16 };
+    bool all = false;
+    imiad_status status = IMIAD_FORMAT;
+    if (!options || !options->upright)
+        status = size_in_begin(width, height, &all, path, FIRST, options);
+    return status == IMIAD_FORMAT && !all
+               ? size_in_begin(width, height, &all, path, SIZE_MAX, options)
+               : status;
 }

@@ -167,12 +167,13 @@ static imiad_status digest_shards(char out[65], const file_view *index, const ch
 imiad_status weights_digest(char out[65], const char *path)
 {
     file_view view;
-    TRY(file_map(&view, path));
-    imiad_status status = IMIAD_OK;
-    if (view.size > 0 && view.bytes[0] == '{')
-        status = digest_shards(out, &view, path);
-    else
-        bytes_digest(out, view.bytes ? view.bytes : (const uint8_t *)"", view.size);
+    TRY(file_read_begin(&view, path, 1));
+    bool index = view.size > 0 && view.bytes[0] == '{';
+    file_unmap(&view);
+    if (!index)
+        return file_digest(out, path);
+    TRY(file_read(&view, path));
+    imiad_status status = digest_shards(out, &view, path);
     file_unmap(&view);
     return status;
 }

@@ -147,6 +147,11 @@ imiad_status weights_index_names(weights *w)
     return IMIAD_OK;
 }
 
+imiad_status weights_check(const weights *w)
+{
+    return file_view_check(&w->view, w->memory.owner);
+}
+
 void weights_free(weights *w)
 {
     if (!w)

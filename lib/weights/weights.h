@@ -31,14 +31,17 @@ typedef struct weights weights;
  * The whole file must be sound: checksums that it carries (zip's, weights_writer's) are verified. A
  * tensor whose type is not among dtype's is refused by name when the file is opened.
  *
- * Arrays point into the mapped file where they lie there contiguous and aligned, and are copied
- * otherwise. Do not overwrite the file in place while the handle lives; replacing it is fine.
+ * Arrays point into the file's bytes where they lie there contiguous and aligned, and are copied
+ * otherwise. The bytes are read once: what happens to the file afterwards does not matter.
  *
  * Errors: IMIAD_NOT_FOUND, IMIAD_IO, IMIAD_NO_MEMORY, IMIAD_FORMAT (path and what was wrong). */
 imiad_status weights_open(weights **out, const char *path);
-/* weights_open that leaves out weights_writer's checksum: it reads the header alone, and the
- * arrays' bytes are whatever they are. weights_verify fails afterwards. */
-imiad_status weights_open_unverified(weights **out, const char *path);
+/* The same with the file mapped. Do not overwrite it in place while the handle lives; replacing it
+ * is fine. Without `verify` weights_writer's checksum is left out: the header alone is read, the
+ * arrays' bytes are whatever they are, and weights_verify fails afterwards. */
+imiad_status weights_map(weights **out, const char *path, bool verify);
+/* IMIAD_IO where a mapped file has become shorter, so that its arrays must not be touched. */
+imiad_status weights_check(const weights *w);
 /* The same from memory, for fuzzing and embedding; bytes must outlive the result. */
 imiad_status weights_parse(weights **out, const void *bytes, size_t size, const char *name);
 /* SHA-256 in lower-case hexadecimal: of the file; of an index, of its files' own digests. */

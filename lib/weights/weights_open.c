@@ -119,11 +119,13 @@ imiad_status weights_parse(weights **out, const void *bytes, size_t size, const 
     return parse(out, bytes, size, name, NULL, false);
 }
 
-static imiad_status open_file(weights **out, const char *path, bool unverified)
+typedef imiad_status take_file(file_view *out, const char *path);
+
+static imiad_status open_file(weights **out, const char *path, take_file *take, bool unverified)
 {
-    file_view view = {NULL, 0};
+    file_view view;
     weights *w = NULL;
-    TRY(file_map(&view, path));
+    TRY(take(&view, path));
     imiad_status status = parse(&w, view.bytes, view.size, path, weights_open, unverified);
     if (status != IMIAD_OK) {
         file_unmap(&view);
@@ -137,10 +139,10 @@ static imiad_status open_file(weights **out, const char *path, bool unverified)
 
 imiad_status weights_open(weights **out, const char *path)
 {
-    return open_file(out, path, false);
+    return open_file(out, path, file_read, false);
 }
 
-imiad_status weights_open_unverified(weights **out, const char *path)
+imiad_status weights_map(weights **out, const char *path, bool verify)
 {
-    return open_file(out, path, true);
+    return open_file(out, path, file_map, !verify);
 }

@@ -6,6 +6,7 @@
 
 #include "base/arrays.h"
 #include "base/error.h"
+#include "base/file_writer.h"
 #include "weights/weights_file.h"
 
 typedef struct item {
@@ -168,7 +169,7 @@ static imiad_status write_file(const char *path, const char *header, uint64_t le
         if (w->items[i].bytes > 0)
             written = fwrite(w->items[i].data, w->items[i].bytes, 1, file.stream) == 1;
     if (written)
-        return file_write_commit(&file);
+        return file_write_commit_to_disk(&file);
     imiad_status status = fail(IMIAD_IO, "cannot write %s: %m", path);
     file_write_abandon(&file);
     return status;

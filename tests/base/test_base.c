@@ -5,6 +5,7 @@
 
 #include "base/arrays.h"
 #include "base/error.h"
+#include "base/file_writer.h"
 #include "base/files.h"
 #include "base/options.h"
 #include "base/random.h"
@@ -250,11 +251,11 @@ START_TEST(a_write_is_whole_or_nothing)
     ck_fails(folder_list(&list, below), IMIAD_NOT_FOUND, "a/b/file/below");
     ck_fails(folder_make(path), IMIAD_IO, "a/b/file");
     ck_fails(file_write_begin(&writer, nested), IMIAD_IO, "a/b: it is a folder");
-    unlink(path);
-    rmdir(nested);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(rmdir(nested), 0); /* no temporary file is left either */
     *strrchr(nested, '/') = '\0';
-    rmdir(nested);
-    rmdir(folder);
+    ck_assert_int_eq(rmdir(nested), 0);
+    ck_assert_int_eq(rmdir(folder), 0);
     free(below);
     free(nested);
     free(path);

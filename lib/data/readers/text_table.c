@@ -177,7 +177,7 @@ imiad_status table_parse_csv(table *out, const void *bytes, size_t size, const c
 imiad_status table_read(table *out, const char *path, char separator)
 {
     file_view view;
-    TRY(file_map(&view, path));
+    TRY(file_read(&view, path));
     imiad_status status = table_parse(out, view.bytes, view.size, separator, path);
     file_unmap(&view);
     return status;
@@ -186,7 +186,7 @@ imiad_status table_read(table *out, const char *path, char separator)
 imiad_status table_read_csv(table *out, const char *path)
 {
     file_view view;
-    TRY(file_map(&view, path));
+    TRY(file_read(&view, path));
     imiad_status status = table_parse_csv(out, view.bytes, view.size, path);
     file_unmap(&view);
     return status;

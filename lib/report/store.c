@@ -16,71 +16,40 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/text.h"
+#include "base/too_large.h"
 
 enum {
     APPLICATION_ID = 0x494d4144, /* "IMAD" in the file's header */
     SCHEMA_VERSION = 1,
     WAIT_MILLISECONDS = 60000,
+    STEPS_A_LOOK = 1 << 20, /* of SQLite's machine, between two looks at what is allowed */
 };
-
-/* New metrics are new rows of `measurements`; a change of columns is a new version. */
-static const char schema[] =
-    "CREATE TABLE cells ("
-    "  id INTEGER PRIMARY KEY,"
-    "  run TEXT NOT NULL,"
-    "  family TEXT NOT NULL,"
-    "  category TEXT NOT NULL,"
-    "  setting TEXT NOT NULL,"
-    "  value TEXT NOT NULL,"
-    "  dataset TEXT NOT NULL,"
-    "  dataset_digest TEXT NOT NULL,"
-    "  detector TEXT NOT NULL,"
-    "  backbone TEXT NOT NULL,"
-    "  weights TEXT NOT NULL,"
-    "  weights_digest TEXT NOT NULL,"
-    "  precision TEXT NOT NULL,"
-    "  evaluation TEXT NOT NULL,"
-    "  dataset_root TEXT NOT NULL,"
-    "  device TEXT NOT NULL,"
-    "  machine TEXT NOT NULL,"
-    "  command TEXT NOT NULL,"
-    "  options TEXT NOT NULL,"
-    "  dataset_options TEXT NOT NULL,"
-    "  facts TEXT NOT NULL,"
-    "  seed INTEGER NOT NULL,"
-    "  threads INTEGER NOT NULL,"
-    "  library_version TEXT NOT NULL,"
-    "  torch_version TEXT NOT NULL,"
-    "  time TEXT NOT NULL,"
-    "  UNIQUE (run, category)"
-    ");"
-    "CREATE INDEX cells_of_family ON cells (family);"
-    "CREATE TABLE measurements ("
-    "  cell INTEGER NOT NULL REFERENCES cells (id) ON DELETE CASCADE,"
-    "  name TEXT NOT NULL,"
-    "  number REAL," /* NULL: it does not exist for this cell */
-    "  PRIMARY KEY (cell, name)"
-    ") WITHOUT ROWID;"
-    "CREATE VIEW results AS"
-    "  SELECT setting, value, dataset, category, detector, backbone, precision, evaluation, seed,"
-    "    name, number, options, weights, device, machine, threads, library_version, torch_version,"
-    "    time, family, cells.id AS cell"
-    "  FROM cells JOIN measurements ON measurements.cell = cells.id;";
 
 /* ---- statements ---- */
 
 imiad_status store_fail(const imiad_results *results, const char *doing)
 {
     const char *why = sqlite3_errmsg(results->database);
-    switch (sqlite3_errcode(results->database) & 0xff) {
+    const int code = sqlite3_extended_errcode(results->database);
+    if (code == SQLITE_IOERR_NOMEM)
+        return fail(IMIAD_NO_MEMORY, "cannot %s the result store %s: out of memory", doing,
+                    results->path);
+    switch (code & 0xff) {
     case SQLITE_NOTADB:
         return fail(IMIAD_FORMAT, "%s is not a result store: it is no SQLite database",
                     results->path);
     case SQLITE_CORRUPT:
         return fail(IMIAD_FORMAT, "the result store %s is damaged: %s", results->path, why);
+    case SQLITE_INTERRUPT:
+    case SQLITE_TOOBIG:
+        return fail(IMIAD_FORMAT,
+                    "cannot %s the result store %s: it holds far more than a store should (%s)",
+                    doing, results->path, why);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return fail(IMIAD_IO, "cannot %s the result store %s: another process has held it for %d s",
@@ -93,8 +62,24 @@ imiad_status store_fail(const imiad_results *results, const char *doing)
     }
 }
 
+/* What a statement may take grows with the file: what does not end is ended. */
+static void allow_steps(const imiad_results *results)
+{
+    uint64_t bytes = 0;
+    if (file_size(&bytes, results->path) != IMIAD_OK)
+        bytes = 0;
+    results->guard->looks_left = 1000 + bytes / (1 << 10);
+}
+
+static int look(void *user)
+{
+    store_guard *guard = user;
+    return guard->looks_left-- == 0;
+}
+
 imiad_status store_run(const imiad_results *results, const char *sql, const char *doing)
 {
+    allow_steps(results);
     if (sqlite3_exec(results->database, sql, NULL, NULL, NULL) != SQLITE_OK)
         return store_fail(results, doing);
     return IMIAD_OK;
@@ -102,6 +87,7 @@ imiad_status store_run(const imiad_results *results, const char *sql, const char
 
 imiad_status store_prepare(sqlite3_stmt **out, const imiad_results *results, const char *sql)
 {
+    allow_steps(results);
     if (sqlite3_prepare_v2(results->database, sql, -1, out, NULL) != SQLITE_OK)
         return store_fail(results, "read");
     return IMIAD_OK;
@@ -144,6 +130,13 @@ static imiad_status identify(bool *empty, const imiad_results *results)
     return IMIAD_OK;
 }
 
+static imiad_status make_schema(const imiad_results *results)
+{
+    for (size_t i = 0; i < store_statement_count; ++i)
+        TRY(store_run(results, store_statements[i].text, "create"));
+    return IMIAD_OK;
+}
+
 /* Two processes may come here at once: the second finds the work done. */
 static imiad_status create_schema(const imiad_results *results)
 {
@@ -154,7 +147,7 @@ static imiad_status create_schema(const imiad_results *results)
     bool empty;
     imiad_status status = identify(&empty, results);
     if (status == IMIAD_OK && empty)
-        status = store_run(results, schema, "create");
+        status = make_schema(results);
     if (status == IMIAD_OK && empty)
         status = store_run(results, mark, "create");
     if (status == IMIAD_OK)
@@ -172,10 +165,44 @@ static imiad_status check_pages(const imiad_results *results)
     imiad_status status = IMIAD_OK;
     if (sqlite3_step(statement) != SQLITE_ROW)
         status = store_fail(results, "read");
+    else if (!sqlite3_column_text(statement, 0))
+        status = fail_memory("a result store", 64);
     else if (strcmp((const char *)sqlite3_column_text(statement, 0), "ok") != 0)
         status = fail(IMIAD_FORMAT, "the result store %s is damaged: %s", results->path,
                       (const char *)sqlite3_column_text(statement, 0));
     sqlite3_finalize(statement);
+    return status;
+}
+
+/* A store from elsewhere may hold triggers, views and generated columns, which run when it is used.
+ * Nothing is asked of it before every statement that made it is known to be ours. */
+static imiad_status check_schema(const imiad_results *results)
+{
+    sqlite3_stmt *statement;
+    TRY(store_prepare(&statement, results,
+                      "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"));
+    imiad_status status = IMIAD_OK;
+    size_t found = 0;
+    int code = SQLITE_ROW;
+    while (status == IMIAD_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        const char *name = (const char *)sqlite3_column_text(statement, 0);
+        const char *text = (const char *)sqlite3_column_text(statement, 1);
+        if (!name || !text)
+            status = fail_memory("a result store's schema", 64);
+        else if (store_knows(name, text))
+            ++found;
+        else if (strncmp(name, "sqlite_stat", 11) != 0) /* what ANALYZE leaves */
+            status = fail(IMIAD_FORMAT,
+                          "%s is not a result store: it holds \"%s\", which no store has, or has "
+                          "otherwise",
+                          results->path, show_text(name, strlen(name)).text);
+    }
+    if (status == IMIAD_OK && code != SQLITE_DONE)
+        status = store_fail(results, "read");
+    sqlite3_finalize(statement);
+    if (status == IMIAD_OK && found != store_statement_count)
+        return fail(IMIAD_FORMAT, "the result store %s is damaged: a part of its schema is missing",
+                    results->path);
     return status;
 }
 
@@ -193,15 +220,42 @@ static char *plain_path(const char *path)
 static imiad_status check_signature(const char *path)
 {
     static const char signature[16] = "SQLite format 3";
-    char begin[16] = "", journal[4096];
+    char journal[4096];
+    file_view view;
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return IMIAD_OK; /* there will be one, or SQLite says why not */
+    if (!S_ISREG(info.st_mode))
+        return fail(IMIAD_IO, "cannot read %s: it is not a regular file", path);
+    TRY(file_read_begin(&view, path, sizeof signature));
+    bool good = view.size == 0 || (view.size == sizeof signature &&
+                                   memcmp(view.bytes, signature, sizeof signature) == 0);
+    file_unmap(&view);
     snprintf(journal, sizeof journal, "%s-journal", path);
-    FILE *file = fopen(path, "rb");
-    size_t size = file ? fread(begin, 1, sizeof begin, file) : 0;
-    if (file)
-        fclose(file);
-    if (size == 0 || file_exists(journal) || memcmp(begin, signature, sizeof begin) == 0)
+    if (good || file_exists(journal))
         return IMIAD_OK;
     return fail(IMIAD_FORMAT, "%s is not a result store: it is no SQLite database", path);
+}
+
+/* For a file that may come from anywhere. */
+static imiad_status guard_database(imiad_results *results)
+{
+    static const int switches[][2] = {{SQLITE_DBCONFIG_DEFENSIVE, 1},
+                                      {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+                                      {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
+                                      {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0}};
+    static const int limits[][2] = {{SQLITE_LIMIT_LENGTH, 1 << 26},
+                                    {SQLITE_LIMIT_SQL_LENGTH, 1 << 16},
+                                    {SQLITE_LIMIT_EXPR_DEPTH, 64},
+                                    {SQLITE_LIMIT_ATTACHED, 0},
+                                    {SQLITE_LIMIT_TRIGGER_DEPTH, 1}};
+    for (size_t i = 0; i < sizeof switches / sizeof *switches; ++i)
+        sqlite3_db_config(results->database, switches[i][0], switches[i][1], NULL);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; ++i)
+        sqlite3_limit(results->database, limits[i][0], limits[i][1]);
+    sqlite3_progress_handler(results->database, STEPS_A_LOOK, look, results->guard);
+    sqlite3_busy_timeout(results->database, WAIT_MILLISECONDS);
+    return store_run(results, "PRAGMA foreign_keys = ON; PRAGMA synchronous = EXTRA", "open");
 }
 
 static imiad_status open_database(imiad_results *results, const char *path)
@@ -222,14 +276,14 @@ static imiad_status open_database(imiad_results *results, const char *path)
         return fail_memory("a result store", 1 << 16);
     if (code != SQLITE_OK)
         return store_fail(results, "open");
-    sqlite3_busy_timeout(results->database, WAIT_MILLISECONDS);
-    TRY(store_run(results, "PRAGMA foreign_keys = ON; PRAGMA synchronous = EXTRA", "open"));
+    TRY(guard_database(results));
     bool empty;
     TRY(identify(&empty, results));
     if (empty && results->to_read)
         return fail(IMIAD_FORMAT, "%s is not a result store: it is empty", results->path);
     if (empty)
-        return create_schema(results);
+        TRY(create_schema(results));
+    TRY(check_schema(results));
     if (results->to_read)
         TRY(store_run(results, "PRAGMA query_only = ON", "open"));
     return check_pages(results);
@@ -241,14 +295,19 @@ static imiad_status open_store(imiad_results **out, const char *path, bool to_re
         return fail(IMIAD_INVALID_ARGUMENT, "result store: out or path is NULL, or path is empty");
     imiad_results *results = calloc(1, sizeof *results);
     cell_description *description = calloc(1, sizeof *description);
-    if (!results || !description) {
+    store_guard *guard = calloc(1, sizeof *guard);
+    if (!results || !description || !guard) {
         free(results);
         free(description);
+        free(guard);
         return fail_memory("a result store", sizeof *results + sizeof *description);
     }
     results->description = description;
+    results->guard = guard;
     results->to_read = to_read;
+    too_large limit = too_large_begin();
     imiad_status status = open_database(results, path);
+    too_large_end(&limit);
     if (status != IMIAD_OK) {
         imiad_results_free(results);
         return status;
@@ -272,6 +331,7 @@ void imiad_results_free(imiad_results *results)
     if (!results)
         return;
     sqlite3_close(results->database);
+    free(results->guard);
     free(results->path);
     free(results->description->value);
     free(results->description->options);

@@ -17,12 +17,27 @@ typedef struct cell_description {
     imiad_option *options, *dataset_options;
 } cell_description;
 
+/* How much longer the present statement may run. */
+typedef struct store_guard {
+    uint64_t looks_left;
+} store_guard;
+
 struct imiad_results {
     sqlite3 *database;
     char *path;
     bool to_read;
     cell_description *description;
+    store_guard *guard;
 };
+
+/* ---- store_schema.c ---- */
+
+typedef struct store_statement {
+    const char *name, *text; /* what it makes */
+} store_statement;
+extern const store_statement store_statements[];
+extern const size_t store_statement_count;
+bool store_knows(const char *name, const char *text);
 
 /* ---- store.c: statements ---- */
 

@@ -8,8 +8,9 @@
 
 #include "base/arrays.h"
 #include "base/error.h"
-#include "base/text.h"
 #include "base/files.h"
+#include "base/json_error.h"
+#include "base/text.h"
 #include "report/store.h"
 
 #define TEXT(field)                                                                                \
@@ -62,9 +63,11 @@ static imiad_status list_text(char **out, const imiad_option *list, size_t count
     for (size_t i = 0; i < count && status == IMIAD_OK; ++i) {
         if (!list[i].name || !list[i].value)
             status = fail(IMIAD_INVALID_ARGUMENT, "a cell's %s: number %zu has a NULL", what, i);
-        else if (json_object_set_new(object, list[i].name, text_to_json(list[i].value)) != 0)
+        else if (!text_is_utf8(list[i].name, strlen(list[i].name)))
             status = fail(IMIAD_INVALID_ARGUMENT, "a cell's %s: \"%s\" is not UTF-8", what,
                           list[i].name);
+        else if (!json_put_text(object, list[i].name, list[i].value))
+            status = fail_memory("a cell's options", 64);
     }
     char *text = status == IMIAD_OK ? json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
     json_decref(object);
@@ -128,10 +131,8 @@ static imiad_status digest_key(checked_cell *checked)
 
 static imiad_status check_text(const char *text, const char *name)
 {
-    json_t *string = json_string(text);
-    if (!string)
+    if (!text_is_utf8(text, strlen(text)))
         return fail(IMIAD_INVALID_ARGUMENT, "a cell's %s is not UTF-8: %s", name, text);
-    json_decref(string);
     return IMIAD_OK;
 }
 
@@ -218,7 +219,10 @@ static imiad_status take_texts(stored_cell *out, sqlite3_stmt *row)
 static imiad_status take_list(stored_cell *out, size_t column, const char *path)
 {
     const char *text = json_string_value(json_array_get(out->texts, TEXT_COLUMNS + column));
-    json_t *object = json_loads(text, 0, NULL);
+    json_error_t error;
+    json_t *object;
+    if (json_read(&object, text, strlen(text), 0, &error, "a stored cell") == IMIAD_NO_MEMORY)
+        return IMIAD_NO_MEMORY;
     out->lists[column] = object;
     if (!json_is_object(object))
         return fail(IMIAD_FORMAT, "the result store %s is damaged: a cell's %s are no JSON object",
@@ -247,8 +251,9 @@ static imiad_status take_values(stored_cell *out, const imiad_results *results, 
                       "SELECT name, number FROM measurements WHERE cell = ? ORDER BY name"));
     sqlite3_bind_int64(rows, 1, id);
     json_t *names = json_array();
-    json_array_append_new(out->texts, names);
     imiad_status status = IMIAD_OK;
+    if (json_array_append_new(out->texts, names) != 0) /* names is gone then */
+        status = fail_memory("a stored cell's values", 64);
     size_t count = 0, room = 0;
     int code = SQLITE_ROW;
     while (status == IMIAD_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
@@ -304,7 +309,8 @@ imiad_status stored_cell_load(stored_cell *out, bool *found, const imiad_results
         status = store_fail(results, "read");
     }
     sqlite3_finalize(row);
-    sqlite3_exec(results->database, "COMMIT", NULL, NULL, NULL);
+    if (sqlite3_exec(results->database, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
+        sqlite3_exec(results->database, "ROLLBACK", NULL, NULL, NULL);
     if (status != IMIAD_OK)
         stored_cell_free(out);
     return status;

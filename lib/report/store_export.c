@@ -5,21 +5,29 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/text.h"
-#include "base/files.h"
+#include "base/file_writer.h"
+#include "base/json_error.h"
 #include "base/options.h"
 #include "report/store.h"
 
 /* ---- fields ---- */
 
-/* A text as one field: quoted where it has to be. */
+/* A spreadsheet takes a field that begins so for a formula and runs it. */
+static bool begins_like_a_formula(const char *text)
+{
+    return *text && strchr("=+-@\t\r", *text);
+}
+
+/* A text as one field: quoted where it has to be, and behind an apostrophe where it would be run.
+ */
 static void write_text(FILE *file, const char *text)
 {
-    if (!strpbrk(text, ",\"\r\n")) {
+    bool formula = begins_like_a_formula(text);
+    if (!formula && !strpbrk(text, ",\"\r\n")) {
         fputs(text, file);
         return;
     }
-    putc('"', file);
+    fputs(formula ? "\"'" : "\"", file);
     for (; *text; ++text) {
         if (*text == '"')
             putc('"', file);
@@ -53,22 +61,29 @@ static void write_number(FILE *file, const char *value)
         write_real(file, number);
 }
 
+/* NULL where memory runs out. */
 static json_t *list_object(const imiad_option *list, size_t count)
 {
     json_t *object = json_object();
-    for (size_t i = 0; i < count; ++i)
-        json_object_set_new(object, list[i].name, text_to_json(list[i].value));
+    for (size_t i = 0; object && i < count; ++i)
+        if (!json_put_text(object, list[i].name, list[i].value)) {
+            json_decref(object);
+            return NULL;
+        }
     return object;
 }
 
 /* A list as the store keeps it: {"name":"value"} */
-static void write_list(FILE *file, const imiad_option *list, size_t count)
+static imiad_status write_list(FILE *file, const imiad_option *list, size_t count)
 {
     json_t *object = list_object(list, count);
-    char *text = json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT);
+    char *text = object ? json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
     json_decref(object);
-    write_text(file, text ? text : "");
+    if (!text)
+        return fail_memory("a cell's options", 1024);
+    write_text(file, text);
     free(text);
+    return IMIAD_OK;
 }
 
 /* ---- writing whole or not at all ---- */
@@ -103,11 +118,11 @@ static imiad_status write_cell(void *user, const imiad_finished *finished)
             write_text(file, cell_text(cell, column));
             putc(',', file);
         }
-        write_list(file, cell->options, cell->option_count);
+        TRY(write_list(file, cell->options, cell->option_count));
         putc(',', file);
-        write_list(file, cell->dataset_options, cell->dataset_option_count);
+        TRY(write_list(file, cell->dataset_options, cell->dataset_option_count));
         putc(',', file);
-        write_list(file, cell->facts, cell->fact_count);
+        TRY(write_list(file, cell->facts, cell->fact_count));
         fprintf(file, ",%llu,%d,%s,%s,%s,", (unsigned long long)cell->seed, (int)finished->threads,
                 finished->library_version, finished->torch_version, finished->time);
         write_text(file, finished->names[i]);
@@ -136,26 +151,33 @@ imiad_status imiad_results_write_csv(const imiad_results *results,
 
 /* ---- cells as JSON ---- */
 
+/* NULL where memory runs out. */
 static json_t *cell_object(const imiad_finished *finished)
 {
     const imiad_cell *cell = finished->cell;
     json_t *object = json_object(), *values = json_object();
+    int failed = !object || !values;
     for (size_t i = 0; i < TEXT_COLUMNS; ++i)
-        json_object_set_new(object, text_columns[i].name, json_string(cell_text(cell, i)));
-    json_object_set_new(object, "options", list_object(cell->options, cell->option_count));
-    json_object_set_new(object, "dataset_options",
-                        list_object(cell->dataset_options, cell->dataset_option_count));
-    json_object_set_new(object, "facts", list_object(cell->facts, cell->fact_count));
-    json_object_set_new(object, "seed", json_integer((json_int_t)cell->seed));
-    json_object_set_new(object, "threads", json_integer(finished->threads));
-    json_object_set_new(object, "library_version", json_string(finished->library_version));
-    json_object_set_new(object, "torch_version", json_string(finished->torch_version));
-    json_object_set_new(object, "time", json_string(finished->time));
+        failed |= !json_put_text(object, text_columns[i].name, cell_text(cell, i));
+    failed |=
+        json_object_set_new(object, "options", list_object(cell->options, cell->option_count));
+    failed |= json_object_set_new(object, "dataset_options",
+                                  list_object(cell->dataset_options, cell->dataset_option_count));
+    failed |= json_object_set_new(object, "facts", list_object(cell->facts, cell->fact_count));
+    failed |= json_object_set_new(object, "seed", json_integer((json_int_t)cell->seed));
+    failed |= json_object_set_new(object, "threads", json_integer(finished->threads));
+    failed |= !json_put_text(object, "library_version", finished->library_version);
+    failed |= !json_put_text(object, "torch_version", finished->torch_version);
+    failed |= !json_put_text(object, "time", finished->time);
     for (size_t i = 0; i < finished->count; ++i)
-        json_object_set_new(values, finished->names[i],
-                            isnan(finished->values[i]) ? json_null()
-                                                       : json_real(finished->values[i]));
-    json_object_set_new(object, "values", values);
+        failed |= json_object_set_new(
+            values, finished->names[i],
+            !isfinite(finished->values[i]) ? json_null() : json_real(finished->values[i]));
+    failed |= json_object_set_new(object, "values", values);
+    if (failed) {
+        json_decref(object);
+        return NULL;
+    }
     return object;
 }
 
@@ -170,7 +192,8 @@ static imiad_status write_object(void *user, const imiad_finished *finished)
     fputs(writer->begun ? ",\n" : "\n", writer->file);
     writer->begun = true;
     json_t *object = cell_object(finished);
-    int failed = json_dumpf(object, writer->file, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
+    int failed =
+        !object || json_dumpf(object, writer->file, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     json_decref(object);
     return failed ? fail_memory("a cell as JSON", 4096) : IMIAD_OK;
 }
@@ -197,7 +220,7 @@ imiad_status imiad_results_write_json(const imiad_results *results,
     "setting,value,number,dataset,category,detector,options,backbone,weights_digest,precision,"    \
     "evaluation"
 
-static void write_configuration(FILE *file, const imiad_cell *cell)
+static imiad_status write_configuration(FILE *file, const imiad_cell *cell)
 {
     write_text(file, cell->setting);
     putc(',', file);
@@ -210,19 +233,20 @@ static void write_configuration(FILE *file, const imiad_cell *cell)
         write_text(file, before[i]);
     }
     putc(',', file);
-    write_list(file, cell->options, cell->option_count);
+    TRY(write_list(file, cell->options, cell->option_count));
     const char *const behind[] = {cell->backbone, cell->weights_digest, cell->precision,
                                   cell->evaluation};
     for (size_t i = 0; i < 4; ++i) {
         putc(',', file);
         write_text(file, behind[i]);
     }
+    return IMIAD_OK;
 }
 
 static imiad_status write_summary(void *user, const imiad_summary *summary)
 {
     FILE *file = user;
-    write_configuration(file, summary->cell);
+    TRY(write_configuration(file, summary->cell));
     putc(',', file);
     write_text(file, summary->name);
     putc(',', file);
@@ -284,8 +308,11 @@ static imiad_status begin_line(point_line *line, const imiad_summary *summary, i
     FILE *text = open_memstream(&line->configuration, &size);
     if (!text)
         return fail_memory("a line of points", 1024);
-    write_configuration(text, summary->cell);
-    fclose(text);
+    imiad_status status = write_configuration(text, summary->cell);
+    bool whole = !ferror(text);
+    if ((fclose(text) != 0 || !whole) && status == IMIAD_OK)
+        status = fail_memory("a line of points", 1024);
+    TRY(status);
     line->group = group;
     line->any = false;
     for (size_t i = 0; i < line->count; ++i)

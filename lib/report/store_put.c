@@ -6,6 +6,8 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "base/text.h"
+#include "base/too_large.h"
 #include "detectors/algorithm.h"
 #include "report/store.h"
 
@@ -171,10 +173,8 @@ static imiad_status check_values(const char *const *names, const double *values,
     for (size_t i = 0; i < count; ++i) {
         if (!names[i] || !*names[i])
             return fail(IMIAD_INVALID_ARGUMENT, "value %zu of a cell has no name", i);
-        json_t *name = json_string(names[i]);
-        if (!name)
+        if (!text_is_utf8(names[i], strlen(names[i])))
             return fail(IMIAD_INVALID_ARGUMENT, "the name of value %zu of a cell is not UTF-8", i);
-        json_decref(name);
         if (isinf(values[i]))
             return fail(IMIAD_NOT_FINITE, "the value %s of a cell is infinite", names[i]);
         for (size_t j = 0; j < i; ++j)
@@ -264,6 +264,7 @@ imiad_status imiad_results_put(imiad_results *results, const imiad_cell *cell,
     TRY(check_values(names, values, count));
     checked_cell checked;
     TRY(cell_check(&checked, cell));
+    too_large limit = too_large_begin();
     imiad_status status = store_run(results, "BEGIN IMMEDIATE", "write");
     if (status == IMIAD_OK) {
         status = replace(results, &checked, names, values, count);
@@ -272,6 +273,7 @@ imiad_status imiad_results_put(imiad_results *results, const imiad_cell *cell,
         if (status != IMIAD_OK)
             sqlite3_exec(results->database, "ROLLBACK", NULL, NULL, NULL);
     }
+    too_large_end(&limit);
     checked_cell_free(&checked);
     return status;
 }

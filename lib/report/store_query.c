@@ -122,7 +122,8 @@ static imiad_status add_entry(family_walk *walk, sqlite3_stmt *row)
     TRY(array_reserve(&walk->entries, walk->count, &walk->room, sizeof *walk->entries,
                       "the values of cells"));
     bool exists = sqlite3_column_type(row, 4) != SQLITE_NULL;
-    char *name = strdup((const char *)sqlite3_column_text(row, 3));
+    const char *text = (const char *)sqlite3_column_text(row, 3);
+    char *name = text ? strdup(text) : NULL;
     if (!name)
         return fail_memory("the name of a value", 64);
     walk->entries[walk->count++] = (entry){.cell = sqlite3_column_int64(row, 0),

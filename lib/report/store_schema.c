@@ -1,0 +1,58 @@
+/* The statements that make a result store. New metrics are new rows of `measurements`; a change of
+ * columns is a new version. A store is known by these texts, so they never change. */
+#include <string.h>
+
+#include "report/store.h"
+
+const store_statement store_statements[] = {
+    {"cells", "CREATE TABLE cells ("
+              "  id INTEGER PRIMARY KEY,"
+              "  run TEXT NOT NULL,"
+              "  family TEXT NOT NULL,"
+              "  category TEXT NOT NULL,"
+              "  setting TEXT NOT NULL,"
+              "  value TEXT NOT NULL,"
+              "  dataset TEXT NOT NULL,"
+              "  dataset_digest TEXT NOT NULL,"
+              "  detector TEXT NOT NULL,"
+              "  backbone TEXT NOT NULL,"
+              "  weights TEXT NOT NULL,"
+              "  weights_digest TEXT NOT NULL,"
+              "  precision TEXT NOT NULL,"
+              "  evaluation TEXT NOT NULL,"
+              "  dataset_root TEXT NOT NULL,"
+              "  device TEXT NOT NULL,"
+              "  machine TEXT NOT NULL,"
+              "  command TEXT NOT NULL,"
+              "  options TEXT NOT NULL,"
+              "  dataset_options TEXT NOT NULL,"
+              "  facts TEXT NOT NULL,"
+              "  seed INTEGER NOT NULL,"
+              "  threads INTEGER NOT NULL,"
+              "  library_version TEXT NOT NULL,"
+              "  torch_version TEXT NOT NULL,"
+              "  time TEXT NOT NULL,"
+              "  UNIQUE (run, category))"},
+    {"cells_of_family", "CREATE INDEX cells_of_family ON cells (family)"},
+    {"measurements", "CREATE TABLE measurements ("
+                     "  cell INTEGER NOT NULL REFERENCES cells (id) ON DELETE CASCADE,"
+                     "  name TEXT NOT NULL,"
+                     "  number REAL,"
+                     "  PRIMARY KEY (cell, name)) WITHOUT ROWID"},
+    {"results",
+     "CREATE VIEW results AS"
+     "  SELECT setting, value, dataset, category, detector, backbone, precision, evaluation, seed, "
+     " "
+     "  name, number, options, weights, device, machine, threads, library_version, torch_version,  "
+     "  time, family, cells.id AS cell"
+     "  FROM cells JOIN measurements ON measurements.cell = cells.id"},
+};
+const size_t store_statement_count = sizeof store_statements / sizeof *store_statements;
+
+bool store_knows(const char *name, const char *text)
+{
+    for (size_t i = 0; i < store_statement_count; ++i)
+        if (strcmp(store_statements[i].name, name) == 0)
+            return strcmp(store_statements[i].text, text) == 0;
+    return false;
+}

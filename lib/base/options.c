@@ -162,8 +162,11 @@ static imiad_status set_values(option_set *set, const char *owner, const imiad_o
         if (i == set->count)
             return unknown(owner, set, given[g].name);
         TRY(check(owner, &set->specs[i], given[g].value));
+        char *value = strdup(given[g].value);
+        if (!value) /* the default must not take its place */
+            return fail_memory("options", strlen(given[g].value));
         free(set->values[i]);
-        set->values[i] = strdup(given[g].value);
+        set->values[i] = value;
     }
     for (size_t i = 0; i < set->count; ++i) {
         if (!set->values[i])

@@ -273,7 +273,7 @@ imiad_status dataset_open(imiad_dataset **out, const dataset_ops *ops, const cha
     if (status == IMIAD_OK)
         status = check_root(ops, root);
     if (status == IMIAD_OK && !(dataset->root = strdup(root ? root : "")))
-        status = fail_memory("a path", strlen(root));
+        status = fail_memory("a path", root ? strlen(root) : 1);
     if (status == IMIAD_OK)
         status = list(dataset);
     if (status != IMIAD_OK) {

@@ -1,5 +1,6 @@
 #include "data/reader.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,20 +27,16 @@ imiad_status reader_list(name_list *out, const imiad_dataset *dataset, const cha
 
 bool reader_has_folder(const imiad_dataset *dataset, const char *folder, const char *name)
 {
-    char *path;
-    if (asprintf(&path, "%s/%s/%s", dataset->root, folder, name) < 0)
-        return false;
-    bool found = folder_exists(path);
-    free(path);
-    return found;
+    char path[PATH_MAX]; /* a longer one cannot be opened either */
+    int length = snprintf(path, sizeof path, "%s/%s/%s", dataset->root, folder, name);
+    return length < PATH_MAX && folder_exists(path);
 }
 
 bool reader_has_file(const imiad_dataset *dataset, const char *path)
 {
-    char *whole = path_join(dataset->root, path);
-    bool found = whole && file_exists(whole);
-    free(whole);
-    return found;
+    char whole[PATH_MAX];
+    int length = snprintf(whole, sizeof whole, "%s/%s", dataset->root, path);
+    return length < PATH_MAX && file_exists(whole);
 }
 
 void reader_left_out(const imiad_dataset *dataset, const char *folder, const char *name,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json_error.h"
 #include "base/text.h"
 
 /* The members that are numbers, by their names in the file. */
@@ -133,14 +134,19 @@ json_t *calibration_to_json(const imiad_calibration *c)
                                c->rule == IMIAD_THRESHOLD_QUANTILE ? "quantile" : "f1_max",
                                "normal_count", (json_int_t)c->normal_count, "defective_count",
                                (json_int_t)c->defective_count, "source", text_to_json(c->source));
+    int failed = 0;
     for (size_t i = 0; object && i < NUMBERS; ++i) {
         double value;
         memcpy(&value, (const char *)c + numbers[i].offset, sizeof value);
-        json_object_set_new(object, numbers[i].name, json_real(value));
+        failed |= json_object_set_new(object, numbers[i].name, json_real(value));
     }
     if (object && c->tile_side > 0) {
-        json_object_set_new(object, "tile_side", json_integer(c->tile_side));
-        json_object_set_new(object, "tile_overlap", json_real(c->tile_overlap));
+        failed |= json_object_set_new(object, "tile_side", json_integer(c->tile_side));
+        failed |= json_object_set_new(object, "tile_overlap", json_real(c->tile_overlap));
+    }
+    if (failed) {
+        json_decref(object);
+        return NULL;
     }
     return object;
 }
@@ -173,9 +179,15 @@ static imiad_status read_members(imiad_calibration *c, json_t *object)
 imiad_status calibration_from_json(imiad_detector *self, const char *text)
 {
     imiad_calibration c = IMIAD_CALIBRATION_INIT;
-    json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    json_error_t error;
+    json_t *object;
+    if (json_read(&object, text, strlen(text), JSON_REJECT_DUPLICATES, &error, "a calibration") ==
+        IMIAD_NO_MEMORY)
+        return IMIAD_NO_MEMORY;
     imiad_status status = read_members(&c, object);
-    if (status == IMIAD_OK && imiad_detector_set_calibration(self, &c) != IMIAD_OK)
+    if (status == IMIAD_OK)
+        status = imiad_detector_set_calibration(self, &c);
+    if (status != IMIAD_OK && status != IMIAD_FORMAT && status != IMIAD_NO_MEMORY)
         status = fail_within(IMIAD_FORMAT, "its calibration");
     json_decref(object);
     return status;

@@ -137,12 +137,12 @@ void imiad_detector_free(imiad_detector *self)
 
 const char *imiad_detector_name(const imiad_detector *self)
 {
-    return self->ops->name;
+    return self ? self->ops->name : NULL;
 }
 
 const char *imiad_detector_option(const imiad_detector *self, const char *name)
 {
-    return options_find(self->options, name);
+    return self && name ? options_find(self->options, name) : NULL;
 }
 
 const imiad_backbone *imiad_detector_backbone(const imiad_detector *self)

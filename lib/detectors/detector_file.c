@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/text.h"
+#include "base/json_error.h"
 #include "detectors/calibration.h"
 #include "detectors/registry.h"
 
@@ -27,9 +27,12 @@ static imiad_status write_json(weights_writer *writer, const char *key, json_t *
 static json_t *describe_options(const option_set *options)
 {
     json_t *object = json_object();
-    for (size_t i = 0; i < options_count(options); ++i) {
+    for (size_t i = 0; object && i < options_count(options); ++i) {
         imiad_option option = options_get(options, i);
-        json_object_set_new(object, option.name, text_to_json(option.value));
+        if (!json_put_text(object, option.name, option.value)) {
+            json_decref(object);
+            return NULL; /* a file without the option would be read with its default */
+        }
     }
     return object;
 }
@@ -129,7 +132,11 @@ static imiad_status load_backbone(imiad_backbone **out, const weights *file, con
         *out = NULL;
         return IMIAD_OK;
     }
-    json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    json_error_t error;
+    json_t *object;
+    if (json_read(&object, text, strlen(text), JSON_REJECT_DUPLICATES, &error, path) ==
+        IMIAD_NO_MEMORY)
+        return IMIAD_NO_MEMORY;
     const char *name, *weights_name, *digest, *precision, *dialect_name = NULL;
     json_t *mean = NULL, *deviation = NULL;
     imiad_backbone *b = NULL;
@@ -159,7 +166,11 @@ static imiad_status create_from(imiad_detector **out, const char *name, imiad_ba
                                 const char *options_text, const char *path, const char *device_text)
 {
     const detector_ops *ops;
-    json_t *object = json_loads(options_text, JSON_REJECT_DUPLICATES, NULL);
+    json_error_t error;
+    json_t *object;
+    if (json_read(&object, options_text, strlen(options_text), JSON_REJECT_DUPLICATES, &error,
+                  path) == IMIAD_NO_MEMORY)
+        return IMIAD_NO_MEMORY;
     imiad_option given[128];
     size_t count = 0;
     const char *key;

@@ -214,37 +214,37 @@ imiad_status imiad_backbone_create(imiad_backbone **out, const char *architectur
 
 const char *imiad_backbone_name(const imiad_backbone *b)
 {
-    return b->architecture->name;
+    return b ? b->architecture->name : NULL;
 }
 
 const char *imiad_backbone_weights(const imiad_backbone *b)
 {
-    return b->weights;
+    return b ? b->weights : NULL;
 }
 
 const char *imiad_backbone_provenance(const imiad_backbone *b)
 {
-    return weights_provenance(b->digest);
+    return b ? weights_provenance(b->digest) : NULL;
 }
 
 const char *imiad_backbone_digest(const imiad_backbone *b)
 {
-    return b->digest;
+    return b ? b->digest : NULL;
 }
 
 const char *imiad_backbone_device(const imiad_backbone *b)
 {
-    return b->device_text;
+    return b ? b->device_text : NULL;
 }
 
 const char *imiad_backbone_precision(const imiad_backbone *b)
 {
-    return b->precision == F32 ? "float32" : "bfloat16";
+    return !b ? NULL : b->precision == F32 ? "float32" : "bfloat16";
 }
 
 const char *imiad_backbone_dialect(const imiad_backbone *b)
 {
-    return b->dialect->name;
+    return b ? b->dialect->name : NULL;
 }
 
 imiad_status imiad_backbone_input(float mean[3], float deviation[3], const imiad_backbone *b)

@@ -7,6 +7,8 @@
 #include <zlib.h>
 
 #include "base/error.h"
+#include "base/json_error.h"
+#include "base/limits.h"
 #include "weights/weights_file.h"
 
 enum { LENGTH_BYTES = 8 };
@@ -199,10 +201,18 @@ imiad_status safetensors_read(weights *w)
                     length);
     if (length > w->size - LENGTH_BYTES)
         return fail(IMIAD_FORMAT, "%s: the header of %" PRIu64 " bytes is truncated", file, length);
+    if (length > limit_header_bytes())
+        return fail(IMIAD_FORMAT,
+                    "%s: a header of %" PRIu64 " bytes; at most %" PRIu64
+                    " are read (imiad_set_limits)",
+                    file, length, limit_header_bytes());
     json_error_t error;
-    json_t *header =
-        json_loadb((const char *)w->bytes + LENGTH_BYTES, length, JSON_REJECT_DUPLICATES, &error);
-    if (!header)
+    json_t *header;
+    imiad_status parsed =
+        json_read(&header, w->bytes + LENGTH_BYTES, length, JSON_REJECT_DUPLICATES, &error, file);
+    if (parsed == IMIAD_NO_MEMORY)
+        return parsed;
+    if (parsed != IMIAD_OK)
         return fail(IMIAD_FORMAT, "%s: the header, byte %d: %s", file, error.position, error.text);
     const size_t data = LENGTH_BYTES + (size_t)length;
     imiad_status status = read_header(w, header, w->bytes + data, w->size - data);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json_error.h"
 #include "data/readers/layout.h"
 #include "data/reader.h"
 
@@ -86,8 +87,11 @@ imiad_status loco_parse_defects(loco_defects *out, const void *bytes, size_t siz
         return fail(IMIAD_FORMAT, "%s has %zu bytes; at most %d are read", name, size,
                     LOCO_CONFIG_BYTES_MAX);
     json_error_t error;
-    json_t *list = json_loadb(size > 0 ? bytes : "", size, JSON_REJECT_DUPLICATES, &error);
-    if (!list)
+    json_t *list;
+    imiad_status parsed = json_read(&list, bytes, size, JSON_REJECT_DUPLICATES, &error, name);
+    if (parsed == IMIAD_NO_MEMORY)
+        return parsed;
+    if (parsed != IMIAD_OK)
         return fail(IMIAD_FORMAT, "%s, line %d, column %d: %s", name, error.line, error.column,
                     error.text);
     loco_defects d = {NULL, 0};
@@ -137,7 +141,7 @@ static imiad_status read_defects(imiad_dataset *dataset, category_entry *c)
     }
     file_view view;
     loco_defects defects;
-    TRY(file_map(&view, path));
+    TRY(file_read(&view, path));
     imiad_status status = loco_parse_defects(&defects, view.bytes, view.size, path);
     file_unmap(&view);
     TRY(status);

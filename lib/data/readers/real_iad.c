@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json_error.h"
 #include "data/reader.h"
 #include "data/readers/sample_rows.h"
 
@@ -104,8 +105,12 @@ imiad_status real_iad_parse(real_iad_split *out, const void *bytes, size_t size,
                     REAL_IAD_BYTES_MAX);
     json_error_t error;
     real_iad_split split = {.rows = {.name = name, .unit = "image"}};
-    split.json = json_loadb(size > 0 ? bytes : "", size, JSON_REJECT_DUPLICATES, &error);
-    if (!split.json)
+    json_t *json;
+    imiad_status parsed = json_read(&json, bytes, size, JSON_REJECT_DUPLICATES, &error, name);
+    split.json = json;
+    if (parsed == IMIAD_NO_MEMORY)
+        return parsed;
+    if (parsed != IMIAD_OK)
         return fail(IMIAD_FORMAT, "%s, line %d, column %d: %s", name, error.line, error.column,
                     error.text);
     const json_t *train = json_object_get(split.json, "train");
@@ -167,7 +172,7 @@ static imiad_status list_object(imiad_dataset *dataset, int32_t category, const 
     real_iad_split split;
     if (!path)
         return IMIAD_NO_MEMORY;
-    TRY(file_map(&view, path));
+    TRY(file_read(&view, path));
     imiad_status status = real_iad_parse(&split, view.bytes, view.size, path);
     file_unmap(&view);
     TRY(status);

@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file_writer.h"
+#include "base/files.h"
+#include "base/json_error.h"
 #include "base/options.h"
-#include "base/text.h"
 #include "detectors/training/training_state.h"
 
 #define FORMAT_NAME "imiad-training-1"
@@ -49,12 +51,13 @@ static bool is_later_default(const imiad_option *option)
 static char *describe_options(const option_set *options)
 {
     json_t *object = json_object();
-    for (size_t i = 0; i < options_count(options); ++i) {
+    bool good = object != NULL;
+    for (size_t i = 0; good && i < options_count(options); ++i) {
         imiad_option option = options_get(options, i);
         if (counts(option.name) && !is_later_default(&option))
-            json_object_set_new(object, option.name, text_to_json(option.value));
+            good = json_put_text(object, option.name, option.value);
     }
-    char *text = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
+    char *text = good ? json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(object);
     return text;
 }

@@ -1,5 +1,6 @@
 #include "cells.h"
 #include "names.h"
+#include "outputs.h"
 #include "pictures.h"
 
 #include <math.h>
@@ -52,6 +53,7 @@ int bench_open(bench *b)
     imiad_detector_free(tried);
     if (f->results && imiad_results_open(&b->results, f->results) != IMIAD_OK)
         return front_fail(f, "results");
+    output_recall_record(b);
     if (f->maps && !(b->pictures = pictures_open(f->maps)))
         return 1;
     return 0;
@@ -66,6 +68,7 @@ void bench_close(bench *b)
     json_decref(b->facts);
     if (b->front.json_stream)
         fclose(b->front.json_stream);
+    json_decref(b->before);
     free(b->front.command);
 }
 
@@ -154,7 +157,6 @@ static imiad_status make_groups(imiad_metrics **out, const bench *b, const imiad
 
 static void fill_row(row *out, const imiad_split *split, const taker *t)
 {
-    out->category = imiad_split_category(split);
     out->values[TRAIN_IMAGES] = (double)imiad_split_train_count(split);
     out->values[DRAWN_IMAGES] = (double)imiad_split_drawn_count(split);
     out->values[TEST_IMAGES] = (double)imiad_split_test_count(split);
@@ -183,8 +185,11 @@ imiad_status bench_measure(row *out, bench *b, imiad_detector *detector, const i
                                 front_show_progress, &shown);
     double seconds = now() - start;
     imiad_detector_timings(&after, detector);
+    out->category = imiad_split_category(split);
+    if (!*out->name)
+        output_name(out->name, out, b->front.repeats > 1);
     if (status == IMIAD_OK && t.pictures)
-        status = pictures_draw(t.pictures, imiad_split_category(split));
+        status = pictures_draw(t.pictures, out->name);
     if (status == IMIAD_OK) {
         read_metrics(out->values, metrics, t.spro, b->front.compat);
         if (groups)
@@ -524,6 +529,8 @@ json_t *row_record(const row *r)
     for (int i = 0; i < 5; ++i)
         json_object_set_new(seconds, stages[i], number(r->values[DECODE_SECONDS + i]));
     json_object_set_new(object, "seconds_per_image", seconds);
-    json_object_set_new(object, "images", r->images ? r->images : json_null());
+    json_object_set_new(object, "images", r->images ? json_incref(r->images) : json_null());
+    if (*r->key)
+        json_object_set_new(object, "cell", json_string(r->key));
     return object;
 }

@@ -34,11 +34,15 @@ enum {
 };
 const char *value_name(int value);
 
+enum { OUTPUT_KEY = 17 };
+
 typedef struct row {
     const char *category, *value; /* borrowed; value: what the setting varies, "0.1", or "" */
     uint64_t seed;
     double values[VALUES];
-    json_t *images; /* path, label and score of each; NULL where the store had the cell */
+    json_t *images; /* path, label and score of each; NULL where they were not asked for */
+    char name[IMIAD_FILE_NAME_ROOM]; /* of its outputs, outputs.h; "": the category's */
+    char key[OUTPUT_KEY];            /* what the cell is; "" without a store */
 } row;
 
 /* What a program opens once. */
@@ -48,7 +52,8 @@ typedef struct bench {
     imiad_backbone *backbone;
     imiad_results *results; /* NULL without --results */
     struct pictures *pictures;
-    json_t *facts; /* of the run, once there is a detector to ask */
+    json_t *facts;  /* of the run, once there is a detector to ask */
+    json_t *before; /* the record of an earlier run that is gone on with; NULL: none */
 } bench;
 
 /* Opens what the command line names. Returns 0, or 1 with a message printed. */
@@ -86,6 +91,6 @@ void print_metric_heads(void); /* two lines, after 31 columns */
 void print_metric(double value);
 
 json_t *metrics_record(const double values[VALUES]); /* metrics, LOCO's where there are any */
-json_t *row_record(const row *r);                    /* takes the row's images */
+json_t *row_record(const row *r);                    /* refers to the row's images */
 
 #endif

@@ -1,7 +1,7 @@
 /* The continual setting of IM-IAD: one detector meets the categories as tasks, one after another,
  * and is tested on every task that it has met. */
-#include "cells.h"
 #include "checked.h"
+#include "outputs.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -22,6 +22,8 @@ static void sequence_free(sequence *s)
 {
     for (size_t i = 0; s->splits && i < s->tasks; ++i)
         imiad_split_free(s->splits[i]);
+    for (size_t i = 0; s->last && i < s->tasks; ++i)
+        json_decref(s->last[i].images);
     for (int k = 0; k < METRICS; ++k)
         free(s->matrix[k]);
     free(s->splits);
@@ -58,6 +60,10 @@ static imiad_status learn_and_measure(sequence *s, imiad_detector *detector, siz
     for (size_t j = 0; status == IMIAD_OK && j <= i; ++j) {
         row r = {.value = "", .seed = s->seed};
         int keep = i + 1 == s->tasks;
+        r.category = imiad_split_category(s->splits[j]);
+        output_name(r.name, &r, s->bench->front.repeats > 1);
+        if (keep)
+            output_begin(s->bench, &r);
         status = bench_measure(&r, s->bench, detector, s->splits[j], keep);
         for (int k = 0; status == IMIAD_OK && k < METRICS; ++k)
             s->matrix[k][i * s->tasks + j] = r.values[k];
@@ -146,7 +152,22 @@ static json_t *matrix_record(const sequence *s, int metric)
     return rows;
 }
 
-static json_t *sequence_record(const sequence *s)
+/* What tells the sequence from others in the record. */
+static imiad_status sequence_key(char out[OUTPUT_KEY], const sequence *s,
+                                 const imiad_detector *detector)
+{
+    imiad_cell cell;
+    *out = '\0';
+    if (!s->bench->results)
+        return IMIAD_OK;
+    imiad_status status =
+        bench_describe(&cell, s->bench, s->splits[s->tasks - 1], detector, s->seed);
+    if (status == IMIAD_OK)
+        output_key(out, &cell);
+    return status;
+}
+
+static json_t *sequence_record(const sequence *s, const char *key)
 {
     json_t *matrices = json_object(), *last = json_array();
     double mean[VALUES], forgotten[VALUES], published[VALUES];
@@ -160,9 +181,9 @@ static json_t *sequence_record(const sequence *s)
     }
     for (size_t j = 0; j < s->tasks; ++j)
         json_array_append_new(last, row_record(&s->last[j]));
-    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "seed", (json_int_t)s->seed, "categories",
-                     last, "matrices", matrices, "average", metrics_record(mean), "forgetting",
-                     metrics_record(forgotten), "forgetting_as_published",
+    return json_pack("{s:I, s:s, s:o, s:o, s:o, s:o, s:o}", "seed", (json_int_t)s->seed, "cell",
+                     key, "categories", last, "matrices", matrices, "average", metrics_record(mean),
+                     "forgetting", metrics_record(forgotten), "forgetting_as_published",
                      metrics_record(published));
 }
 
@@ -194,6 +215,22 @@ static imiad_status put(sequence *s, const imiad_detector *detector)
 
 /* ---- a sequence ---- */
 
+/* Whether the pictures of every task are there; marks them as there where `make` says so. */
+static int pictures_are_made(sequence *s, const char *key, int make)
+{
+    int made = 1;
+    for (size_t j = 0; j < s->tasks; ++j) {
+        row r = {.value = "", .seed = s->seed, .category = imiad_split_category(s->splits[j])};
+        output_name(r.name, &r, s->bench->front.repeats > 1);
+        memcpy(r.key, key, sizeof r.key);
+        if (make)
+            made &= output_end(s->bench, &r) == IMIAD_OK;
+        else
+            made &= output_maps_are_made(s->bench, &r);
+    }
+    return made;
+}
+
 /* Whether the store has the sequence already: its last task is put last. */
 static imiad_status is_finished(int *out, const sequence *s, const imiad_detector *detector)
 {
@@ -207,27 +244,63 @@ static imiad_status is_finished(int *out, const sequence *s, const imiad_detecto
     return status == IMIAD_OK ? imiad_results_has(out, s->bench->results, &cell) : status;
 }
 
+static imiad_status write_record(const bench *b, json_t *records)
+{
+    json_t *document = json_pack("{s:O, s:O}", "run", b->facts, "sequences", records);
+    imiad_status status = front_write_json(&b->front, document);
+    json_decref(document);
+    return status;
+}
+
+/* Everything that the sequence leaves behind, and last the store, which says that it is finished.
+ */
+static imiad_status keep(sequence *s, const imiad_detector *detector, const char *key,
+                         json_t *records)
+{
+    bench *b = s->bench;
+    json_array_append_new(records, sequence_record(s, key));
+    if (!b->results)
+        return IMIAD_OK;
+    imiad_status status = pictures_are_made(s, key, 1) ? IMIAD_OK : IMIAD_IO;
+    if (status == IMIAD_OK && output_wants_record(b))
+        status = write_record(b, records);
+    return status == IMIAD_OK ? put(s, detector) : status;
+}
+
+/* Nothing is missing of a sequence that the store has: its record comes from the earlier one. */
+static int recall(sequence *s, const char *key, json_t *records)
+{
+    json_t *recorded = output_recorded(s->bench, "sequences", key);
+    if (!pictures_are_made(s, key, 0) || (output_wants_record(s->bench) && !recorded))
+        return 0;
+    if (recorded)
+        json_array_append(records, recorded);
+    printf("seed %llu: in %s already\n", (unsigned long long)s->seed, s->bench->front.results);
+    return 1;
+}
+
 static imiad_status run(sequence *s, json_t *records)
 {
     bench *b = s->bench;
     imiad_detector *detector = NULL;
+    char key[OUTPUT_KEY];
     int finished = 0;
     imiad_status status = front_detector(&detector, &b->front, b->backbone, s->seed);
     if (status == IMIAD_OK && !b->facts)
         b->facts = front_facts(&b->front, "continual", b->dataset, b->backbone, detector);
     if (status == IMIAD_OK)
+        status = sequence_key(key, s, detector);
+    if (status == IMIAD_OK)
         status = is_finished(&finished, s, detector);
-    if (finished)
-        printf("seed %llu: in %s already\n", (unsigned long long)s->seed, b->front.results);
+    finished = status == IMIAD_OK && finished && recall(s, key, records);
     for (size_t i = 0; status == IMIAD_OK && !finished && i < s->tasks; ++i)
         status = learn_and_measure(s, detector, i);
-    if (status == IMIAD_OK && !finished && b->results)
-        status = put(s, detector);
+    if (status == IMIAD_OK && !finished)
+        status = keep(s, detector, key, records);
     if (status == IMIAD_OK && !finished) {
         rows_print(b, "continual, after the last task", s->last, s->tasks, NULL);
         print_forgetting(s);
         print_matrix(s, IMAGE_AUROC);
-        json_array_append_new(records, sequence_record(s));
     }
     imiad_detector_free(detector);
     return status;
@@ -254,12 +327,8 @@ int main(int argc, char **argv)
             code = front_fail(&b.front, "continual");
         sequence_free(&s);
     }
-    if (b.front.json && b.facts) {
-        json_t *document = json_pack("{s:O, s:O}", "run", b.facts, "sequences", records);
-        if (front_write_json(&b.front, document) != IMIAD_OK)
-            code = 1;
-        json_decref(document);
-    }
+    if (b.front.json && b.facts && write_record(&b, records) != IMIAD_OK)
+        code = 1;
     json_decref(records);
     code = checked_stdout(b.front.program, code, 1);
     bench_close(&b);

@@ -2,6 +2,7 @@
 #include "checked.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -522,11 +523,17 @@ imiad_status front_write_json(const front *f, json_t *document)
     }
     char temporary[4096];
     snprintf(temporary, sizeof temporary, "%s.part", f->json);
-    if (json_dump_file(document, temporary, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) == 0 &&
-        rename(temporary, f->json) == 0)
+    unlink(temporary); /* what a killed run left, or a link that somebody laid there */
+    int file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    int written =
+        file >= 0 && json_dumpfd(document, file, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) == 0;
+    if (file >= 0)
+        written = close(file) == 0 && written;
+    if (written && rename(temporary, f->json) == 0)
         return IMIAD_OK;
     fprintf(stderr, "%s: cannot write %s: %s\n", f->program, f->json, strerror(errno));
-    remove(temporary);
+    if (file >= 0)
+        unlink(temporary);
     return IMIAD_IO;
 }
 

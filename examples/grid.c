@@ -1,6 +1,6 @@
 #include "grid.h"
-#include "cells.h"
 #include "checked.h"
+#include "outputs.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,19 +15,35 @@ typedef struct grid {
     size_t count;
 } grid;
 
-/* DIR/CATEGORY.imiad, or DIR/CATEGORY-VALUE-SEED.imiad where there are several. */
-static imiad_status save(const grid *g, const imiad_detector *detector, const row *r)
+static imiad_status write_record(const grid *g, size_t count);
+
+/* Whether nothing is missing of a cell that the store has. Recalls its values and images then. */
+static int recall(row *out, grid *g, const imiad_cell *cell, imiad_status *status)
 {
-    char path[4096];
-    if (g->varied.count > 1 || g->bench.front.repeats > 1)
-        snprintf(path, sizeof path, "%s/%s%s%s-%llu.imiad", g->bench.front.save, r->category,
-                 *r->value ? "-" : "", r->value, (unsigned long long)r->seed);
-    else
-        snprintf(path, sizeof path, "%s/%s.imiad", g->bench.front.save, r->category);
-    return imiad_detector_save(detector, path);
+    bench *b = &g->bench;
+    json_t *images = json_object_get(output_recorded(b, "categories", out->key), "images");
+    if (!output_maps_are_made(b, out) || !output_is_saved(b, out) ||
+        (output_wants_record(b) && !json_is_array(images)))
+        return 0;
+    out->images = json_incref(images);
+    *status = bench_recall(out, b, cell);
+    return 1;
 }
 
-/* Runs the cell unless the store has it; either way the row is filled in. */
+/* Everything that the cell leaves behind, and last the store, which says that it is finished. */
+static imiad_status keep(row *out, grid *g, const imiad_cell *cell, const imiad_detector *detector)
+{
+    bench *b = &g->bench;
+    imiad_status status = b->front.save ? output_save(b, detector, out) : IMIAD_OK;
+    if (status == IMIAD_OK && b->results)
+        status = output_end(b, out);
+    if (status == IMIAD_OK && output_wants_record(b))
+        status = write_record(g, g->count + 1);
+    return status == IMIAD_OK && b->results ? bench_put(b, cell, out) : status;
+}
+
+/* Runs the cell unless the store has it and its outputs are there; either way the row is filled in.
+ */
 static imiad_status run_or_recall(row *out, grid *g, const imiad_split *split,
                                   imiad_detector *detector)
 {
@@ -39,16 +55,15 @@ static imiad_status run_or_recall(row *out, grid *g, const imiad_split *split,
         status = bench_describe(&cell, b, split, detector, out->seed);
         if (status == IMIAD_OK)
             status = imiad_results_has(&finished, b->results, &cell);
+        if (status == IMIAD_OK)
+            output_key(out->key, &cell);
     }
-    if (status == IMIAD_OK && finished)
-        return bench_recall(out, b, &cell);
+    if (status == IMIAD_OK && finished && recall(out, g, &cell, &status))
+        return status;
+    output_begin(b, out);
     if (status == IMIAD_OK)
         status = bench_fit_and_measure(out, b, detector, split);
-    if (status == IMIAD_OK && b->results)
-        status = bench_put(b, &cell, out);
-    if (status == IMIAD_OK && b->front.save)
-        status = save(g, detector, out);
-    return status;
+    return status == IMIAD_OK ? keep(out, g, &cell, detector) : status;
 }
 
 static imiad_status run_cell(row *out, grid *g)
@@ -83,6 +98,7 @@ static int run_all(grid *g)
         *r = (row){.category = front_category(f, g->bench.dataset, i % categories),
                    .value = g->varied.values[i / categories / (size_t)f->repeats],
                    .seed = f->seed + i / categories % (size_t)f->repeats};
+        output_name(r->name, r, g->varied.count > 1 || f->repeats > 1);
         if (run_cell(r, g) == IMIAD_OK)
             ++g->count;
         else
@@ -91,12 +107,12 @@ static int run_all(grid *g)
     return failures;
 }
 
-static json_t *averages_record(const grid *g)
+static json_t *averages_record(const grid *g, size_t count)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < g->varied.count; ++i) {
         double mean[VALUES], deviation[VALUES];
-        rows_average(mean, deviation, g->rows, g->count, g->varied.values[i]);
+        rows_average(mean, deviation, g->rows, count, g->varied.values[i]);
         json_t *average = metrics_record(mean);
         json_object_set_new(average, "value", json_string(g->varied.values[i]));
         if (g->bench.front.repeats > 1)
@@ -106,16 +122,17 @@ static json_t *averages_record(const grid *g)
     return list;
 }
 
-static int write_record(grid *g)
+/* Of the first `count` rows. */
+static imiad_status write_record(const grid *g, size_t count)
 {
     json_t *cells = json_array();
-    for (size_t i = 0; i < g->count; ++i)
+    for (size_t i = 0; i < count; ++i)
         json_array_append_new(cells, row_record(&g->rows[i]));
     json_t *document = json_pack("{s:O, s:o, s:o}", "run", g->bench.facts, "categories", cells,
-                                 "averages", averages_record(g));
-    int failed = front_write_json(&g->bench.front, document) != IMIAD_OK;
+                                 "averages", averages_record(g, count));
+    imiad_status status = front_write_json(&g->bench.front, document);
     json_decref(document);
-    return failed;
+    return status;
 }
 
 static void print_tables(const grid *g)
@@ -147,10 +164,10 @@ int grid_main(int argc, char **argv, const grid_setting *s)
         code = run_all(&g) ? 1 : 0;
     if (g.count > 0) {
         print_tables(&g);
-        if (g.bench.front.json && write_record(&g))
+        if (g.bench.front.json && write_record(&g, g.count) != IMIAD_OK)
             code = 1;
     }
-    for (size_t i = 0; !g.bench.front.json && i < g.count; ++i) /* else the record took them */
+    for (size_t i = 0; i < g.count; ++i)
         json_decref(g.rows[i].images);
     free(g.rows);
     code = checked_stdout(g.bench.front.program, code, 1);

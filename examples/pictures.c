@@ -157,11 +157,11 @@ static imiad_status find_scale(const pictures *p, float *low, float *high)
     return IMIAD_OK;
 }
 
-imiad_status pictures_draw(pictures *p, const char *category)
+imiad_status pictures_draw(pictures *p, const char *name)
 {
     char folder[2048];
     imiad_status status = IMIAD_OK;
-    snprintf(folder, sizeof folder, "%s/%s", p->folder, category);
+    snprintf(folder, sizeof folder, "%s/%s", p->folder, name);
     if (p->count > 0) {
         float low, high;
         status = find_scale(p, &low, &high);

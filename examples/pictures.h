@@ -10,8 +10,8 @@ typedef struct pictures pictures;
 pictures *pictures_open(const char *folder);
 /* Keeps what a picture needs until the scale is known. */
 imiad_status pictures_add(pictures *p, const imiad_scored *scored);
-/* Draws what was added since the last call as FOLDER/CATEGORY/KIND_NAME.png. */
-imiad_status pictures_draw(pictures *p, const char *category);
+/* Draws what was added since the last call as FOLDER/NAME/KIND_NAME.png. */
+imiad_status pictures_draw(pictures *p, const char *name);
 void pictures_close(pictures *p);
 
 #endif

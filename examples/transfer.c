@@ -39,6 +39,7 @@ static imiad_status keep(transfer *t, const row rows[3], const imiad_split *targ
         json_object_set_new(record, "step", json_string(steps[i]));
         json_object_set_new(record, "source", json_string(source));
         json_array_append_new(t->records, record);
+        json_decref(rows[i].images);
     }
     if (t->bench.results) {
         imiad_cell cell;

@@ -71,6 +71,14 @@ class Headers:
             kinds.append(self.kind(before + ("*" if array else ""), "argument"))
         return kinds
 
+    def changes(self, arguments):
+        """Whether one of "const imiad_bank *bank, imiad_bank *other" is a handle that is not const."""
+        for argument in split_outside(arguments, ","):
+            handle = re.match(r"(imiad_\w+) \*(?!\*)", argument.strip())
+            if handle and handle[1] not in self.structs:
+                return True
+        return False
+
     def function_kind(self, result, arguments):
         result = result_kind(self, result)
         if result.startswith("POINTER"):
@@ -128,6 +136,9 @@ class Headers:
             tail = ", ".join(kinds) + ("," if len(kinds) == 1 else "")
             out.write(f"    {name!r}: ({result_kind(self, result)}, ({tail})),\n")
         checked = [name for result, name, _ in functions if result.strip() == "imiad_status"]
+        reading = [name for _, name, arguments in functions if not self.changes(arguments)]
+        out.write("}\n\n# those that only read the handles they are given\nREADING = {\n")
+        out.write("".join(f"    {name!r},\n" for name in reading))
         out.write("}\n\n# those that return an imiad_status\nCHECKED = {\n")
         out.write("".join(f"    {name!r},\n" for name in checked) + "}\n")
 

@@ -1,6 +1,7 @@
 """How a split is scored and measured."""
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Callable, Optional, Union
 
 import numpy as np
@@ -77,9 +78,12 @@ def evaluate(detector: Detector, split: Split, *, metrics: Optional[Metrics] = N
             one._at = None
         return _abi.IMIAD_OK
 
-    with Guard() as guard:
+    with contextlib.ExitStack() as held, Guard() as guard:
         shown = (guard.callback(_abi.imiad_scored_function, show, _abi.IMIAD_CANCELLED) if scored
                  else _abi.imiad_scored_function())
+        if groups is not None and groups is not metrics:
+            groups._use.enter(False, "Metrics")
+            held.callback(groups._use.leave)
         lib.imiad_evaluate(metrics, detector, split, options, shown, None, guard.progress(progress),
                            None)
     return metrics

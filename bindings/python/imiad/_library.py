@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Any, Callable, Optional
 
 from . import _abi
+from ._use import Use, guarded
 
 
 def _enumeration(name: str, c_name: str, prefix: str) -> Any:
@@ -126,7 +127,17 @@ def _refuse_other_version(library: ctypes.CDLL) -> None:
                           f"process. {_ADVICE}.")
 
 
-def _load() -> ctypes.CDLL:
+class Library:
+    """The functions of the library by their names."""
+
+    def __init__(self, functions: dict[str, Any]):
+        self.__dict__.update(functions)
+
+    def __getattr__(self, name: str) -> Any:  # asked only for what is not there
+        raise AttributeError(f"libimiad has no {name}")
+
+
+def _load() -> Library:
     path = _find()
     _refuse_second_libtorch(path)
     try:
@@ -135,6 +146,7 @@ def _load() -> ctypes.CDLL:
         raise ImportError(f"libimiad cannot be loaded: {problem}. IMIAD_LIBRARY names its file; its "
                           f"libtorch must be where the dynamic linker looks (Debian: libtorch1.13)"
                           ) from None
+    functions = {}
     for name, (result, arguments) in _abi.FUNCTIONS.items():
         try:
             function = getattr(library, name)
@@ -143,9 +155,10 @@ def _load() -> ctypes.CDLL:
         function.restype, function.argtypes = result, arguments
         if name in _abi.CHECKED and name != "imiad_fail":
             function.errcheck = _check
+        functions[name] = guarded(function, Handle, name in _abi.READING)
     _refuse_other_version(library)
     sys.meta_path.insert(0, _TorchWatch())
-    return library
+    return Library(functions)
 
 
 _raised = threading.local()  # what a function that the library called raised in this thread
@@ -160,9 +173,6 @@ def _check(status: int, function: Any, arguments: Any) -> int:
     return status
 
 
-lib = _load()
-
-
 # ---- what all wrappers need ----
 
 def text(value: Optional[bytes]) -> str:
@@ -171,7 +181,10 @@ def text(value: Optional[bytes]) -> str:
 
 def name_of(value: Any) -> bytes:
     """A name, a path or other text on its way to the library."""
-    return os.fsencode(value)
+    name = os.fsencode(value)
+    if b"\0" in name:
+        raise ValueError(f"there is a NUL in {value!r}")
+    return name
 
 
 def chosen(what: str, value: Any, words: Any) -> Any:
@@ -199,13 +212,18 @@ def record(kind: Any, structure: Any, **others: Any) -> Any:
     return kind(**values, **others)
 
 
+_SHARED = {"imiad_dataset_free", "imiad_split_free", "imiad_backbone_free"}  # they never change
+
+
 class Handle:
-    """Owns one handle of the library; a context manager. Use it from one thread at a time."""
+    """Owns one handle of the library; a context manager. Threads may share it: a call waits until the
+    handle is free, and so does `close`."""
 
     _free = ""
 
     def __init__(self, pointer: ctypes.c_void_p):
         self._pointer: Optional[int] = pointer.value
+        self._use = Use(self._free in _SHARED)
 
     @property
     def _as_parameter_(self) -> ctypes.c_void_p:
@@ -214,7 +232,12 @@ class Handle:
         return ctypes.c_void_p(self._pointer)
 
     def close(self) -> None:
-        """Gives the handle back; what it still serves, such as a split's dataset, lives on."""
+        """Gives the handle back; what it still serves, such as a split's dataset, lives on. Waits until
+        other threads' calls have returned; inside a callback of such a call it is a RuntimeError."""
+        with self._use.alone(type(self).__name__):
+            self._give_back()
+
+    def _give_back(self) -> None:
         pointer, self._pointer = getattr(self, "_pointer", None), None
         if pointer:
             getattr(lib, self._free)(pointer)
@@ -226,7 +249,7 @@ class Handle:
         self.close()
 
     def __del__(self) -> None:
-        self.close()
+        self._give_back()  # nobody refers to it, so nobody uses it
 
     def _refuse_copy(self, *_: Any) -> Any:
         """A copy would own the same handle; in another process it would be an address of nothing."""
@@ -242,6 +265,9 @@ class Handle:
     def _described(self) -> str:
         """What tells one object from another, in a few words."""
         return f"at {self._pointer:#x}"
+
+
+lib = _load()
 
 
 def failing(work: Callable[..., Any]) -> Callable[..., int]:

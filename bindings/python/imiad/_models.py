@@ -424,14 +424,17 @@ class Detector(Handle):
         return removed.value
 
     def _of_bank(self, what: Callable[[Bank], Any]) -> Any:
-        out = ctypes.c_void_p()
-        lib.imiad_detector_bank(out, self)
         borrowed = Bank.__new__(Bank)
-        borrowed._pointer = out.value
+        borrowed._pointer, borrowed._use = None, self._use
+        self._use.enter(True, "Detector")  # no thread fits it or closes it while its bank is read
         try:
+            out = ctypes.c_void_p()
+            lib.imiad_detector_bank(out, self)
+            borrowed._pointer = out.value
             return what(borrowed)
         finally:
             borrowed._pointer = None  # the detector's own
+            self._use.leave()
 
     @property
     def bank(self) -> np.ndarray:

@@ -24,7 +24,7 @@ typedef struct train_image {
     int32_t category; /* in the dataset; of images in memory the caller's number */
 } train_image;
 
-enum { MADE_TENSORS = 8 };
+enum { MADE_TENSORS = 8, MOST_BATCH = 512 /* images */ };
 
 /* Images ready for a network. */
 typedef struct batch {

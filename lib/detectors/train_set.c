@@ -10,8 +10,6 @@
 #include "detectors/detector.h"
 #include "detectors/made.h"
 
-enum { MOST_BATCH = 256 };
-
 struct train_set {
     imiad_detector *detector;
     loader *images;

@@ -214,6 +214,9 @@ START_TEST(one_image_is_enough_to_fit)
     if (product_line_needs_anomalies(name)) { /* says which setting has them */
         ck_fails(imiad_detector_fit_images(d, images, 1, NULL, NULL), IMIAD_INVALID_ARGUMENT,
                  "use the setting supervised");
+    } else if (d->takes & TAKES_SOURCES) { /* what these learn from is not there */
+        ck_fails(imiad_detector_fit_images(d, images, 1, NULL, NULL), IMIAD_INVALID_ARGUMENT,
+                 "other categories, and there are none");
     } else {
         ck_ok(imiad_detector_fit_images(d, images, 1, NULL, NULL));
         ck_ok(imiad_detector_score(&result, d, image));

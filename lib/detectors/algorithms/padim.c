@@ -356,45 +356,14 @@ static void score(imiad_detector *self, const batch *b, scores *out)
 static imiad_status save(const imiad_detector *self, weights_writer *writer)
 {
     const padim *m = self->state;
-    const position_gaussians *g = &m->gaussians;
-    TRY(weights_writer_add_tensor(
-        writer, "mean", t_view(g->mean, 3, (int64_t[]){m->grid[0], m->grid[1], m->dimension})));
-    TRY(weights_writer_add_tensor(writer, "root", g->root));
-    return g->projection ? weights_writer_add_tensor(writer, "projection", g->projection)
-                         : IMIAD_OK;
-}
-
-static bool shaped(const weight *w, dtype type, int64_t d0, int64_t d1, int64_t d2)
-{
-    return w && w->type == type && w->rank == 3 && w->shape[0] == d0 && w->shape[1] == d1 &&
-           w->shape[2] == d2;
+    return gaussians_save(&m->gaussians, m->grid, writer);
 }
 
 static imiad_status load(imiad_detector *self, const weights *file)
 {
     padim *m = self->state;
-    position_gaussians *g = &m->gaussians;
-    const weight *mean = weights_find(file, "mean"), *root = weights_find(file, "root");
-    const weight *projection = weights_find(file, "projection");
-    int64_t d = m->dimension;
-    if (!mean || mean->rank != 3 || !shaped(mean, m->type, mean->shape[0], mean->shape[1], d))
-        return fail(IMIAD_FORMAT, "no means of %lld channels", (long long)d);
-    int64_t positions = mean->shape[0] * mean->shape[1];
-    int64_t n = projection && projection->rank == 3 ? projection->shape[1] : 0;
-    if (!shaped(root, m->type, positions, projection ? n : d, projection ? n : d) ||
-        (projection && !shaped(projection, m->type, positions, n, d)))
-        return fail(IMIAD_FORMAT, "no covariances of %lld positions and %lld channels",
-                    (long long)positions, (long long)d);
-    memcpy(m->grid, mean->shape, sizeof m->grid);
-    TRY(weights_load_tensor(&g->root, file, "root", detector_device(self)));
-    if (projection)
-        TRY(weights_load_tensor(&g->projection, file, "projection", detector_device(self)));
-    scope s = scope_begin();
-    tensor *means = t_from(mean->data, 3, (int64_t[]){positions, 1, d}, m->type, CPU);
-    means = t_to_device(means, detector_device(self));
-    if (!t_failed())
-        g->mean = t_keep(means);
-    return scope_end(&s);
+    const gaussians_shape shape = {m->dimension, m->type, detector_device(self)};
+    return gaussians_load(&m->gaussians, m->grid, &shape, file);
 }
 
 const detector_ops padim_ops = {

@@ -14,6 +14,7 @@
     DO(padim) \
     DO(patchcore) \
     DO(rd4ad) \
+    DO(regad) \
     DO(simplenet) \
     DO(softpatch) \
     DO(spade) \

@@ -18,6 +18,7 @@
 
 #include "base/progress.h"
 #include "bridge/tensor.h"
+#include "nn/weights_tensor.h"
 
 /* All tensors are kept, of one type (F32 or F64) and on one device. */
 typedef struct position_gaussians {
@@ -52,5 +53,20 @@ typedef struct position_vectors {
 } position_vectors;
 bool gaussians_on_host(const position_gaussians *g); /* CPU, float32 */
 tensor *gaussians_distances_from(const position_gaussians *g, const position_vectors *source);
+
+/* ---- position_gaussians_file.c ---- */
+
+/* Into a detector's file, with the grid of its positions. Works in the caller's scope. */
+imiad_status gaussians_save(const position_gaussians *g, const int64_t grid[2],
+                            weights_writer *writer);
+
+typedef struct gaussians_shape {
+    int64_t dimension;
+    dtype type;
+    device device;
+} gaussians_shape;
+/* Back from it, and the grid. IMIAD_FORMAT for other shapes than the detector's. */
+imiad_status gaussians_load(position_gaussians *g, int64_t grid[2], const gaussians_shape *shape,
+                            const weights *file);
 
 #endif

@@ -63,7 +63,7 @@ static tensor *indices(const int64_t *values, int64_t count, device d)
 static void compute_group(const feature_cache *cache, const batch *b, int64_t begin, int64_t end,
                           tensor **out)
 {
-    int64_t rows[256];
+    int64_t rows[MOST_BATCH];
     for (int64_t i = 0; i < cache->group; ++i)
         rows[i] = begin + i < end ? begin + i : begin;
     tensor *index = indices(rows, cache->group, t_device(b->images));
@@ -78,7 +78,7 @@ static void compute_group(const feature_cache *cache, const batch *b, int64_t be
 
 static void compute(const feature_cache *cache, const batch *b, tensor **out)
 {
-    enum { MOST_GROUPS = 256 };
+    enum { MOST_GROUPS = MOST_BATCH };
     tensor *parts[FROZEN_TENSORS][MOST_GROUPS], *group[FROZEN_TENSORS];
     int groups = 0;
     for (int64_t begin = 0; begin < b->count && !t_failed(); begin += cache->group, ++groups) {
@@ -165,7 +165,7 @@ static tensor *gather(const feature_cache *cache, int i, const int64_t *rows, in
 
 void feature_cache_get(feature_cache *cache, const size_t *images, const batch *b, tensor **out)
 {
-    int64_t kept[256], missing[256], place[256], keeps = 0, misses = 0;
+    int64_t kept[MOST_BATCH], missing[MOST_BATCH], place[MOST_BATCH], keeps = 0, misses = 0;
     tensor *computed[FROZEN_TENSORS] = {NULL};
     for (int64_t i = 0; i < b->count; ++i) {
         if ((int64_t)images[i] < cache->filled)

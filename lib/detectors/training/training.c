@@ -74,7 +74,7 @@ static imiad_status plan_epochs(training_run *run)
                        .set = run->images};
     if (t->ops->plan)
         TRY(t->ops->plan(t->detector, &plan));
-    if (plan.steps < 1 || plan.batch < 1 || plan.batch > 256 || plan.steps > INT32_MAX)
+    if (plan.steps < 1 || plan.batch < 1 || plan.batch > MOST_BATCH || plan.steps > INT32_MAX)
         return fail(IMIAD_OUT_OF_RANGE, "detector %s plans %lld steps of %lld images an epoch",
                     t->detector->ops->name, (long long)plan.steps, (long long)plan.batch);
     run->batch = plan.batch;

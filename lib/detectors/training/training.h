@@ -44,7 +44,8 @@ typedef struct train_step {
 /* What a detector that draws its own batches is asked for. */
 typedef struct train_plan {
     int64_t steps; /* an epoch; as passes over the images would take, or what `plan` sets */
-    int64_t batch; /* images in a step, at most 256; the option train_batch, or what `plan` sets */
+    int64_t batch; /* images in a step, at most MOST_BATCH; the option train_batch, or what `plan`
+                      sets */
     const size_t *images; /* those that train: not the held-out ones */
     size_t count;
     const train_set *set; /* train_set_image says what each is */

@@ -20,7 +20,7 @@ typedef struct portion {
     int64_t begin, end; /* in the order */
     batch pixels;       /* .images is NULL where nobody needs them */
     tensor *masks, *made[MADE_TENSORS], *frozen[FROZEN_TENSORS]; /* of the step made of it last */
-    train_image told[256];
+    train_image told[MOST_BATCH];
 } portion;
 
 static bool reads_pixels(const training_run *run)

@@ -1,0 +1,403 @@
+/* RegAD beside the authors' code (tests/golden/make_regad.py), and what its definition says. */
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "bridge/tensor.h"
+#include "detectors/algorithm.h"
+#include "detectors/parts/episodes.h"
+#include "detectors/parts/warp.h"
+#include "detectors/training/training_state.h"
+#include "product_line.h"
+#include "weights/weights.h"
+
+#define GOLDEN "tests/golden/regad.csv"
+
+enum { SIDE = 64, SAMPLES = 16, SUPPORTS = 2, QUERIES = 3 };
+
+/* ---- the numbers that the script computes too ---- */
+
+/* Number `index` of a seed, in [-1, 1). */
+static double noise(uint32_t index, uint32_t seed)
+{
+    uint32_t h = (index + seed) * 2654435761u;
+    h ^= h >> 15;
+    h *= 2246822519u;
+    h ^= h >> 13;
+    return (double)h / 0x1p31 - 1;
+}
+
+static void fill_image(uint8_t *pixels, int which)
+{
+    for (uint32_t i = 0; i < SIDE * SIDE * 3; ++i)
+        pixels[i] = (uint8_t)floor((noise(i, 1000 * (uint32_t)which) + 1) * 128);
+}
+
+static imiad_image *make_image(int which)
+{
+    uint8_t pixels[SIDE * SIDE * 3];
+    imiad_image *image;
+    fill_image(pixels, which);
+    ck_ok(imiad_image_create(&image, IMIAD_PIXEL_RGB8, SIDE, SIDE));
+    for (int y = 0; y < SIDE; ++y)
+        memcpy(image->pixels + (size_t)y * (size_t)image->stride, pixels + y * SIDE * 3, SIDE * 3);
+    return image;
+}
+
+/* n x 3 x SIDE x SIDE from 0 to 1. */
+static tensor *make_images(const int *which, int64_t count)
+{
+    float *values = malloc((size_t)count * 3 * SIDE * SIDE * sizeof *values), *at = values;
+    uint8_t pixels[SIDE * SIDE * 3];
+    for (int64_t i = 0; i < count; ++i) {
+        fill_image(pixels, which[i]);
+        for (int c = 0; c < 3; ++c)
+            for (int p = 0; p < SIDE * SIDE; ++p)
+                *at++ = (float)pixels[3 * p + c] / 255;
+    }
+    tensor *images = t_from(values, 4, (int64_t[]){count, 3, SIDE, SIDE}, F32, CPU);
+    free(values);
+    return images;
+}
+
+static bool ends(const char *name, const char *end)
+{
+    size_t length = strlen(name), tail = strlen(end);
+    return length >= tail && strcmp(name + length - tail, end) == 0;
+}
+
+static void fill_weight(float *values, const weight *w)
+{
+    size_t count = w->bytes / sizeof *values, rows = (size_t)w->shape[0];
+    uint32_t seed = (uint32_t)(crc32(0, (const uint8_t *)w->name, (uInt)strlen(w->name)) % 100000);
+    for (size_t i = 0; i < count; ++i) {
+        double v = noise((uint32_t)i, seed);
+        if (ends(w->name, "running_var"))
+            v = 1 + 0.5 * v;
+        else if (ends(w->name, "fc.2.bias"))
+            v = (i > 0) + 0.05 * v;
+        else if (ends(w->name, "fc.2.weight"))
+            v = 0.002 * v;
+        else if (ends(w->name, "running_mean") || ends(w->name, "bias"))
+            v = 0.1 * v;
+        else if (w->rank == 1)
+            v = 1 + 0.1 * v;
+        else
+            v *= sqrt(3 / (double)(count / rows));
+        values[i] = (float)v;
+    }
+}
+
+/* ---- golden values ---- */
+
+typedef struct golden {
+    char kind[16], name[64];
+    double values[SAMPLES + 1];
+    int count;
+} golden;
+
+static bool golden_next(golden *out, FILE *file)
+{
+    char text[1024];
+    int used = 0;
+    if (!fgets(text, sizeof text, file))
+        return false;
+    ck_assert_int_eq(sscanf(text, "%15[^,],%63[^,]%n", out->kind, out->name, &used), 2);
+    out->count = 0;
+    for (char *at = text + used; *at == ',' && out->count <= SAMPLES;)
+        out->values[out->count++] = strtod(at + 1, &at);
+    return true;
+}
+
+static FILE *golden_open(void)
+{
+    FILE *file = fopen(GOLDEN, "r");
+    ck_assert_msg(file, "no " GOLDEN ": run from the checkout");
+    return file;
+}
+
+static size_t sample_place(int k, size_t count)
+{
+    return (size_t)k * (count - 1) / (SAMPLES - 1);
+}
+
+/* ---- a detector with the script's weights ---- */
+
+static const imiad_option small[] = {{"resize", "64"},    {"smoothing", "0"},
+                                     {"epochs", "1"},     {"train_batch", "3"},
+                                     {"momentum", "0.9"}, {"learning_rate", "0.0001"}};
+enum { SMALL = sizeof small / sizeof *small };
+
+static imiad_detector *create(const product_line *l, const imiad_option *more, size_t count)
+{
+    imiad_option options[SMALL + 4];
+    imiad_detector *d;
+    memcpy(options, small, sizeof small);
+    for (size_t i = 0; i < count; ++i)
+        options[SMALL + i] = more[i];
+    ck_ok(imiad_detector_create(&d, "regad", l->backbone, options, SMALL + count));
+    return d;
+}
+
+/* A file in the layout of the authors' checkpoints, of tensors that a trained one has. */
+static void write_model(const char *path, const product_line *l)
+{
+    weights *file;
+    weights_writer *writer;
+    void *written[256];
+    size_t count = 0;
+    imiad_detector *d = create(l, NULL, 0);
+    ck_ok(imiad_detector_fit(d, l->split, NULL, NULL));
+    ck_ok(imiad_detector_save(d, path));
+    imiad_detector_free(d);
+    ck_ok(weights_open(&file, path));
+    ck_ok(weights_writer_create(&writer));
+    for (size_t i = 0; i < weights_count(file); ++i) {
+        const weight *w = weights_get(file, i);
+        if (strncmp(w->name, "STN.", 4) != 0 && strncmp(w->name, "ENC.", 4) != 0 &&
+            strncmp(w->name, "PRED.", 5) != 0)
+            continue;
+        float *values = written[count++] = malloc(w->bytes);
+        ck_assert_uint_lt(count, 256);
+        fill_weight(values, w);
+        ck_ok(weights_writer_add(writer, w->name, F32, w->rank, w->shape, values));
+    }
+    ck_ok(weights_writer_commit(writer, path));
+    weights_writer_free(writer);
+    weights_free(file);
+    while (count > 0)
+        free(written[--count]);
+}
+
+typedef struct described {
+    product_line line;
+    char path[32];
+    imiad_detector *detector; /* that knows two images */
+} described;
+
+static described describe(void)
+{
+    described d = {.line = product_line_open("64", "2", "1", "1", "unsupervised"),
+                   .path = "/tmp/imiad-test-XXXXXX"};
+    close(mkstemp(d.path));
+    write_model(d.path, &d.line);
+    const imiad_option model = {"model", d.path};
+    d.detector = create(&d.line, &model, 1);
+    imiad_image *images[SUPPORTS] = {make_image(0), make_image(1)};
+    ck_ok(imiad_detector_fit_images(d.detector, (const imiad_image *const *)images, SUPPORTS, NULL,
+                                    NULL));
+    for (int i = 0; i < SUPPORTS; ++i)
+        imiad_image_free(images[i]);
+    return d;
+}
+
+static void close_described(described *d)
+{
+    imiad_detector_free(d->detector);
+    product_line_close(&d->line);
+    unlink(d->path);
+}
+
+/* ---- the authors' code ---- */
+
+START_TEST(images_are_turned_and_shifted_as_by_the_authors)
+{
+    static const double sixteenths[8] = {-4, -3, -2, -1, 1, 2, 3, 4};
+    static const double shifts[8][2] = {{0.2, 0.2}, {-0.2, 0.2}, {-0.2, -0.2}, {0.2, -0.2},
+                                        {0.1, 0.1}, {-0.1, 0.1}, {-0.1, -0.1}, {0.1, -0.1}};
+    FILE *file = golden_open();
+    golden g;
+    int compared = 0;
+    while (golden_next(&g, file)) {
+        int form = atoi(g.name);
+        if (strcmp(g.kind, "form") != 0)
+            continue;
+        scope s = scope_begin();
+        double angle = form >= 1 && form <= 8 ? sixteenths[form - 1] * M_PI / 16 : 0;
+        const double *shift = form > 8 ? shifts[form - 9] : (const double[]){0, 0};
+        affine by = affine_constant(CPU, angle, shift[0], shift[1]);
+        tensor *turned = t_contiguous(warp(make_images((const int[]){0}, 1), &by));
+        const float *values = t_data(turned);
+        for (int k = 0; values && k < SAMPLES; ++k)
+            ck_assert_double_eq_tol((double)values[sample_place(k, 3 * SIDE * SIDE)],
+                                    g.values[1 + k], 2e-5);
+        ck_ok(scope_end(&s));
+        ++compared;
+    }
+    fclose(file);
+    ck_assert_int_eq(compared, 17);
+}
+END_TEST
+
+/* Their Gaussians are inverted in single precision; the script does it in double. */
+START_TEST(maps_equal_the_authors)
+{
+    described d = describe();
+    FILE *file = golden_open();
+    golden g;
+    int compared = 0;
+    while (golden_next(&g, file)) {
+        if (strcmp(g.kind, "map") != 0)
+            continue;
+        imiad_image *image = make_image(10 + atoi(g.name));
+        imiad_result result = IMIAD_RESULT_INIT;
+        ck_ok(imiad_detector_score(&result, d.detector, image));
+        ck_assert_double_eq_tol((double)result.score, g.values[0], 2e-4 * g.values[0]);
+        for (int k = 0; k < SAMPLES; ++k)
+            ck_assert_double_eq_tol((double)result.map[sample_place(k, SIDE * SIDE)],
+                                    g.values[1 + k], 2e-4 * g.values[0]);
+        imiad_image_free(image);
+        ++compared;
+    }
+    fclose(file);
+    ck_assert_int_eq(compared, 2);
+    close_described(&d);
+}
+END_TEST
+
+/* One step's loss; the gradients go down all three optimisers. */
+static double take_step(imiad_detector *d)
+{
+    static const int which[QUERIES * (1 + SUPPORTS)] = {20, 21, 22, 30, 31, 32, 33, 34, 35};
+    static const size_t places[QUERIES * (1 + SUPPORTS)] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+    training *t = d->state;
+    scope s = scope_begin_grad();
+    train_step step = {.count = QUERIES * (1 + SUPPORTS), .images = places};
+    step.pixels.images = make_images(which, step.count);
+    tensor *loss = t->ops->loss(d, &step);
+    double value = t_item(loss);
+    t_backward(loss);
+    for (int i = 0; i < t->rule_count; ++i)
+        optimizer_step(t->rules[i].optimizer, t->rules[i].rate);
+    ck_ok(scope_end(&s));
+    for (int i = 0; i < t->store_count; ++i)
+        params_clear_grad(t->stores[i].parameters);
+    return value;
+}
+
+static const param *find_parameter(const training *t, const char *name)
+{
+    for (int i = 0; i < t->store_count; ++i) {
+        size_t length = strlen(t->stores[i].name);
+        if (strncmp(name, t->stores[i].name, length) == 0 && name[length] == '.')
+            return params_find(t->stores[i].parameters, name + length + 1);
+    }
+    return NULL;
+}
+
+START_TEST(three_steps_equal_the_authors)
+{
+    described d = describe();
+    training *t = d.detector->state;
+    FILE *file = golden_open();
+    golden g;
+    int losses = 0, tensors = 0;
+    double apart = 0, whole = 0;
+    ck_ok(training_make_optimizers(t));
+    while (golden_next(&g, file)) {
+        if (strcmp(g.kind, "loss") == 0) {
+            ck_assert_double_eq_tol(take_step(d.detector), g.values[0], 1e-6);
+            ++losses;
+        } else if (strcmp(g.kind, "parameter") == 0) {
+            const param *p = find_parameter(t, g.name);
+            ck_assert_msg(p, "no parameter %s", g.name);
+            scope s = scope_begin();
+            tensor *value = t_contiguous(t_detach(p->value));
+            size_t count = (size_t)t_count(value);
+            float *values = malloc(count * sizeof *values);
+            t_read(value, values, count * sizeof *values);
+            double worst = 0;
+            for (int k = 0; k < SAMPLES; ++k) {
+                double wanted = g.values[1 + k];
+                worst = fmax(worst, fabs((double)values[sample_place(k, count)] - wanted));
+                whole = fmax(whole, fabs(wanted));
+            }
+            ck_assert_msg(worst < 1e-5, "%s is %g apart", g.name, worst);
+            apart = fmax(apart, worst);
+            free(values);
+            ck_ok(scope_end(&s));
+            ++tensors;
+        }
+    }
+    fclose(file);
+    printf("regad: %d tensors after three steps, at most %.2g apart of %.2g\n", tensors, apart,
+           whole);
+    ck_assert_int_eq(losses, 3);
+    ck_assert_int_gt(tensors, 100);
+    close_described(&d);
+}
+END_TEST
+
+/* ---- what the definition says ---- */
+
+START_TEST(a_single_category_is_refused_without_a_model)
+{
+    product_line l = product_line_open("64", "2", "1", "1", "unsupervised");
+    imiad_detector *d = create(&l, NULL, 0);
+    imiad_image *image = make_image(0);
+    ck_fails(imiad_detector_fit_images(d, (const imiad_image *const[]){image}, 1, NULL, NULL),
+             IMIAD_INVALID_ARGUMENT, "other categories, and there are none: give model");
+    imiad_image_free(image);
+    imiad_detector_free(d);
+    product_line_close(&l);
+}
+END_TEST
+
+START_TEST(a_model_of_something_else_is_told)
+{
+    product_line l = product_line_open("64", "2", "1", "1", "unsupervised");
+    char path[] = "/tmp/imiad-test-XXXXXX";
+    weights_writer *writer;
+    close(mkstemp(path));
+    ck_ok(weights_writer_create(&writer));
+    ck_ok(weights_writer_add(writer, "layer.weight", F32, 1, (const int64_t[]){1},
+                             (const float[]){1}));
+    ck_ok(weights_writer_commit(writer, path));
+    weights_writer_free(writer);
+    const imiad_option model = {"model", path};
+    imiad_detector *d = create(&l, &model, 1);
+    ck_fails(imiad_detector_fit(d, l.split, NULL, NULL), IMIAD_MISMATCH, path);
+    imiad_detector_free(d);
+    product_line_close(&l);
+    unlink(path);
+}
+END_TEST
+
+/* The last queries of a category that are too few repeat the last one. */
+START_TEST(repeated_queries_are_not_counted)
+{
+    static const size_t whole[] = {4, 2, 9}, two[] = {4, 2, 2}, one[] = {7, 7, 7};
+    ck_assert_int_eq(episode_queries(whole, 3), 3);
+    ck_assert_int_eq(episode_queries(two, 3), 2);
+    ck_assert_int_eq(episode_queries(one, 3), 1);
+}
+END_TEST
+
+START_TEST(a_warp_and_its_inverse_cancel)
+{
+    scope s = scope_begin();
+    double angle = 0.3;
+    affine turn = affine_constant(CPU, angle, 0, 0);
+    turn.a = t_mul_scalar(turn.a, 1.2);
+    turn.d = t_mul_scalar(turn.d, 0.9);
+    affine back = affine_inverse(&turn);
+    double a = t_item(turn.a), b = t_item(turn.b), c = t_item(turn.c), d = t_item(turn.d);
+    ck_assert_double_eq_tol(a * t_item(back.a) + b * t_item(back.c), 1, 1e-6);
+    ck_assert_double_eq_tol(a * t_item(back.b) + b * t_item(back.d), 0, 1e-6);
+    ck_assert_double_eq_tol(c * t_item(back.a) + d * t_item(back.c), 0, 1e-6);
+    ck_assert_double_eq_tol(c * t_item(back.b) + d * t_item(back.d), 1, 1e-6);
+    ck_ok(scope_end(&s));
+
+    s = scope_begin();
+    affine flat = affine_constant(CPU, 0, 0, 0);
+    flat.d = t_mul_scalar(flat.d, 0);
+    affine_inverse(&flat);
+    ck_fails(scope_end(&s), IMIAD_NOT_FINITE, "onto a line");
+}
+END_TEST
+
+SUITE("regad", TEST(images_are_turned_and_shifted_as_by_the_authors), TEST(maps_equal_the_authors),
+      TEST(three_steps_equal_the_authors), TEST(a_single_category_is_refused_without_a_model),
+      TEST(a_model_of_something_else_is_told), TEST(repeated_queries_are_not_counted),
+      TEST(a_warp_and_its_inverse_cancel))

@@ -572,7 +572,7 @@ START_TEST(bad_cells_and_values_are_refused_and_nothing_is_put)
     REFUSED(cell.seed = (uint64_t)INT64_MAX + 1, IMIAD_OUT_OF_RANGE, "9223372036854775808");
     REFUSED(cell.options = NULL, IMIAD_INVALID_ARGUMENT, "options");
     REFUSED(cell.dataset_root = "\xff", IMIAD_INVALID_ARGUMENT, "dataset_root is not UTF-8");
-    const imiad_option hollow = {"x", NULL}, binary = {"x", "\xff"};
+    const imiad_option hollow = {"x", NULL}, binary = {"\xff", "x"};
     REFUSED((cell.facts = &hollow, cell.fact_count = 1), IMIAD_INVALID_ARGUMENT, "facts");
     REFUSED((cell.facts = &binary, cell.fact_count = 1), IMIAD_INVALID_ARGUMENT, "not UTF-8");
     cell = made_up_cell("bottle", 0);

@@ -301,8 +301,19 @@ imiad_status unit_copy(unit *u, const weights_source *source)
 
 /* ---- running ---- */
 
+int unit_fixed_padding(const unit *u)
+{
+    int out = (u->side + u->stride - 1) / u->stride;
+    int total = (out - 1) * u->stride + u->kernel - u->side;
+    return total > 0 ? total : 0;
+}
+
 static tensor *convolve(const unit *u, tensor *x)
 {
+    if (u->fixed) {
+        int total = unit_fixed_padding(u), before = total / 2;
+        x = t_pad2d(x, before, total - before, before, total - before, PAD_ZERO);
+    }
     const conv2d c = {u->tensors[UNIT_WEIGHT],
                       u->tensors[UNIT_BIAS],
                       {.inputs = u->inputs,
@@ -311,7 +322,9 @@ static tensor *convolve(const unit *u, tensor *x)
                        .stride = u->stride,
                        .dilation = 1,
                        .groups = groups_of(u),
-                       .padding = u->same ? PADDING_SAME : u->padding,
+                       .padding = u->fixed  ? 0
+                                  : u->same ? PADDING_SAME
+                                            : u->padding,
                        .transposed = u->kind == UNIT_TRANSPOSED}};
     return conv2d_run(&c, x);
 }

@@ -34,6 +34,8 @@ typedef struct unit {
     int kernel, stride, padding;
     int groups;    /* 0: 1 */
     bool same;     /* TensorFlow's padding: the odd pixel at the end, for ceil(size / stride) */
+    int side;      /* of its input where the network was trained, with `same`; 0: not known */
+    bool fixed;    /* the padding is what `same` gives for that side, whatever the input */
     bool unbiased; /* a linear unit, or a convolution without batch norm, that has no bias */
     bool biased;   /* a convolution that has a bias although a batch norm follows */
     double epsilon, momentum; /* of the norm; 0: 1e-5 and 0.1 */
@@ -72,6 +74,9 @@ void unit_train(unit *u, params *store, const char *prefix, uint64_t seed, const
 /* Copies a trained unit's tensors from a file, batch norm and all. */
 imiad_status unit_copy(unit *u, const weights_source *source);
 
+/* All rows or columns of zeros that a fixed padding adds, half of them before, the odd one after.
+ */
+int unit_fixed_padding(const unit *u);
 /* `training` is of trained ones: batch statistics, and the running ones change. */
 tensor *unit_run(const unit *u, tensor *x, bool training);
 

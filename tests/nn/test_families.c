@@ -385,6 +385,12 @@ START_TEST(other_names_below_a_prefix_give_the_same_features_and_are_said)
         ck_ok(imiad_backbone_features(features[i], COUNT, backbones[i], "blocks.1", images, 1, SIDE,
                                       SIDE));
     ck_assert_mem_eq(features[0], features[1], sizeof features[0]);
+    /* lukemelas pads every image as one of 224 pixels, where TensorFlow looks at the image */
+    int64_t shape[3];
+    ck_ok(imiad_backbone_shape(shape, backbones[0], "bn1", 33, 33));
+    ck_assert_int_eq(shape[1], 17);
+    ck_ok(imiad_backbone_shape(shape, backbones[1], "bn1", 33, 33));
+    ck_assert_int_eq(shape[1], 16);
     /* and a network that is trained begins with them */
     network *copy;
     params *copied;

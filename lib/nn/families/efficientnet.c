@@ -11,6 +11,7 @@ typedef struct efficientnet {
     double width, depth;
     bool from_tensorflow, lite;
     double epsilon, momentum; /* of its batch norms */
+    int side;                 /* of the images that it was trained on */
 } efficientnet;
 
 enum { STAGES = 7 };
@@ -96,7 +97,7 @@ static const dialect symmetric[] = {
 };
 static const dialect tensorflow[] = {
     {.name = "timm"},
-    {.name = "lukemelas", .rules = to_lukemelas},
+    {.name = "lukemelas", .rules = to_lukemelas, .adjust = inverted_fix_padding},
     {.name = NULL},
 };
 
@@ -105,7 +106,11 @@ static const float lite_mean[3] = {127 / 255.0f, 127 / 255.0f, 127 / 255.0f};
 static const float lite_std[3] = {128 / 255.0f, 128 / 255.0f, 128 / 255.0f};
 static const dialect lite[] = {
     {.name = "timm", .mean = lite_mean, .std = lite_std},
-    {.name = "lukemelas", .rules = to_lukemelas, .mean = lite_mean, .std = lite_std},
+    {.name = "lukemelas",
+     .rules = to_lukemelas,
+     .mean = lite_mean,
+     .std = lite_std,
+     .adjust = inverted_fix_padding},
     {.name = NULL},
 };
 
@@ -113,7 +118,7 @@ static const dialect lite[] = {
 
 /* Blocks of one stage; returns their output's channels. */
 static int64_t add_stage(node_chain *out, const efficientnet *e, const inverted_style *style,
-                         int stage, int64_t inputs)
+                         int stage, int64_t inputs, int *side)
 {
     bool deeper = !e->lite || (stage > 0 && stage < STAGES - 1);
     int count = (int)ceil(stages[stage].blocks * (deeper ? e->depth : 1));
@@ -131,12 +136,14 @@ static int64_t add_stage(node_chain *out, const efficientnet *e, const inverted_
                             .outputs = outputs,
                             .squeezed = e->lite ? 0 : inputs / 4,
                             .kernel = stages[stage].kernel,
-                            .stride = i == 0 ? stages[stage].stride : 1};
+                            .stride = i == 0 ? stages[stage].stride : 1,
+                            .side = *side};
         bool first = stages[stage].expansion == 1;
         inverted_add(out, n, &b, style,
                      e->from_tensorflow ? (first ? &timm_first : &timm_block)
                                         : (first ? &torchvision_first : &torchvision_block));
         inputs = outputs;
+        *side = (*side + b.stride - 1) / b.stride;
     }
     return outputs;
 }
@@ -155,9 +162,11 @@ static imiad_status efficientnet_build(node_chain *out, const architecture *self
     inverted_add_convolution(
         out, tf ? "bn1" : "features.0", tf ? "conv_stem" : "features.0.0",
         tf ? "bn1" : "features.0.1",
-        &(inverted){.inputs = 3, .outputs = channels, .kernel = 3, .stride = 2}, &style);
+        &(inverted){.inputs = 3, .outputs = channels, .kernel = 3, .stride = 2, .side = e->side},
+        &style);
+    int side = (e->side + 1) / 2;
     for (int stage = 0; stage < STAGES; ++stage)
-        channels = add_stage(out, e, &style, stage, channels);
+        channels = add_stage(out, e, &style, stage, channels, &side);
     inverted_add_convolution(
         out, tf ? "bn2" : "features.8", tf ? "conv_head" : "features.8.0",
         tf ? "bn2" : "features.8.1",
@@ -166,12 +175,13 @@ static imiad_status efficientnet_build(node_chain *out, const architecture *self
 }
 
 #define SYMMETRIC(width, depth, epsilon, momentum)                                                 \
-    efficientnet_build, &(const efficientnet){width, depth, false, false, epsilon, momentum},      \
+    efficientnet_build, &(const efficientnet){width, depth, false, false, epsilon, momentum, 0},   \
         symmetric
-#define TENSORFLOW(width, depth)                                                                   \
-    efficientnet_build, &(const efficientnet){width, depth, true, false, 1e-3, 0.01}, tensorflow
+#define TENSORFLOW(width, depth, side)                                                             \
+    efficientnet_build, &(const efficientnet){width, depth, true, false, 1e-3, 0.01, side},        \
+        tensorflow
 #define LITE(width, depth)                                                                         \
-    efficientnet_build, &(const efficientnet){width, depth, true, true, 1e-3, 0.01}, lite
+    efficientnet_build, &(const efficientnet){width, depth, true, true, 1e-3, 0.01, 224}, lite
 
 const architecture efficientnet_architectures[] = {
     {"efficientnet_b0", SYMMETRIC(1.0, 1.0, 1e-5, 0.1)},
@@ -182,14 +192,14 @@ const architecture efficientnet_architectures[] = {
     {"efficientnet_b5", SYMMETRIC(1.6, 2.2, 1e-3, 0.01)},
     {"efficientnet_b6", SYMMETRIC(1.8, 2.6, 1e-3, 0.01)},
     {"efficientnet_b7", SYMMETRIC(2.0, 3.1, 1e-3, 0.01)},
-    {"tf_efficientnet_b0", TENSORFLOW(1.0, 1.0)},
-    {"tf_efficientnet_b1", TENSORFLOW(1.0, 1.1)},
-    {"tf_efficientnet_b2", TENSORFLOW(1.1, 1.2)},
-    {"tf_efficientnet_b3", TENSORFLOW(1.2, 1.4)},
-    {"tf_efficientnet_b4", TENSORFLOW(1.4, 1.8)},
-    {"tf_efficientnet_b5", TENSORFLOW(1.6, 2.2)},
-    {"tf_efficientnet_b6", TENSORFLOW(1.8, 2.6)},
-    {"tf_efficientnet_b7", TENSORFLOW(2.0, 3.1)},
+    {"tf_efficientnet_b0", TENSORFLOW(1.0, 1.0, 224)},
+    {"tf_efficientnet_b1", TENSORFLOW(1.0, 1.1, 240)},
+    {"tf_efficientnet_b2", TENSORFLOW(1.1, 1.2, 260)},
+    {"tf_efficientnet_b3", TENSORFLOW(1.2, 1.4, 300)},
+    {"tf_efficientnet_b4", TENSORFLOW(1.4, 1.8, 380)},
+    {"tf_efficientnet_b5", TENSORFLOW(1.6, 2.2, 456)},
+    {"tf_efficientnet_b6", TENSORFLOW(1.8, 2.6, 528)},
+    {"tf_efficientnet_b7", TENSORFLOW(2.0, 3.1, 600)},
     {"efficientnet_lite0", LITE(1.0, 1.0)},
     {.name = NULL},
 };

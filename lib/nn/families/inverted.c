@@ -54,6 +54,7 @@ static unit make_unit(const inverted *b, const inverted_style *style, int place)
         u.groups = (int)b->expanded;
         u.kernel = b->kernel;
         u.stride = b->stride;
+        u.side = b->side;
         u.padding = style->same ? 0 : b->kernel / 2;
         break;
     case REDUCE:
@@ -110,10 +111,33 @@ void inverted_add_convolution(node_chain *chain, const char *node_name, const ch
               .stride = shape->stride,
               .padding = style->same ? 0 : shape->kernel / 2,
               .same = style->same,
+              .side = shape->side,
               .epsilon = style->epsilon,
               .momentum = style->momentum};
     snprintf(u.norm, sizeof u.norm, "%s", norm);
     chain_unit(chain, &u, name);
+}
+
+static imiad_status fixed_grid(const node *self, int64_t *height, int64_t *width)
+{
+    for (int i = 0; i < self->unit_count; ++i) {
+        const unit *u = &self->units[i];
+        int spare = unit_fixed_padding(u) - u->kernel;
+        if (!u->fixed)
+            continue;
+        *height = (*height + spare + u->stride) / u->stride;
+        *width = (*width + spare + u->stride) / u->stride;
+    }
+    return IMIAD_OK;
+}
+
+void inverted_fix_padding(node_chain *chain)
+{
+    for (size_t i = 0; i < chain->count; ++i) {
+        chain->nodes[i].grid = fixed_grid;
+        for (int j = 0; j < chain->nodes[i].unit_count; ++j)
+            chain->nodes[i].units[j].fixed = chain->nodes[i].units[j].side > 0;
+    }
 }
 
 int64_t inverted_round(double channels, int divisor)

@@ -26,6 +26,7 @@ typedef struct inverted {
     int64_t inputs, expanded, outputs; /* no expansion where expanded is inputs */
     int64_t squeezed; /* channels in the middle of squeeze and excitation; 0: none */
     int kernel, stride;
+    int side; /* of the input where the network was trained; 0: not known */
 } inverted;
 
 /* The node that chain_add began becomes the block; it has a shortcut where the shapes allow it. */
@@ -35,6 +36,9 @@ void inverted_add(node_chain *chain, node *n, const inverted *block, const inver
 /* A convolution with norm and activation as a node, for a network's beginning and end. */
 void inverted_add_convolution(node_chain *chain, const char *node_name, const char *name,
                               const char *norm, const inverted *shape, const inverted_style *style);
+
+/* For programs whose padding is that of the images of training, whatever the image. */
+void inverted_fix_padding(node_chain *chain);
 
 /* A multiple of the divisor that is near the number and at least 0.9 of it. */
 int64_t inverted_round(double channels, int divisor);

@@ -334,6 +334,7 @@ typedef struct worker {
     imiad_detector *detector;
     const imiad_image *const *images;
     imiad_status status;
+    bool maps_wanted;
     float scores[ROUNDS][LINE_IMAGES], maps[ROUNDS][LINE_IMAGES * SIDE * SIDE];
 } worker;
 
@@ -341,36 +342,27 @@ static void *score_on_thread(void *argument)
 {
     worker *w = argument;
     for (int round = 0; round < ROUNDS && w->status == IMIAD_OK; ++round)
-        w->status =
-            imiad_detector_score_batch(w->scores[round], w->maps[round], LINE_IMAGES * SIDE * SIDE,
-                                       w->detector, w->images, LINE_IMAGES, NULL);
+        w->status = imiad_detector_score_batch(
+            w->scores[round], w->maps_wanted ? w->maps[round] : NULL, LINE_IMAGES * SIDE * SIDE,
+            w->detector, w->images, LINE_IMAGES, NULL);
     return NULL;
 }
 
-static imiad_detector *fit_small(const char *name, const imiad_image *const *images)
+static imiad_detector *fit_small(const char *name)
 {
-    static const imiad_option small[] = {
-        {"resize", "64"}, {"crop", "64"}, {"epochs", "1"}, {"train_batch", "4"}, {"hidden", "8"}};
-    imiad_option options[5];
-    size_t used = 0;
-    for (size_t i = 0; i < 5; ++i) {
-        imiad_option_info info = IMIAD_OPTION_INFO_INIT;
-        for (size_t j = 0; imiad_detector_option_info(&info, name, j) == IMIAD_OK; ++j)
-            if (strcmp(info.name, small[i].name) == 0)
-                options[used++] = small[i];
-    }
-    imiad_backbone *backbone;
-    imiad_detector *d;
-    ck_ok(imiad_backbone_create(&backbone, "resnet18", NULL));
-    ck_ok(imiad_detector_create(&d, name, backbone, options, used));
-    if (product_line_needs_anomalies(name)) {
-        product_line l = product_line_open("64", "4", "2", "2", "supervised");
-        ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
-        product_line_close(&l);
-    } else
-        ck_ok(imiad_detector_fit_images(d, images, LINE_IMAGES, NULL, NULL));
-    imiad_backbone_free(backbone);
+    product_line l = product_line_open("64", "4", "2", "2", product_line_setting(name));
+    imiad_detector *d = product_line_detector(&l, name, NULL, 0);
+    ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
+    product_line_close(&l);
     return d;
+}
+
+/* Some detectors judge whole images. */
+static bool makes_maps(imiad_detector *d, const imiad_image *image)
+{
+    imiad_result result = IMIAD_RESULT_INIT;
+    ck_ok(imiad_detector_score(&result, d, image));
+    return result.map != NULL;
 }
 
 START_TEST(clones_score_the_same_bytes_on_several_threads_at_once)
@@ -382,12 +374,13 @@ START_TEST(clones_score_the_same_bytes_on_several_threads_at_once)
         images[i] = slope(SIDE, SIDE, 17 * i);
         pointers[i] = &images[i];
     }
-    alone = (worker){.detector = fit_small(imiad_detector_type_name((size_t)_i), pointers),
-                     .images = pointers};
+    alone =
+        (worker){.detector = fit_small(imiad_detector_type_name((size_t)_i)), .images = pointers};
+    alone.maps_wanted = makes_maps(alone.detector, pointers[0]);
     score_on_thread(&alone);
     ck_ok(alone.status);
     for (int i = 0; i < THREADS; ++i) {
-        workers[i] = (worker){.images = pointers};
+        workers[i] = (worker){.images = pointers, .maps_wanted = alone.maps_wanted};
         ck_ok(imiad_detector_clone(&workers[i].detector, alone.detector));
     }
     imiad_detector_free(alone.detector); /* its clones keep what it learned */

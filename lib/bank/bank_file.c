@@ -70,11 +70,6 @@ static imiad_status view_file(imiad_bank **out, const weights *file, const char 
     return IMIAD_OK;
 }
 
-imiad_status bank_check_file(const imiad_bank *bank)
-{
-    return bank->file ? weights_check(bank->file) : IMIAD_OK;
-}
-
 imiad_status bank_in_file(imiad_bank **out, weights *file, const char *path)
 {
     TRY(view_file(out, file, path));

@@ -5,6 +5,7 @@
 
 #include "bank/bank.h"
 #include "base/error.h"
+#include "weights/weights.h"
 
 /* Room for `count` items of `bytes` each in pages that hold the items so far. Capacity grows by an
  * eighth at least; pages that nothing has reached yet take no memory. */
@@ -40,6 +41,11 @@ imiad_status bank_reserve_sources(imiad_bank *bank, size_t rows)
     for (int64_t i = 0; first && i < bank->rows; ++i)
         bank->sources[i] = IMIAD_NO_SOURCE;
     return IMIAD_OK;
+}
+
+imiad_status bank_check_file(const imiad_bank *bank)
+{
+    return bank->file ? weights_check(bank->file) : IMIAD_OK;
 }
 
 imiad_status bank_own(imiad_bank *bank)

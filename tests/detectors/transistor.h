@@ -95,9 +95,9 @@ static inline void detector_agrees_with_golden(const char *name, const char *var
                                                size_t count)
 {
     golden_run run = {.detector = name, .variant = variant};
-    char root[4096], weights[4096];
+    char root[4096], weight_file[4096];
     snprintf(root, sizeof root, "%s", SHARED("data/mvtec_ad"));
-    snprintf(weights, sizeof weights, "%s", SHARED(WEIGHTS));
+    snprintf(weight_file, sizeof weight_file, "%s", SHARED(WEIGHTS));
     snprintf(run.scores, sizeof run.scores, "%s", SHARED("golden/scores_transistor.csv"));
     snprintf(run.metrics, sizeof run.metrics, "%s", SHARED("golden/metrics.csv"));
     snprintf(run.maps, sizeof run.maps, "%s", SHARED(maps));
@@ -110,7 +110,7 @@ static inline void detector_agrees_with_golden(const char *name, const char *var
     imiad_metrics *metrics;
     imiad_timings before = IMIAD_TIMINGS_INIT, after = IMIAD_TIMINGS_INIT;
     imiad_backbone_options b = IMIAD_BACKBONE_OPTIONS_INIT;
-    b.weights = weights;
+    b.weights = weight_file;
     b.device = test_device();
     ck_ok(imiad_dataset_open(&dataset, "mvtec_ad", root, NULL, 0));
     ck_ok(imiad_backbone_create(&backbone, "resnet18", &b));

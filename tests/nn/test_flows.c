@@ -204,9 +204,9 @@ START_TEST(the_log_determinant_is_the_jacobians)
     tensor *x = t_view(around_zero(1, C, 1, 1, 0), 2, (int64_t[]){1, C}), *log_determinant, *unused;
     tensor *condition = t_view(around_zero(1, 4, 1, 1, 3), 2, (int64_t[]){1, 4}), *columns[C];
     flow_forward(m.blocks, 2, x, condition, &log_determinant);
-    tensor *unit = t_eye(C, F64, CPU);
+    tensor *identity = t_eye(C, F64, CPU);
     for (int i = 0; i < C; ++i) {
-        tensor *e = t_mul_scalar(t_slice(unit, 0, i, i + 1), step);
+        tensor *e = t_mul_scalar(t_slice(identity, 0, i, i + 1), step);
         tensor *above = flow_forward(m.blocks, 2, t_add(x, e), condition, &unused);
         tensor *below = flow_forward(m.blocks, 2, t_sub(x, e), condition, &unused);
         columns[i] = t_div_scalar(t_sub(above, below), 2 * step);

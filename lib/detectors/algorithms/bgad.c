@@ -415,7 +415,7 @@ static imiad_status begin(imiad_detector *self, bool drawn)
     TRY(training_store(&maker.fixed, &m->training, "fixed"));
     for (int i = 0; i < m->layers.count; ++i) {
         level *l = &m->levels[i];
-        char name[16], prefix[16];
+        char name[16], prefix[24];
         l->blocks = calloc((size_t)m->blocks, sizeof *l->blocks);
         l->folded = calloc((size_t)m->blocks, sizeof *l->folded);
         if (!l->blocks || !l->folded)

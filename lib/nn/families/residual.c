@@ -23,7 +23,7 @@ static tensor *forward_block(const node *self, tensor *x, bool training)
         if (i < branch - 1)
             x = t_relu_(x);
     }
-    if (training) /* recorded, unlike the sum in place */
+    if (self->units[0].tensors[UNIT_MEAN]) /* trained: recorded, unlike the sum in place */
         return t_add(x, shortcut);
     t_add_(x, shortcut, 1);
     return x;

@@ -65,7 +65,8 @@ static inline imiad_detector *product_line_detector(const product_line *l, const
         {"discrimination_width", "4"},
         {"hidden", "8"},
         {"coupling_layers", "2"},
-        {"width", "8"}};
+        {"width", "8"},
+        {"supports", "2"}};
     imiad_option options[16];
     imiad_detector *d = NULL;
     size_t used = 0;

@@ -146,7 +146,7 @@ START_TEST(what_is_no_image_is_said_to_be_none)
         {"BM\0\0\0\0\0\0\0\0\x1a\0\0\0\x63\0\0\0\0\0\0\0\0\0\0\0", 26, "unknown header of 99"},
         /* four billion pixels in 26 bytes */
         {"BM\0\0\0\0\0\0\0\0\x1a\0\0\0\x0c\0\0\0\xff\xff\xff\xff\x01\0\x18\0", 26,
-         "65535 x 65535 pixels; at most 268435456 are read"},
+         "65535 x 65535 pixels; at most 134217728 are read"},
         /* 255 x 255 in 26 bytes */
         {"BM\0\0\0\0\0\0\0\0\x1a\0\0\0\x0c\0\0\0\xff\0\xff\0\x01\0\x18\0", 26,
          "truncated: 26 bytes of"},

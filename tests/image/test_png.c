@@ -224,9 +224,9 @@ START_TEST(impossible_files_are_refused)
         m.file[29 + i] = (uint8_t)(sum >> (24 - 8 * i));
     ck_fails(image_decode(&image, m.file, m.size, "made.png", NULL), IMIAD_FORMAT,
              "compressed pixels are damaged");
-    /* a header of a gigapixel over a hundred bytes of data */
+    /* a header of 133 megapixels over a hundred bytes of data */
     for (int i = 0; i < 8; ++i)
-        m.file[16 + i] = i % 4 == 2 ? 0x3F : 0;
+        m.file[16 + i] = i % 4 == 2 ? 0x2D : 0;
     sum = (uint32_t)crc32(0, m.file + 12, 17);
     for (int i = 0; i < 4; ++i)
         m.file[29 + i] = (uint8_t)(sum >> (24 - 8 * i));

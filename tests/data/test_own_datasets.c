@@ -1,5 +1,6 @@
 /* Datasets that a program brings along: images in memory, and readers written as functions. */
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -255,8 +256,10 @@ START_TEST(a_registered_reader_is_opened_by_its_name)
     ck_assert_str_eq(imiad_dataset_type_title(before), "A laboratory");
     ck_assert_ptr_null(imiad_dataset_type_name(before + 1));
     imiad_option_info info = IMIAD_OPTION_INFO_INIT;
-    ck_ok(imiad_dataset_option_info(&info, "lab", 3)); /* after the three of every dataset */
-    ck_assert_str_eq(info.name, "good");
+    bool listed = false; /* behind those of every dataset */
+    for (size_t i = 0; imiad_dataset_option_info(&info, "lab", i) == IMIAD_OK; ++i)
+        listed |= strcmp(info.name, "good") == 0;
+    ck_assert(listed);
     ck_fails(imiad_dataset_register(&f), IMIAD_INVALID_ARGUMENT, "\"lab\" is taken");
     f.name = "mvtec_ad";
     ck_fails(imiad_dataset_register(&f), IMIAD_INVALID_ARGUMENT, "\"mvtec_ad\" is taken");

@@ -62,7 +62,7 @@ says "no root at all" "needs the folder" "$program" --dataset mvtec_ad
 says "an unknown dataset" "no dataset is named \"mvtec\"" "$program" --dataset mvtec
 says "an unknown category" "no category \"bottel\"" run --category bottel
 says "an unknown detector" "no detector is named \"patchcor\"" run --detector patchcor
-says "an unknown backbone" "no backbone \"resnet19\"" run --backbone resnet19
+says "an unknown backbone" "no backbone is named \"resnet19\"" run --backbone resnet19
 says "an unknown option of the detector" "coreset_ration" run --set coreset_ration=0.1
 says "an option out of range" "coreset_ratio is \"2\": it must be in 0<..1" run --set coreset_ratio=2
 says "a setting without value" "coreset_ratio" run --set coreset_ratio

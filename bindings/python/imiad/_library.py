@@ -146,7 +146,7 @@ def _load() -> Library:
         raise ImportError(f"libimiad cannot be loaded: {problem}. IMIAD_LIBRARY names its file; its "
                           f"libtorch must be where the dynamic linker looks (Debian: libtorch1.13)"
                           ) from None
-    functions = {}
+    functions: dict[str, Any] = {"_name": path}  # as ctypes calls the file of a library
     for name, (result, arguments) in _abi.FUNCTIONS.items():
         try:
             function = getattr(library, name)

@@ -167,6 +167,28 @@ mlp mlp_add(const builder *b, const char *name, int count, const int64_t *widths
             const char *const *names);
 tensor *mlp_run(const mlp *m, tensor *x);
 
+/* ---- a block of a Swin transformer ---- */
+
+typedef struct swin_spec {
+    int64_t channels;
+    int heads;
+    int64_t window, shift; /* places a side that look at each other; by how many they are shifted */
+    double path_dropout;   /* how often a branch is left out for an input, in training */
+} swin_spec;
+
+typedef struct swin_block {
+    swin_spec spec;
+    layer_norm norm1, norm2;
+    attention attention;
+    tensor *offsets; /* (2 window - 1)^2 x heads: what the distance of two places adds */
+    mlp mlp;
+} swin_block;
+
+swin_block swin_block_add(const builder *b, const char *name, const swin_spec *spec);
+/* Tokens of a grid whose sides are multiples of the window: n x (height width) x channels. */
+tensor *swin_block_run(const swin_block *s, tensor *x, int64_t height, int64_t width,
+                       bool training);
+
 typedef enum module_kind {
     MODULE_CONV2D = 1,
     MODULE_LINEAR,

@@ -99,20 +99,26 @@ static imiad_status draw_object_mask(imiad_image **out, const imiad_image *image
     return IMIAD_OK;
 }
 
+imiad_status memseg_fill(imiad_image **out, const imiad_image *image, const imiad_image *mask,
+                         texture_source *textures, const memseg_options *o, random_stream *s)
+{
+    imiad_image *source;
+    if (random_real(s) < o->textured)
+        TRY(texture_draw(&source, textures, image->width, image->height, image, s));
+    else
+        TRY(draw_structure(&source, image, o->parts, s));
+    double opacity = random_between(s, o->least_opacity, o->most_opacity);
+    imiad_status status = blend_texture(out, image, source, mask, opacity);
+    imiad_image_free(source);
+    return status;
+}
+
 imiad_status memseg_damage(imiad_image **out, imiad_image **mask, const imiad_image *image,
                            texture_source *textures, const memseg_options *o, random_stream *s)
 {
-    imiad_image *source, *inside;
+    imiad_image *inside;
     TRY(draw_object_mask(&inside, image, o, s));
-    imiad_status status =
-        random_real(s) < o->textured
-            ? texture_draw(&source, textures, image->width, image->height, image, s)
-            : draw_structure(&source, image, o->parts, s);
-    if (status == IMIAD_OK) {
-        double opacity = random_between(s, o->least_opacity, o->most_opacity);
-        status = blend_texture(out, image, source, inside, opacity);
-        imiad_image_free(source);
-    }
+    imiad_status status = memseg_fill(out, image, inside, textures, o, s);
     if (status != IMIAD_OK)
         imiad_image_free(inside);
     else

@@ -43,6 +43,10 @@ typedef struct memseg_options {
 } memseg_options;
 extern const memseg_options memseg_defaults;
 
+/* Damages an image where a mask (GRAY8) that the caller drew is not zero. */
+imiad_status memseg_fill(imiad_image **out, const imiad_image *image, const imiad_image *mask,
+                         texture_source *textures, const memseg_options *o, random_stream *s);
+/* Draws the mask too. */
 imiad_status memseg_damage(imiad_image **out, imiad_image **mask, const imiad_image *image,
                            texture_source *textures, const memseg_options *o, random_stream *s);
 

@@ -18,18 +18,23 @@ typedef struct affine {
     double m[6];
 } affine;
 
-/* The inverse of the rotation about the middle of the pixels, worked out as OpenCV inverts it. */
-static affine inverse_rotation(int32_t width, int32_t height, double degrees)
+/* Worked out as OpenCV inverts it. */
+static affine inverse_of(const double forward[6])
 {
-    double angle = degrees * (M_PI / 180), c = cos(angle), s = sin(angle);
-    double x = width / 2.0 - 0.5, y = height / 2.0 - 0.5;
-    double forward[6] = {c, -s, x - c * x + s * y, s, c, y - s * x - c * y};
     double scale = 1 / (forward[0] * forward[4] - forward[1] * forward[3]);
     affine a = {
         {forward[4] * scale, -forward[1] * scale, 0, -forward[3] * scale, forward[0] * scale, 0}};
     a.m[2] = -a.m[0] * forward[2] - a.m[1] * forward[5];
     a.m[5] = -a.m[3] * forward[2] - a.m[4] * forward[5];
     return a;
+}
+
+/* The inverse of the rotation about the middle of the pixels. */
+static affine inverse_rotation(int32_t width, int32_t height, double degrees)
+{
+    double angle = degrees * (M_PI / 180), c = cos(angle), s = sin(angle);
+    double x = width / 2.0 - 0.5, y = height / 2.0 - 0.5;
+    return inverse_of((const double[6]){c, -s, x - c * x + s * y, s, c, y - s * x - c * y});
 }
 
 /* The source position of a target pixel in 1/32 of a pixel. */
@@ -83,17 +88,31 @@ static void blend_pixel(uint8_t *out, const imiad_image *image, neighbours n, in
     }
 }
 
-imiad_status warp_rotate(imiad_image **out, const imiad_image *image, double degrees)
+static imiad_status warp(imiad_image **out, const imiad_image *image, const affine *a)
 {
     imiad_image *turned;
     TRY(image_create(&turned, image->format, image->width, image->height));
-    affine a = inverse_rotation(image->width, image->height, degrees);
     int bytes = pixel_bytes(image->format);
     for (int32_t y = 0; y < turned->height; ++y)
         for (int32_t x = 0; x < turned->width; ++x)
-            blend_pixel(image_row(turned, y) + x * bytes, image, find_neighbours(&a, x, y), bytes);
+            blend_pixel(image_row(turned, y) + x * bytes, image, find_neighbours(a, x, y), bytes);
     *out = turned;
     return IMIAD_OK;
+}
+
+imiad_status warp_rotate(imiad_image **out, const imiad_image *image, double degrees)
+{
+    affine a = inverse_rotation(image->width, image->height, degrees);
+    return warp(out, image, &a);
+}
+
+imiad_status warp_about(imiad_image **out, const imiad_image *image, const double point[2],
+                        double degrees, double scale)
+{
+    double angle = degrees * (M_PI / 180), c = scale * cos(angle), s = scale * sin(angle);
+    double x = point[0], y = point[1];
+    affine a = inverse_of((const double[6]){c, s, (1 - c) * x - s * y, -s, c, s * x + (1 - c) * y});
+    return warp(out, image, &a);
 }
 
 static double value_or_zero(const double *plane, int32_t width, int32_t height, int64_t x,

@@ -8,7 +8,11 @@
  * Affine(rotate=degrees) makes by way of OpenCV's warpAffine, whose positions are multiples of 1/32
  * of a pixel. Of GRAY8 and RGB8. */
 imiad_status warp_rotate(imiad_image **out, const imiad_image *image, double degrees);
-/* The same of a plane of width x height numbers; out is another one. */
+/* About a point (x, y), counter-clockwise and scaled: OpenCV's getRotationMatrix2D and warpAffine.
+ */
+imiad_status warp_about(imiad_image **out, const imiad_image *image, const double point[2],
+                        double degrees, double scale);
+/* As warp_rotate, of a plane of width x height numbers; out is another one. */
 void warp_rotate_plane(double *out, const double *plane, int32_t width, int32_t height,
                        double degrees);
 

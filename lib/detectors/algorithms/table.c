@@ -15,6 +15,7 @@
     DO(patchcore) \
     DO(rd4ad) \
     DO(regad) \
+    DO(semirest) \
     DO(simplenet) \
     DO(softpatch) \
     DO(spade) \

@@ -32,8 +32,8 @@ void patch_memory_free(patch_memory *m)
     imiad_bank_free(m->bank);
 }
 
-/* The patch features of a batch: new memory of rows x dimension floats, NULL after a failure. */
-static float *embed(const patch_memory *m, imiad_detector *self, const batch *b, int64_t grid[2])
+float *patch_memory_embed(int64_t grid[2], const patch_memory *m, imiad_detector *self,
+                          const batch *b)
 {
     tensor *features[PATCH_LEVELS];
     detector_features(self, b, m->layers.names, m->layers.count, features);
@@ -90,7 +90,7 @@ static imiad_status fill(imiad_bank *bank, int64_t common[2], const patch_memory
         int64_t grid[2];
         imiad_status status = IMIAD_OK;
         more = train_set_next(normals, &b);
-        float *rows = more ? embed(m, self, &b, grid) : NULL;
+        float *rows = more ? patch_memory_embed(grid, m, self, &b) : NULL;
         if (rows && !t_failed() && common)
             status = same_grid(common, grid, done == 0, self);
         if (rows && !t_failed() && status == IMIAD_OK)
@@ -235,7 +235,7 @@ void patch_memory_score(scores *out, const patch_memory *m, imiad_detector *self
                         const float *row_weights, patch_image_score *image_score)
 {
     int64_t grid[2];
-    float *patches = embed(m, self, b, grid);
+    float *patches = patch_memory_embed(grid, m, self, b);
     tensor *maps = t_zeros(3, (int64_t[]){b->count, grid[0], grid[1]}, F32, CPU);
     tensor *image = t_zeros(1, (int64_t[]){b->count}, F32, CPU);
     float *patch_scores = t_data(maps), *image_scores = t_data(image);

@@ -41,6 +41,11 @@ typedef struct patch_memory {
 imiad_status patch_memory_create(patch_memory *out, const imiad_detector *self);
 void patch_memory_free(patch_memory *m);
 
+/* The patch features of a batch and its grid, height and width: new memory of rows x dimension
+ * floats, NULL after a failure, which sticks. */
+float *patch_memory_embed(int64_t grid[2], const patch_memory *m, imiad_detector *self,
+                          const batch *b);
+
 /* The patches of all the images, in their order, positions in rows: a new bank. Their sources count
  * on from first_image. With a grid, images must share one, height and width, which is written
  * there. */

@@ -20,3 +20,14 @@ tensor *position_code(int64_t height, int64_t width, int64_t size, device d)
     free(values);
     return code;
 }
+
+void position_code_apart(float *out, int64_t height, int64_t width, int64_t size)
+{
+    int64_t half = size / 2, quarter = size / 4;
+    for (int64_t place = 0; place < height * width; ++place)
+        for (int64_t k = 0; k < size; ++k) {
+            int64_t along = k < half ? place % width : place / width, i = k % half % quarter;
+            double angle = (double)along * pow(10000, -(double)i / (double)quarter);
+            *out++ = (float)(k % half < quarter ? sin(angle) : cos(angle));
+        }
+}

@@ -31,23 +31,33 @@ static tensor *pseudo_inverse(tensor *symmetric)
     return t_matmul(t_mul(vectors, t_unsqueeze(inverse, 0)), t_transpose(vectors, 0, 1));
 }
 
-shrunk_gaussian shrunk_gaussian_fit(tensor *rows, double *shrinkage)
+tensor *shrunk_covariance(tensor *rows, tensor **mean, double *shrinkage)
 {
-    device d = t_device(rows);
-    tensor *exact = t_to(t_to_device(rows, CPU), F64), *mean = t_mean(exact, 0, false);
-    tensor *centred = t_sub(exact, mean);
+    tensor *exact = t_to(t_to_device(rows, CPU), F64);
+    *mean = t_mean(exact, 0, false);
+    tensor *centred = t_sub(exact, *mean);
     int64_t n = t_size(rows, 0), p = t_size(rows, 1);
     tensor *product = t_matmul(t_transpose(centred, 0, 1), centred);
     tensor *covariance = t_div_scalar(product, n > 0 ? (double)n : 1);
     tensor *eye = t_eye(p, F64, CPU);
     double trace = t_item(t_sum_all(t_mul(covariance, eye)));
     double rho = find_shrinkage(centred, covariance, trace);
-    tensor *drawn = t_add(t_mul_scalar(covariance, 1 - rho),
-                          t_mul_scalar(eye, p > 0 ? rho * trace / (double)p : 0));
     if (shrinkage)
         *shrinkage = rho;
-    return (shrunk_gaussian){t_to_device(t_to(mean, F32), d),
-                             t_to_device(t_to(pseudo_inverse(drawn), F32), d)};
+    return t_add(t_mul_scalar(covariance, 1 - rho),
+                 t_mul_scalar(eye, p > 0 ? rho * trace / (double)p : 0));
+}
+
+shrunk_gaussian shrunk_gaussian_of(tensor *mean, tensor *covariance, device d)
+{
+    tensor *precision = pseudo_inverse(t_to(t_to_device(covariance, CPU), F64));
+    return (shrunk_gaussian){t_to_device(t_to(mean, F32), d), t_to_device(t_to(precision, F32), d)};
+}
+
+shrunk_gaussian shrunk_gaussian_fit(tensor *rows, double *shrinkage)
+{
+    tensor *mean, *covariance = shrunk_covariance(rows, &mean, shrinkage);
+    return shrunk_gaussian_of(mean, covariance, t_device(rows));
 }
 
 tensor *shrunk_gaussian_distance(const shrunk_gaussian *g, tensor *rows)

@@ -16,6 +16,10 @@ typedef struct shrunk_gaussian {
  * rows' device. One row, or equal ones, have no covariance: the precision is 0. *shrinkage, where
  * asked for (not NULL), is how far the covariance was drawn, 0..1. */
 shrunk_gaussian shrunk_gaussian_fit(tensor *rows, double *shrinkage);
+/* The same by its parts: the covariance, values x values, and *mean, both in double on the CPU. */
+tensor *shrunk_covariance(tensor *rows, tensor **mean, double *shrinkage);
+/* A Gaussian of this mean and covariance, float32 on the device. */
+shrunk_gaussian shrunk_gaussian_of(tensor *mean, tensor *covariance, device d);
 
 /* The Mahalanobis distance of each row. */
 tensor *shrunk_gaussian_distance(const shrunk_gaussian *g, tensor *rows);

@@ -11,6 +11,14 @@ void t_backward(tensor *loss)
     action("backward", {loss}, [&] { loss->value.backward(); });
 }
 
+void t_backward_to(tensor *loss, tensor *leaf)
+{
+    action("backward_to", {loss, leaf}, [&] {
+        const at::Tensor inputs[] = {leaf->value};
+        loss->value.backward({}, {}, false, at::TensorList(inputs));
+    });
+}
+
 tensor *t_grad(tensor *leaf)
 {
     if (!may_run("grad", {leaf}) || !leaf->value.is_leaf() || !leaf->value.grad().defined())

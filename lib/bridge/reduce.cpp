@@ -66,7 +66,7 @@ tensor *t_sort(tensor *a, int dim, bool descending, tensor **index_or_null)
 {
     clear(index_or_null);
     return operation("sort", {a}, [&] {
-        auto sorted = at::sort(*a, dim, descending);
+        auto sorted = at::sort(*a, c10::optional<bool>(true), dim, descending);
         also_give(index_or_null, std::get<1>(sorted));
         return std::get<0>(sorted);
     });

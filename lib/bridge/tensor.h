@@ -224,6 +224,7 @@ tensor *t_nonzero(tensor *a);
 /* ---- order ---- */
 
 tensor *t_topk(tensor *a, int64_t k, int dim, bool largest, tensor **index_or_null);
+/* Equal values keep their order. */
 tensor *t_sort(tensor *a, int dim, bool descending, tensor **index_or_null);
 tensor *t_argsort(tensor *a, int dim, bool descending);
 tensor *t_quantile(tensor *a, double q, int dim, bool keep);
@@ -303,6 +304,9 @@ tensor *t_normal(int rank, const int64_t *shape, double mean, double std, uint64
 
 void t_require_grad(tensor *t, bool required); /* of a leaf */
 void t_backward(tensor *loss);
+/* The same, and only this leaf gets a gradient: nothing is added to others, so that several threads
+ * may do it with parameters that they share. */
+void t_backward_to(tensor *loss, tensor *leaf);
 tensor *t_grad(tensor *leaf); /* what backward left there, or NULL without a failure */
 void t_clear_grad(tensor *leaf);
 

@@ -290,6 +290,45 @@ static void *leave_scope_open(void *argument)
     return NULL;
 }
 
+/* The gradient of sum((w x)^2) with respect to x is 2 w^2 x. */
+static void *find_gradients(void *argument)
+{
+    tensor *weight = argument;
+    intptr_t wrong = 0;
+    for (int i = 0; i < ROUNDS; ++i) {
+        scope s = scope_begin_grad();
+        tensor *x = ones(2, 2);
+        t_require_grad(x, true);
+        t_backward_to(t_sum_all(t_square(t_mul(weight, x))), x);
+        wrong += t_item(t_sum_all(t_grad(x))) != 4 * 2 * 9;
+        wrong += t_grad(weight) != NULL;
+        wrong += scope_end(&s) != IMIAD_OK;
+    }
+    return (void *)wrong;
+}
+
+START_TEST(threads_that_share_a_parameter_leave_no_gradient_in_it)
+{
+    scope s = scope_begin();
+    tensor *weight = t_keep(t_full(1, (int64_t[]){1}, 3, F32, CPU));
+    t_require_grad(weight, true);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; ++i)
+        pthread_create(&threads[i], NULL, find_gradients, weight);
+    for (int i = 0; i < 4; ++i) {
+        void *wrong;
+        pthread_join(threads[i], &wrong);
+        ck_assert_ptr_null(wrong);
+    }
+    ck_ok(scope_end(&s));
+    s = scope_begin_grad(); /* what the loss does not depend on */
+    t_backward_to(t_sum_all(weight), ones(2, 2));
+    ck_assert(scope_end(&s) != IMIAD_OK);
+    t_free(weight);
+    ck_assert_uint_eq(t_live(), 0);
+}
+END_TEST
+
 START_TEST(a_tensor_is_kept_by_its_own_thread_and_a_thread_takes_its_scopes_along)
 {
     pthread_t thread;
@@ -339,5 +378,6 @@ SUITE("bridge-scopes", TEST(a_scope_frees_what_was_made_in_it),
       TEST(what_does_not_exist_is_undefined_not_a_crash), TEST(a_failure_leaks_nothing),
       TEST(each_scope_says_whether_gradients_are_recorded),
       TEST(threads_have_their_own_scopes_and_failures),
+      TEST(threads_that_share_a_parameter_leave_no_gradient_in_it),
       TEST(a_tensor_is_kept_by_its_own_thread_and_a_thread_takes_its_scopes_along),
       TEST(devices_are_parsed_and_named))

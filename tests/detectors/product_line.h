@@ -36,7 +36,7 @@ static inline product_line product_line_open_on(const char *place, const char *s
 /* The setting that a detector's tests take: some learn from labelled anomalies only. */
 static inline bool product_line_needs_anomalies(const char *detector)
 {
-    return strcmp(detector, "bgad") == 0;
+    return strcmp(detector, "bgad") == 0 || strcmp(detector, "devnet") == 0;
 }
 
 static inline const char *product_line_setting(const char *detector)
@@ -55,26 +55,27 @@ static inline product_line product_line_open(const char *size, const char *train
 static inline imiad_detector *product_line_detector(const product_line *l, const char *name,
                                                     const imiad_option *more, size_t count)
 {
-    static const imiad_option small[] = {
-        {"resize", "64"},
-        {"crop", "64"},
-        {"epochs", "2"},
-        {"train_batch", "4"},
-        {"steps", "2"},
-        {"reconstruction_width", "4"},
-        {"discrimination_width", "4"},
-        {"hidden", "8"},
-        {"coupling_layers", "2"},
-        {"width", "8"},
-        {"supports", "2"}};
+    static const imiad_option small[] = {{"resize", "64"},
+                                         {"crop", "64"},
+                                         {"epochs", "2"},
+                                         {"train_batch", "4"},
+                                         {"steps", "2"},
+                                         {"reconstruction_width", "4"},
+                                         {"discrimination_width", "4"},
+                                         {"hidden", "8"},
+                                         {"coupling_layers", "2"},
+                                         {"width", "8"},
+                                         {"supports", "2"},
+                                         {"layer", "layer2"}};
     imiad_option options[16];
     imiad_detector *d = NULL;
     size_t used = 0;
     for (size_t i = 0; i < sizeof small / sizeof *small; ++i) {
         imiad_option_info info = IMIAD_OPTION_INFO_INIT;
         for (size_t j = 0; imiad_detector_option_info(&info, name, j) == IMIAD_OK; ++j)
-            if (strcmp(info.name, small[i].name) == 0)
-                options[used++] = small[i];
+            if (strcmp(info.name, small[i].name) == 0 &&
+                (strcmp(info.name, "layer") != 0 || strcmp(info.default_value, "layer4") == 0))
+                options[used++] = small[i]; /* half of a network that is whole otherwise */
     }
     for (size_t i = 0; i < count; ++i)
         options[used++] = more[i];

@@ -7,7 +7,7 @@ programs=$1
 drawn="size=64 train=6 test_good=4 test_defective=4"
 tiny="$(printf -- '--set-dataset %s ' $drawn) --set resize=64 --set crop=64"
 settings="unsupervised supervised fewshot noisy continual transfer"
-supervised_only="bgad" # these learn from labelled anomalies or not at all
+supervised_only="bgad devnet" # these learn from labelled anomalies or not at all
 detectors=$("$programs/unsupervised" --list-detectors | cut -d' ' -f1)
 
 # What makes the run short or its setting small: options of the program, or of the detector.

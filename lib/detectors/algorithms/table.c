@@ -7,6 +7,7 @@
     DO(cfa) \
     DO(csflow) \
     DO(cutpaste) \
+    DO(devnet) \
     DO(dne) \
     DO(draem) \
     DO(fastflow) \

@@ -1,0 +1,12 @@
+/* Images turned by a drawn angle while training. */
+#ifndef DETECTORS_PARTS_RANDOM_ROTATION_H
+#define DETECTORS_PARTS_RANDOM_ROTATION_H
+
+#include "detectors/algorithm.h"
+
+/* Puts the image, of the output's size, there: turned by an angle of up to `most` degrees to either
+ * side, as Pillow turns it by the nearest pixel, black where nothing is seen. */
+imiad_status random_rotation_put(made_output *out, const imiad_image *image, double most,
+                                 random_stream *stream);
+
+#endif

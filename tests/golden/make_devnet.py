@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Golden values of DevNet from the authors' code.
+
+    tests/golden/make_devnet.py DEVNET > tests/golden/devnet.csv
+
+DEVNET is a checkout of github.com/Choubo/deviation-network-image: its modeling/, train.py and
+localization.py are run. Weights and images are numbers that this script and the test both compute
+(`noise`), so nothing has to be stored; the prior's are libimiad's random streams.
+
+    feature,forward,sI,NORM,SAMPLES...   layer4 of a 448 x 448 image at scale I
+    score,forward,image,SCORE            of that image
+    pool,pool,COUNT-TOPK,SCORE           of a map of so many patches
+    loss,losses,CASE,LOSS                of eight scores, with the
+    gradient,losses,CASE,NORM,VALUES...  gradient with respect to them
+    rate,rates,EPOCH,RATE                of 50 epochs
+    loss,steps,STEP,LOSS                 ten steps of their Trainer on four images of 32 x 32, in
+                                         double precision and up to layer2, so that the test
+                                         is quick, and all tensors after them:
+    parameter,steps,NAME,NORM,SAMPLES...
+    map,maps,KIND,NORM,SAMPLES...        of a 128 x 128 image: the gradient's magnitudes, scaled
+                                         from minimum to percentile, and blurred
+
+Needs torch, torchvision, numpy and SciPy.
+"""
+import contextlib
+import sys
+import types
+import unittest.mock
+import zlib
+
+import numpy
+import torch
+
+from make_stpm import normal, procedural
+
+SEED, STEPS, SAMPLES = 66, 10, 16
+
+
+def noise(count, seed):
+    """Of 0 to count - 1: in [-1, 1), by multiplication and shifts of 32 bits."""
+    h = (numpy.arange(count, dtype=numpy.uint64) + numpy.uint64(seed)) * numpy.uint64(2654435761)
+    h &= numpy.uint64(0xFFFFFFFF)
+    h ^= h >> numpy.uint64(15)
+    h = (h * numpy.uint64(2246822519)) & numpy.uint64(0xFFFFFFFF)
+    h ^= h >> numpy.uint64(13)
+    return h.astype(numpy.float64) / 2.0**31 - 1
+
+
+def images(first, count, side):
+    """RGB8, rows of pixels; normalised n x 3 x side x side."""
+    values = [numpy.floor((noise(side * side * 3, 1000 * (first + i)) + 1) * 128) for i in range(count)]
+    pixels = numpy.stack(values).reshape(count, side, side, 3).astype(numpy.float32) / 255
+    mean, std = numpy.float32([0.485, 0.456, 0.406]), numpy.float32([0.229, 0.224, 0.225])
+    return torch.from_numpy(numpy.ascontiguousarray(((pixels - mean) / std).transpose(0, 3, 1, 2)))
+
+
+def fill(network):
+    """Every tensor from its name: small maps, norms near the identity."""
+    for name, value in network.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        v = noise(value.numel(), zlib.crc32(name.encode()) % 100000)
+        if name.endswith("running_var"):
+            v = 1 + 0.5 * v
+        elif name.endswith("running_mean") or name.endswith("bias"):
+            v = 0.1 * v
+        elif value.dim() == 1:
+            v = 1 + 0.1 * v
+        else:
+            v = v * (3 / value[0].numel()) ** 0.5
+        value.copy_(torch.from_numpy(v.reshape(value.shape).astype(numpy.float32)))
+    return network
+
+
+def line(kind, case, name, *numbers):
+    print(",".join([kind, case, str(name)] + [f"{float(n):.9g}" for n in numbers]))
+
+
+def print_sample(kind, case, name, value):
+    v = value.detach().double().reshape(-1)
+    at = [i * (v.numel() - 1) // (SAMPLES - 1) for i in range(SAMPLES)]
+    line(kind, case, name, v.norm(), *[v[i] for i in at])
+
+
+def print_state(case, network):
+    for name, value in network.state_dict().items():
+        if not name.endswith("num_batches_tracked") and ".fc." not in name:
+            print_sample("parameter", case, name, value)
+
+
+class Prior:
+    """In the place of torch.normal: a stream for each step, or numbers that a formula gives."""
+    def __init__(self, streams=None):
+        self.streams = streams
+
+    def __call__(self, mean, std):
+        assert mean == 0 and std.numel() == 5000
+        if self.streams:
+            return normal(SEED, next(self.streams), (5000,), 1).double()
+        return 1.5 * torch.from_numpy(noise(5000, 7)) + 0.25
+
+
+def stub_modules():
+    """Asks for a GPU by name, and imports much that is not used here."""
+    torch.Tensor.cuda = lambda self, *arguments, **named: self
+    for name in ("tqdm", "cv2", "sklearn", "sklearn.metrics", "PIL", "matplotlib", "matplotlib.pyplot"):
+        sys.modules[name] = unittest.mock.MagicMock()
+    bar = unittest.mock.MagicMock()
+    sys.modules["tqdm"].tqdm = lambda batches: type("Bar", (list,), {"set_description": bar})(batches)
+    import torchvision
+    plain = torchvision.models.resnet18
+    torchvision.models.resnet18 = lambda pretrained: plain(weights=None)
+
+
+def make_network(net, size, topk=0.1, scales=2, whole=True):
+    arguments = types.SimpleNamespace(backbone="resnet18", img_size=size, n_scales=scales, topk=topk)
+    with contextlib.redirect_stdout(sys.stderr):  # it prints the backbone's name
+        network = net.SemiADNet(arguments)
+    if not whole:
+        network.feature_extractor.net.layer3 = network.feature_extractor.net.layer4 = torch.nn.Identity()
+        network.conv = torch.nn.Conv2d(128, 1, 1)
+    return fill(network)
+
+
+def print_forward(net):
+    network, image = make_network(net, 448).eval(), images(0, 1, 448)
+    with torch.no_grad():
+        for scale in range(2):
+            scaled = torch.nn.functional.interpolate(image, size=448 >> scale) if scale else image
+            print_sample("feature", "forward", f"s{scale}", network.feature_extractor(scaled))
+        line("score", "forward", "image", network(image))
+
+
+def print_pools(net):
+    for side, topk in ((14, 0.1), (7, 0.1), (3, 0.1), (7, 0)):
+        network = make_network(net, side, topk, scales=1)
+        network.feature_extractor = network.conv = torch.nn.Identity()
+        patches = procedural((1, 1, side, side), 0) - 1.25
+        line("pool", "pool", f"{side}-{topk}", network(patches))
+
+
+def print_losses(criterion):
+    torch.normal = Prior()
+    scores = torch.tensor([-2, 0.1, 0.3, 4, 9, 12, -3, 1], dtype=torch.float64).view(-1, 1)
+    for case, labels in (("mixed", [0, 0, 0, 0, 1, 1, 1, 1]), ("normal", [0] * 8), ("anomalous", [1] * 8)):
+        given = scores.clone().requires_grad_(True)
+        loss = criterion(given, torch.tensor(labels, dtype=torch.float64).view(-1, 1))
+        loss.backward()
+        line("loss", "losses", case, loss)
+        line("gradient", "losses", case, given.grad.norm(), *given.grad.view(-1))
+
+
+def make_trainer(train, network, criterion, batches):
+    """As Trainer.__init__ without its data."""
+    trainer = object.__new__(train.Trainer)
+    trainer.args = types.SimpleNamespace(cuda=False)
+    trainer.model, trainer.criterion, trainer.train_loader = network, criterion, batches
+    trainer.optimizer = torch.optim.Adam(network.parameters(), lr=0.0002, weight_decay=1e-5)
+    trainer.scheduler = torch.optim.lr_scheduler.StepLR(trainer.optimizer, step_size=10, gamma=0.1)
+    return trainer
+
+
+def print_rates(train, criterion):
+    network = torch.nn.Linear(1, 1)
+    trainer = make_trainer(train, network, criterion, [])
+    for epoch in range(50):
+        line("rate", "rates", epoch, trainer.optimizer.param_groups[0]["lr"])
+        trainer.train(epoch)
+
+
+def print_steps(net, train, criterion):
+    losses = []
+
+    def recorded(*arguments):
+        losses.append(criterion(*arguments))
+        return losses[-1]
+    torch.normal = Prior(iter(f"devnet/prior/{step}" for step in range(STEPS)))
+    batch = {"image": images(20, 4, 32).double(), "label": torch.tensor([0.0, 0.0, 1.0, 1.0])}
+    network = make_network(net, 32, whole=False).double()
+    trainer = make_trainer(train, network, recorded, [batch])
+    for step in range(STEPS):
+        trainer.train(step)
+        line("loss", "steps", step, losses[step])
+    print_state("steps", network)
+
+
+def print_maps(net, localization):
+    network, image = make_network(net, 128).eval(), images(40, 1, 128).requires_grad_(True)
+    network(image).backward()
+    gradient = image.grad.numpy().squeeze(0)
+    scaled = localization.convert_to_grayscale(gradient).squeeze(0)
+    blurred = localization.gaussian_filter(scaled, sigma=4)
+    for kind, value in (("gradient_raw", numpy.sum(numpy.abs(gradient), axis=0)), ("gradient", scaled),
+                        ("blurred", blurred)):
+        print_sample("map", "maps", kind, torch.from_numpy(value))
+
+
+def main():
+    stub_modules()
+    sys.path.insert(0, sys.argv[1])
+    import localization
+    import train
+    from modeling import net
+    from modeling.layers import build_criterion
+    with contextlib.redirect_stdout(sys.stderr):
+        criterion = build_criterion("deviation")
+    print_forward(net)
+    print_pools(net)
+    print_losses(criterion)
+    print_rates(train, criterion)
+    print_steps(net, train, criterion)
+    print_maps(net, localization)
+
+
+if __name__ == "__main__":
+    main()

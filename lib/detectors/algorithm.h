@@ -97,6 +97,7 @@ typedef struct made_from {
     const train_set *set; /* for train_set_image and train_set_count */
     struct making *making;
     const char *purpose; /* of its streams: DETECTOR/make/EPOCH/PLACE */
+    size_t place;        /* in the pass */
 } made_from;
 /* A stream of this image's own: the same bytes with any number of threads. */
 random_stream made_stream(const made_from *from, const char *what);

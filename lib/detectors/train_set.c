@@ -173,7 +173,8 @@ static imiad_status make_one(void *context, making *m, void *out)
                       .index = m->image->position,
                       .set = set,
                       .making = m,
-                      .purpose = purpose};
+                      .purpose = purpose,
+                      .place = m->place};
     made_output outputs[MADE_TENSORS];
     made_lay_out(outputs, &set->maker, m->image->image, out);
     return set->maker.make(&from, outputs);

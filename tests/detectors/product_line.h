@@ -65,6 +65,7 @@ static inline imiad_detector *product_line_detector(const product_line *l, const
                                          {"hidden", "8"},
                                          {"coupling_layers", "2"},
                                          {"width", "8"},
+                                         {"attention_blocks", "1"},
                                          {"supports", "2"},
                                          {"layer", "layer2"}};
     imiad_option options[16];

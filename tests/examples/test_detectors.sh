@@ -29,7 +29,7 @@ needs_anomalies() {
 }
 detector_options() {
     for option in epochs=2 steps=2 reconstruction_width=4 discrimination_width=4 hidden=8 \
-        coupling_layers=2 width=8 supports=2; do
+        coupling_layers=2 width=8 supports=2 attention_blocks=1; do
         "$programs/unsupervised" --describe "$1" | grep -q "^ *${option%=*} " && echo "--set $option"
     done
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "detectors/parts/focal.h"
 #include "detectors/training/training.h"
 #include "image/preprocess.h"
 #include "nn/modules.h"
@@ -293,17 +294,10 @@ static tensor *dissimilarity(tensor *a, tensor *b)
     return t_add_scalar(t_neg(t_mean_all(t_div(above, below))), 1);
 }
 
-/* Lin, Goyal, Girshick, He, Dollar: "Focal Loss for Dense Object Detection", ICCV 2017; exponent 2,
- * no weights of the classes, targets that are almost 0 and 1. */
+/* Exponent 2, no weights of the classes. */
 static tensor *focal_loss(tensor *logits, tensor *mask)
 {
-    const double smooth = 1e-5, low = (double)1e-5f, high = (double)(float)(1 - 1e-5);
-    tensor *probabilities = t_softmax(logits, 1);
-    tensor *damaged = t_clamp(mask, low, high);
-    tensor *whole = t_clamp(t_add_scalar(t_neg(mask), 1), low, high);
-    tensor *right =
-        t_sum(t_mul(t_cat((tensor *[]){whole, damaged}, 2, 1), probabilities), 1, false);
-    right = t_add_scalar(right, smooth);
+    tensor *right = probability_of_truth(t_softmax(logits, 1), mask);
     tensor *wrong = t_add_scalar(t_neg(right), 1);
     return t_neg(t_mean_all(t_mul(t_square(wrong), t_log(right))));
 }

@@ -15,6 +15,7 @@
     DO(igd) \
     DO(padim) \
     DO(patchcore) \
+    DO(prn) \
     DO(rd4ad) \
     DO(regad) \
     DO(semirest) \

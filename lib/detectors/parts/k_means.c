@@ -86,7 +86,7 @@ static imiad_status assign(const clustering *c)
     int64_t rows[] = {(int64_t)c->count, (int64_t)c->dimension};
     int64_t columns[] = {(int64_t)c->clusters, (int64_t)c->dimension};
     scope s = scope_begin();
-    tensor *points = t_from(c->points, 2, rows, F32, CPU);
+    tensor *points = t_view_of((void *)c->points, 2, rows, F32); /* only read */
     tensor *centres = t_from(c->centres, 2, columns, F32, CPU);
     t_read(nearest_centres(centres, points, 1), c->owners, c->count * sizeof *c->owners);
     return scope_end(&s);

@@ -141,15 +141,15 @@ inline at::Scalar number_for(const tensor *a, double b)
 /* Products by whatever is fastest in this libtorch (product.cpp). */
 at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias);
 at::Tensor multiply(const at::Tensor &a, const at::Tensor &b);
-/* False, and nothing done, where at::conv_transpose2d is as good. */
-bool transpose_apart(at::Tensor *out, const at::Tensor &x, const at::Tensor &weight,
-                     const at::Tensor &bias, int64_t stride);
 struct window {
     int64_t stride, padding, dilation;
 };
-/* False, and nothing done, where at::conv2d is as good. */
-bool convolve_small(at::Tensor *out, const at::Tensor &x, const at::Tensor &weight,
-                    const at::Tensor &bias, const window &w, int64_t groups);
+at::Tensor convolve(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias,
+                    const window &w, int64_t groups);
+/* Without dilation. */
+at::Tensor convolve_transposed(const at::Tensor &x, const at::Tensor &weight,
+                               const at::Tensor &bias, const window &w, int64_t output_padding,
+                               int64_t groups);
 
 at::ScalarType scalar_type(dtype type);
 at::Device torch_device(device d);

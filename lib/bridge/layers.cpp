@@ -13,12 +13,7 @@ tensor *t_conv2d(tensor *x, tensor *weight, tensor *bias, int stride, int paddin
                  int groups)
 {
     return operation("conv2d", {2, {x, weight, bias}}, [&] {
-        at::Tensor convolved;
-        if (convolve_small(&convolved, *x, *weight, optional(bias), {stride, padding, dilation},
-                           groups))
-            return convolved;
-        return at::conv2d(*x, *weight, optional(bias), {stride, stride}, {padding, padding},
-                          {dilation, dilation}, groups);
+        return convolve(*x, *weight, optional(bias), {stride, padding, dilation}, groups);
     });
 }
 
@@ -26,12 +21,8 @@ tensor *t_conv_transpose2d(tensor *x, tensor *weight, tensor *bias, int stride, 
                            int output_padding, int groups)
 {
     return operation("conv_transpose2d", {2, {x, weight, bias}}, [&] {
-        at::Tensor convolved;
-        if (padding == 0 && output_padding == 0 && groups == 1 &&
-            transpose_apart(&convolved, *x, *weight, optional(bias), stride))
-            return convolved;
-        return at::conv_transpose2d(*x, *weight, optional(bias), {stride, stride},
-                                    {padding, padding}, {output_padding, output_padding}, groups);
+        return convolve_transposed(*x, *weight, optional(bias), {stride, padding, 1},
+                                   output_padding, groups);
     });
 }
 

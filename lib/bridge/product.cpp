@@ -24,18 +24,14 @@ bool goes_to_onednn(const at::Tensor &a, const at::Tensor &b, bool worth)
            at::globalContext().userEnabledMkldnn();
 }
 
-at::Tensor convolve(const at::Tensor &image, const at::Tensor &weight, const at::Tensor &bias,
-                    int64_t groups)
-{
-    return at::mkldnn_convolution(image, weight, bias, {0, 0}, {1, 1}, {1, 1}, groups);
-}
-
 /* x times the transpose of weight, matrices both. */
 at::Tensor product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias)
 {
     at::Tensor image = x.unsqueeze(0).unsqueeze(0).permute({0, 3, 1, 2});
     at::Tensor filters = weight.reshape({weight.size(0), weight.size(1), 1, 1});
-    return convolve(image, filters, bias, 1).permute({0, 2, 3, 1}).reshape({-1, weight.size(0)});
+    return at::mkldnn_convolution(image, filters, bias, {0, 0}, {1, 1}, {1, 1}, 1)
+        .permute({0, 2, 3, 1})
+        .reshape({-1, weight.size(0)});
 }
 
 /* The same, recorded. libtorch's own backward of a 1x1 convolution goes back to the BLAS where
@@ -112,9 +108,9 @@ at::Tensor multiply(const at::Tensor &a, const at::Tensor &b)
 }
 
 /* libtorch leaves 1x1 convolutions of small batches on one thread to the BLAS as well, and those of
- * a single image of few numbers. */
-bool convolve_small(at::Tensor *out, const at::Tensor &x, const at::Tensor &weight,
-                    const at::Tensor &bias, const window &w, int64_t groups)
+ * a single image of few numbers, which would so have other last bits alone than in a batch. */
+static bool convolve_small(at::Tensor *out, const at::Tensor &x, const at::Tensor &weight,
+                           const at::Tensor &bias, const window &w, int64_t groups)
 {
     enum : int64_t { FEW = 20480 };
     bool fits = x.dim() == 4 && weight.dim() == 4 && groups > 0 && w.stride > 0 &&
@@ -126,8 +122,7 @@ bool convolve_small(at::Tensor *out, const at::Tensor &x, const at::Tensor &weig
         (x.size(2) + 2 * w.padding - w.dilation * (weight.size(2) - 1) - 1) / w.stride + 1;
     int64_t columns =
         (x.size(3) + 2 * w.padding - w.dilation * (weight.size(3) - 1) - 1) / w.stride + 1;
-    if (rows < 1 || columns < 1 ||
-        !goes_to_onednn(x, weight, rows * columns * weight.numel() >= WORTH_IMAGE))
+    if (rows < 1 || columns < 1 || !goes_to_onednn(x, weight, true))
         return false;
     bool is_product = weight.size(2) * weight.size(3) == 1 && groups == 1 && w.stride == 1 &&
                       w.padding == 0 && is_recorded(x, weight);
@@ -141,22 +136,97 @@ bool convolve_small(at::Tensor *out, const at::Tensor &x, const at::Tensor &weig
     return true;
 }
 
-/* libtorch leaves transposed convolutions to the BLAS. Where the kernel is as wide as the stride no
- * two of its places overlap, and they are a product: the pixels as rows by the kernels. */
-bool transpose_apart(at::Tensor *out, const at::Tensor &x, const at::Tensor &weight,
-                     const at::Tensor &bias, int64_t stride)
+at::Tensor convolve(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias,
+                    const window &w, int64_t groups)
 {
-    bool fits = x.dim() == 4 && weight.dim() == 4 && x.size(1) == weight.size(0) &&
-                weight.size(2) == stride && weight.size(3) == stride &&
-                (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(1)));
-    if (!fits || x.numel() == 0 || !goes_to_onednn(x, weight, weight.numel() >= WORTH_ROW))
-        return false;
-    int64_t images = x.size(0), rows = x.size(2), columns = x.size(3), channels = weight.size(1);
+    at::Tensor out;
+    if (convolve_small(&out, x, weight, bias, w, groups))
+        return out;
+    return at::conv2d(x, weight, bias, {w.stride, w.stride}, {w.padding, w.padding},
+                      {w.dilation, w.dilation}, groups);
+}
+
+namespace
+{
+
+/* Of pixels alone, or with a kernel as wide as the stride: no two places of the kernel overlap, and
+ * they are a product, the pixels as rows by the kernels. */
+at::Tensor transpose_apart(const at::Tensor &x, const at::Tensor &weight)
+{
+    int64_t images = x.size(0), rows = x.size(2), columns = x.size(3);
+    int64_t channels = weight.size(1), height = weight.size(2), width = weight.size(3);
     at::Tensor places = linear(x.permute({0, 2, 3, 1}), weight.flatten(1).t(), at::Tensor());
-    *out = places.view({images, rows, columns, channels, stride, stride})
-               .permute({0, 3, 1, 4, 2, 5})
-               .reshape({images, channels, rows * stride, columns * stride});
-    if (bias.defined())
-        *out = *out + bias.view({-1, 1, 1});
-    return true;
+    return places.view({images, rows, columns, channels, height, width})
+        .permute({0, 3, 1, 4, 2, 5})
+        .reshape({images, channels, rows * height, columns * width});
+}
+
+/* The outputs `phase`, `phase` + stride, ... of a side meet every stride-th tap of the kernel, from
+ * `first` on. Turned around, these are a convolution over the pixels from `from` to `end`. */
+struct side_of_phase {
+    int64_t first, from, end;
+};
+
+side_of_phase side(int64_t phase, int64_t kernel, const window &w, int64_t outputs)
+{
+    int64_t first = (phase + w.padding) % w.stride, ahead = (phase + w.padding) / w.stride;
+    int64_t taps = (kernel - first + w.stride - 1) / w.stride;
+    return {first, ahead - taps + 1, ahead + outputs};
+}
+
+/* Phase by phase, and the phases put between one another. */
+at::Tensor transpose_by_phases(const at::Tensor &x, const at::Tensor &weight, const window &w,
+                               int64_t rows, int64_t columns)
+{
+    int64_t s = w.stride, high = (rows + s - 1) / s, wide = (columns + s - 1) / s;
+    std::vector<at::Tensor> phases;
+    for (int64_t i = 0; i < s; ++i)
+        for (int64_t j = 0; j < s; ++j) {
+            side_of_phase v = side(i, weight.size(2), w, high),
+                          h = side(j, weight.size(3), w, wide);
+            at::Tensor pixels =
+                at::constant_pad_nd(x, {-h.from, h.end - x.size(3), -v.from, v.end - x.size(2)});
+            at::Tensor taps = weight.slice(2, v.first, weight.size(2), s)
+                                  .slice(3, h.first, weight.size(3), s)
+                                  .flip({2, 3})
+                                  .transpose(0, 1);
+            phases.push_back(convolve(pixels, taps, at::Tensor(), {1, 0, 1}, 1));
+        }
+    if (s == 1)
+        return phases[0];
+    return at::stack(phases)
+        .view({s, s, x.size(0), weight.size(1), high, wide})
+        .permute({2, 3, 4, 0, 5, 1})
+        .reshape({x.size(0), weight.size(1), high * s, wide * s})
+        .slice(2, 0, rows)
+        .slice(3, 0, columns);
+}
+
+} // namespace
+
+/* libtorch leaves transposed convolutions to the BLAS. */
+at::Tensor convolve_transposed(const at::Tensor &x, const at::Tensor &weight,
+                               const at::Tensor &bias, const window &w, int64_t output_padding,
+                               int64_t groups)
+{
+    bool fits = x.dim() == 4 && weight.dim() == 4 && x.numel() > 0 && groups == 1 && w.stride > 0 &&
+                w.padding >= 0 && output_padding >= 0 && output_padding < w.stride &&
+                x.size(1) == weight.size(0) && weight.size(2) >= w.stride &&
+                weight.size(3) >= w.stride &&
+                (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(1)));
+    int64_t rows = 0, columns = 0;
+    if (fits) {
+        int64_t more = output_padding - 2 * w.padding;
+        rows = (x.size(2) - 1) * w.stride + more + weight.size(2);
+        columns = (x.size(3) - 1) * w.stride + more + weight.size(3);
+    }
+    if (rows < 1 || columns < 1 || !goes_to_onednn(x, weight, weight.numel() >= WORTH_ROW))
+        return at::conv_transpose2d(x, weight, bias, {w.stride, w.stride}, {w.padding, w.padding},
+                                    {output_padding, output_padding}, groups);
+    bool is_pixel = x.size(2) == 1 && x.size(3) == 1;
+    bool is_apart = w.padding == 0 && output_padding == 0 &&
+                    (is_pixel || (weight.size(2) == w.stride && weight.size(3) == w.stride));
+    at::Tensor out =
+        is_apart ? transpose_apart(x, weight) : transpose_by_phases(x, weight, w, rows, columns);
+    return bias.defined() ? out + bias.view({-1, 1, 1}) : out;
 }

@@ -173,6 +173,7 @@ OP(conv2d_dilation, t_conv2d(x[0], x[1], NULL, 1, 0, 2, 1))
 OP(conv2d_groups, t_conv2d(x[0], x[1], NULL, 1, 0, 1, 2))
 OP(conv_transpose2d, t_conv_transpose2d(x[0], x[1], x[2], 2, 0, 0, 1))
 OP(conv_transpose2d_more, t_conv_transpose2d(x[0], x[1], NULL, 2, 1, 1, 1))
+OP(conv_transpose2d_close, t_conv_transpose2d(x[0], x[1], x[2], 1, 1, 0, 1))
 OP(batch_norm, t_batch_norm(x[0], x[1], x[2], x[3], x[4], false, 0.1, 0))
 OP(batch_norm_train, t_batch_norm(x[0], x[1], x[2], NULL, NULL, true, 0.1, 0))
 OP(group_norm, t_group_norm(x[0], 2, x[1], x[2], 0))
@@ -357,6 +358,16 @@ static const struct large {
     {"conv2d 3x3", op_conv2d, 3, {{2, 8, 16, 16}, {12, 8, 3, 3}, {12}}},
     {"conv_transpose2d apart", op_conv_transpose2d, 3, {{2, 24, 9, 7}, {24, 30, 2, 2}, {30}}},
     {"conv_transpose2d over itself", op_conv_transpose2d, 3, {{2, 24, 9, 7}, {24, 30, 3, 3}, {30}}},
+    {"conv_transpose2d of one image",
+     op_conv_transpose2d,
+     3,
+     {{1, 24, 5, 4}, {24, 30, 5, 5}, {30}}},
+    {"conv_transpose2d with padding", op_conv_transpose2d_more, 2, {{2, 24, 6, 7}, {24, 30, 4, 4}}},
+    {"conv_transpose2d, stride 1",
+     op_conv_transpose2d_close,
+     3,
+     {{2, 24, 6, 7}, {24, 30, 3, 3}, {30}}},
+    {"conv_transpose2d of a pixel", op_conv_transpose2d, 3, {{2, 24, 1, 1}, {24, 30, 4, 4}, {30}}},
 };
 
 static tensor *whole_numbers(const int64_t *shape, int number, dtype type)

@@ -11,6 +11,7 @@
 #include "nn/modules.h"
 
 enum {
+    WIDTH = 128,   /* channels of the first convolution in the tables below */
     MULTIPLE = 16, /* the encoder halves a side so often that 16 pixels become one */
     CHANNELS = 32, /* between the last 3x3 convolution and the code */
     TAPS = 4,
@@ -27,6 +28,8 @@ static const option_spec options[] = {
      "pixels from 0 to 1 for the autoencoder and normalised ones for the backbone; 0 to 1 for "
      "both; normalised ones for both"},
     {"latent", OPT_INT, "100", "1..4096", "numbers of the code"},
+    {"width", OPT_INT, "128", "4..1024",
+     "channels of the autoencoder's first convolution; the others have as many in proportion"},
     {"kld_weight", OPT_REAL, "1", "0..", "of the code's divergence from a normal distribution"},
     {"clamp_log_variance", OPT_BOOL, "false", "",
      "keep the code's log variance between -30 and 20"},
@@ -121,22 +124,33 @@ typedef struct favae {
     params *folded_store;
 } favae;
 
+/* The tables' channels in proportion; those of a picture stay. */
+static void widen(layer_spec *layers, int count, int64_t width)
+{
+    for (int i = 0; i < count; ++i)
+        if (layers[i].conv.outputs > 3)
+            layers[i].conv.outputs = layers[i].conv.outputs * width / WIDTH;
+}
+
 /* The store has the public code's names: encode.0.weight, decode.1.weight, adapter.0.conv.0.weight.
  * The public code runs its decoder twice in a step, so that running statistics move twice. */
 static void make_autoencoder(autoencoder *out, imiad_detector *self, params *store, bool drawn)
 {
     const favae *m = self->state;
     int64_t latent = options_int(self->options, "latent");
+    int64_t width = options_int(self->options, "width");
     const builder b = {.store = store,
                        .device = detector_device(self),
                        .seed = (uint64_t)options_int(self->options, "seed"),
                        .purpose = drawn ? "favae/" : NULL};
     layer_spec layers[DECODER_LAYERS];
     memcpy(layers, encoder, sizeof encoder);
+    widen(layers, ENCODER_LAYERS, width);
     layers[ENCODER_LAYERS - 1].conv.outputs = 2 * latent;
     layers[ENCODER_LAYERS - 1].conv.kernel = m->side / MULTIPLE;
     out->encode = sequential_add(&b, "encode", layers, ENCODER_LAYERS, 3);
     memcpy(layers, decoder, sizeof decoder);
+    widen(layers, DECODER_LAYERS, width);
     layers[1].conv.kernel = m->side / MULTIPLE;
     out->decode = sequential_add(&b, "decode", layers, DECODER_LAYERS, latent);
     for (int i = 0; i < DECODER_LAYERS; ++i)
@@ -144,7 +158,7 @@ static void make_autoencoder(autoencoder *out, imiad_detector *self, params *sto
             out->decode.modules[i].batch_norm.momentum = 1 - 0.9 * 0.9;
     for (int i = 0; i < m->layers.count; ++i) {
         const builder below = builder_below(&b, "adapter.%d.conv", i);
-        int64_t inner = taps[m->used[i]].channels;
+        int64_t inner = taps[m->used[i]].channels * width / WIDTH;
         conv2d_spec one = {.inputs = inner, .outputs = inner, .kernel = 1, .bias = true};
         out->adapters[i][0] = conv2d_add(&below, "0", one);
         one.outputs = m->layers.channels[i];

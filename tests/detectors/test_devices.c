@@ -12,7 +12,7 @@ enum { SIZE = 64, IMAGES = 8 };
 
 typedef struct seen {
     double fit_seconds;
-    float scores[IMAGES], maps[IMAGES][SIZE * SIZE];
+    float scores[IMAGES], maps[IMAGES][SIZE * SIZE]; /* zeros where a detector draws no map */
     size_t count;
 } seen;
 
@@ -20,7 +20,10 @@ static imiad_status keep(void *user, const imiad_scored *scored)
 {
     seen *s = user;
     s->scores[s->count] = scored->score;
-    memcpy(s->maps[s->count++], scored->map, sizeof s->maps[0]);
+    memset(s->maps[s->count], 0, sizeof s->maps[0]);
+    if (scored->map)
+        memcpy(s->maps[s->count], scored->map, sizeof s->maps[0]);
+    s->count++;
     return IMIAD_OK;
 }
 

@@ -475,8 +475,8 @@ START_TEST(a_backbone_lists_its_layers)
     ck_assert_uint_eq(seen, 2);
     ck_fails(imiad_backbone_layer_info(&layer, b, count), IMIAD_INVALID_ARGUMENT, "past the last");
     int64_t shape[3];
-    ck_fails(imiad_backbone_shape(shape, b, "layer2", 64, 64), IMIAD_UNKNOWN_OPTION,
-             "tf_efficientnet_b0 has no layer \"layer2\"; it has bn1, blocks.0, blocks.1");
+    ck_fails(imiad_backbone_shape(shape, b, "features.2", 64, 64), IMIAD_UNKNOWN_OPTION,
+             "tf_efficientnet_b0 has no layer \"features.2\"; it has bn1, blocks.0, blocks.1");
     imiad_backbone_free(b);
 }
 END_TEST

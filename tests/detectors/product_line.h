@@ -63,13 +63,13 @@ static inline imiad_detector *product_line_detector(const product_line *l, const
                                          {"reconstruction_width", "4"},
                                          {"discrimination_width", "4"},
                                          {"hidden", "8"},
-                                          {"pretrain_embed_dimension", "32"},
-                                          {"target_embed_dimension", "32"},
-                                          {"coupling_layers", "2"},
-                                          {"width", "8"},
-                                          {"attention_blocks", "1"},
-                                          {"supports", "2"},
-                                          {"layer", "layer2"}};
+                                         {"pretrain_embed_dimension", "32"},
+                                         {"target_embed_dimension", "32"},
+                                         {"coupling_layers", "2"},
+                                         {"width", "8"},
+                                         {"attention_blocks", "1"},
+                                         {"supports", "2"},
+                                         {"layer", "layer2"}};
     imiad_option options[32];
     imiad_detector *d = NULL;
     size_t used = 0;

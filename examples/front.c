@@ -49,6 +49,9 @@ static void print_help(const front *f, const char *about)
         "  --plugin FILE         a shared object with detectors or datasets, repeatable; put it "
         "first\n"
         "  --list-datasets, --list-detectors\n"
+        "  --of BENCHMARK        before --list-detectors: only those of a benchmark: imiad\n"
+        "  --list-new-tasks      what each detector does with a new task: joins (it stays beside\n"
+        "                        the earlier ones), goes on (learning), forgets\n"
         "  --describe NAME       the options of a dataset, detector or setting, the layers of a\n"
         "                        backbone\n"
         "  --help, --version\n");
@@ -58,6 +61,29 @@ static void list(size_t count, const char *(*name)(size_t), const char *(*title)
 {
     for (size_t i = 0; i < count; ++i)
         printf("%-16s %s\n", name(i), title(i));
+}
+
+static int is_word_of(const char *text, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *at = text; length > 0 && (at = strstr(at, word)); at += length)
+        if ((at == text || at[-1] == ' ') && (at[length] == '\0' || at[length] == ' '))
+            return 1;
+    return 0;
+}
+
+/* Of a benchmark; NULL: all. Without any there is no such benchmark. */
+static int list_detectors(const front *f)
+{
+    size_t listed = 0;
+    for (size_t i = 0; i < imiad_detector_type_count(); ++i)
+        if (!f->of || is_word_of(imiad_detector_type_benchmarks(i), f->of)) {
+            printf("%-16s %s\n", imiad_detector_type_name(i), imiad_detector_type_title(i));
+            ++listed;
+        }
+    if (listed == 0)
+        fprintf(stderr, "%s: no benchmark is called \"%s\": --of imiad\n", f->program, f->of);
+    return listed == 0 ? -1 : 0;
 }
 
 typedef imiad_status (*schema)(imiad_option_info *, const char *, size_t);
@@ -158,6 +184,8 @@ enum {
     PLUGIN,
     LIST_DATASETS,
     LIST_DETECTORS,
+    LIST_NEW_TASKS,
+    OF,
     DESCRIBE,
     HELP,
     VERSION,
@@ -188,6 +216,8 @@ static const struct option long_options[] = {
     {"plugin", required_argument, NULL, PLUGIN},
     {"list-datasets", no_argument, NULL, LIST_DATASETS},
     {"list-detectors", no_argument, NULL, LIST_DETECTORS},
+    {"list-new-tasks", no_argument, NULL, LIST_NEW_TASKS},
+    {"of", required_argument, NULL, OF},
     {"describe", required_argument, NULL, DESCRIBE},
     {"help", no_argument, NULL, HELP},
     {"version", no_argument, NULL, VERSION},
@@ -327,8 +357,13 @@ static int take_option(front *f, int option, char *value, const char *about)
         list(imiad_dataset_type_count(), imiad_dataset_type_name, imiad_dataset_type_title);
         return 0;
     case LIST_DETECTORS:
-        list(imiad_detector_type_count(), imiad_detector_type_name, imiad_detector_type_title);
+        return list_detectors(f);
+    case LIST_NEW_TASKS:
+        list(imiad_detector_type_count(), imiad_detector_type_name, imiad_detector_type_new_task);
         return 0;
+    case OF:
+        f->of = value;
+        return 1;
     case DESCRIBE:
         return describe(value);
     case HELP:

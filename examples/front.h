@@ -25,7 +25,7 @@ typedef struct front_own {
 typedef struct front {
     const char *program;
     const char *dataset, *root, *detector, *backbone, *weights, *device, *precision, *evaluate,
-        *json, *maps, *save, *results;
+        *json, *maps, *save, *results, *of;
     const char *categories[MOST_CATEGORIES];
     size_t category_count;
     imiad_option settings[MOST_SETTINGS]; /* --set of the detector */

@@ -18,6 +18,13 @@ typedef struct imiad_detector imiad_detector;
 IMIAD_API size_t imiad_detector_type_count(void);
 IMIAD_API const char *imiad_detector_type_name(size_t index);
 IMIAD_API const char *imiad_detector_type_title(size_t index);
+/* The benchmarks whose algorithms it is one of, separated by spaces: "imiad"; "" for none. Static
+ * text; NULL past the end. */
+IMIAD_API const char *imiad_detector_type_benchmarks(size_t index);
+/* What imiad_detector_fit_more does with a new task: "joins" (what was learned of the earlier ones
+ * stays beside it, unchanged), "goes on" (the same parameters go on learning), "forgets" (it fits
+ * anew). Static text; NULL past the end. */
+IMIAD_API const char *imiad_detector_type_new_task(size_t index);
 /* The option schema of a detector, what all detectors share included: indices from 0 until
  * IMIAD_OUT_OF_RANGE. */
 IMIAD_API imiad_status imiad_detector_option_info(imiad_option_info *out, const char *name,
@@ -185,6 +192,15 @@ IMIAD_API imiad_status imiad_detector_bank(const imiad_bank **out, const imiad_d
 /* One file with all that scoring needs: preprocessing, options, backbone weights, what was learned.
  */
 IMIAD_API imiad_status imiad_detector_save(const imiad_detector *detector, const char *path);
+/* The same file and what only further learning needs: the optimisers' states. A detector that is
+ * loaded from it takes the next imiad_detector_fit_more as this one would: with the same number of
+ * threads on the same machine, to the same bytes. Errors: those of imiad_detector_save. */
+IMIAD_API imiad_status imiad_detector_save_learning(const imiad_detector *detector,
+                                                    const char *path);
+/* The bytes of all tensors that imiad_detector_save writes: what is kept of the tasks so far, and
+ * the backbone's weights. Errors: IMIAD_INVALID_ARGUMENT, IMIAD_WRONG_STATE before a fit,
+ * IMIAD_NO_MEMORY. */
+IMIAD_API imiad_status imiad_detector_bytes(uint64_t *out, const imiad_detector *detector);
 /* device: as for a backbone; NULL: "cpu". Errors: IMIAD_FORMAT for a damaged or foreign file. */
 IMIAD_API imiad_status imiad_detector_load(imiad_detector **out, const char *path,
                                            const char *device);

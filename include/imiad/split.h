@@ -34,6 +34,12 @@ IMIAD_API imiad_status imiad_split_create(imiad_split **out, const imiad_dataset
                                           const char *category, const char *setting,
                                           const imiad_option *options, size_t option_count);
 IMIAD_API void imiad_split_free(imiad_split *split);
+/* One split that trains on what all of these train on, in their order, and tests on what all of
+ * them test on: for one detector of several categories. Its category, setting and options are the
+ * first one's. They stay the caller's. Errors: IMIAD_INVALID_ARGUMENT for none, or of different
+ * datasets or settings. */
+IMIAD_API imiad_status imiad_split_join(imiad_split **out, const imiad_split *const *splits,
+                                        size_t count);
 
 /* What listing already knows about the test images and what would stop imiad_evaluate: a defective
  * one without ground truth while the dataset says missing_mask=error. Reads no file; call it before

@@ -129,6 +129,55 @@ imiad_status split_finish(imiad_split *split)
     return count_drawn(split);
 }
 
+static imiad_status append(entry_list *list, const entry_list *more)
+{
+    for (size_t i = 0; i < more->count; ++i)
+        TRY(split_add(list, more->entries[i]));
+    return IMIAD_OK;
+}
+
+/* An empty split like this one. */
+static imiad_status begin_like(imiad_split **out, const imiad_split *like)
+{
+    size_t count = options_count(like->options);
+    imiad_option *given = calloc(count + 1, sizeof *given);
+    if (!given)
+        return fail_memory("a split", count * sizeof *given);
+    for (size_t i = 0; i < count; ++i)
+        given[i] = options_get(like->options, i);
+    imiad_status status =
+        split_begin(out, like->dataset, imiad_split_category(like), like->setting, given, count);
+    free(given);
+    return status;
+}
+
+imiad_status imiad_split_join(imiad_split **out, const imiad_split *const *splits, size_t count)
+{
+    if (!out || !splits || count == 0 || !splits[0])
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_split_join: out or a split is NULL");
+    for (size_t i = 1; i < count; ++i)
+        if (!splits[i] || splits[i]->dataset != splits[0]->dataset ||
+            splits[i]->setting != splits[0]->setting)
+            return fail(IMIAD_INVALID_ARGUMENT,
+                        "imiad_split_join: split %zu is NULL, or of another dataset or setting", i);
+    imiad_split *joined;
+    TRY(begin_like(&joined, splits[0]));
+    imiad_status status = IMIAD_OK;
+    for (size_t i = 0; status == IMIAD_OK && i < count; ++i) {
+        status = append(&joined->train, &splits[i]->train);
+        if (status == IMIAD_OK)
+            status = append(&joined->test, &splits[i]->test);
+    }
+    if (status == IMIAD_OK)
+        status = split_finish(joined);
+    if (status != IMIAD_OK) {
+        imiad_split_free(joined);
+        return status;
+    }
+    *out = joined;
+    return IMIAD_OK;
+}
+
 imiad_status imiad_split_check(const imiad_split *split)
 {
     if (!split)

@@ -132,6 +132,8 @@ typedef struct preset_value {
  * without a backbone, layers: creating a detector that lacks another fails with IMIAD_INTERNAL. */
 typedef struct detector_ops {
     const char *name, *title;
+    const char *of;   /* benchmarks whose algorithms it is one of, "imiad"; NULL: none */
+    bool joins_tasks; /* what was learned of a task stays beside that of the next, unchanged */
     const option_spec *options; /* beside the common ones, whose definitions it may replace */
     const option_spec *family_options; /* between these two: training_options; or NULL */
     /* What the choices of an option `preset` (in `options`) set, where the caller does not; NULL

@@ -9,6 +9,7 @@
 #include "base/json_error.h"
 #include "detectors/calibration.h"
 #include "detectors/registry.h"
+#include "detectors/training/training.h"
 
 #define FORMAT_NAME "imiad-detector-1"
 #define PREFIX      "backbone."
@@ -82,22 +83,54 @@ static imiad_status write_all(const imiad_detector *self, weights_writer *writer
     return self->ops->save(self, writer);
 }
 
-imiad_status imiad_detector_save(const imiad_detector *self, const char *path)
+/* Collects the file and writes it; without a path only its tensors' bytes are counted. */
+static imiad_status save(const imiad_detector *self, const char *path, bool learning,
+                         uint64_t *bytes)
+{
+    weights_writer *writer;
+    TRY(weights_writer_create(&writer));
+    scope s = scope_begin(); /* holds what the writer borrows */
+    imiad_status status = write_all(self, writer);
+    if (status == IMIAD_OK && learning && self->ops->family_options == training_options)
+        status = training_save_learning(self, writer);
+    if (status == IMIAD_OK && bytes)
+        *bytes = weights_writer_bytes(writer);
+    if (status == IMIAD_OK && path && !t_failed())
+        status = weights_writer_commit(writer, path);
+    imiad_status failure = scope_end(&s);
+    weights_writer_free(writer);
+    return failure != IMIAD_OK ? failure : status;
+}
+
+static imiad_status check_saving(const imiad_detector *self, const char *path)
 {
     if (!self || !path)
         return fail(IMIAD_INVALID_ARGUMENT, "save: detector or path is NULL");
     if (!self->fitted)
         return fail(IMIAD_WRONG_STATE, "detector %s must be fitted before it can be saved to %s",
                     self->ops->name, path);
-    weights_writer *writer;
-    TRY(weights_writer_create(&writer));
-    scope s = scope_begin(); /* holds what the writer borrows */
-    imiad_status status = write_all(self, writer);
-    if (status == IMIAD_OK && !t_failed())
-        status = weights_writer_commit(writer, path);
-    imiad_status failure = scope_end(&s);
-    weights_writer_free(writer);
-    return failure != IMIAD_OK ? failure : status;
+    return IMIAD_OK;
+}
+
+imiad_status imiad_detector_save(const imiad_detector *self, const char *path)
+{
+    TRY(check_saving(self, path));
+    return save(self, path, false, NULL);
+}
+
+imiad_status imiad_detector_save_learning(const imiad_detector *self, const char *path)
+{
+    TRY(check_saving(self, path));
+    return save(self, path, true, NULL);
+}
+
+imiad_status imiad_detector_bytes(uint64_t *out, const imiad_detector *self)
+{
+    if (!out || !self)
+        return fail(IMIAD_INVALID_ARGUMENT, "imiad_detector_bytes: out or detector is NULL");
+    if (!self->fitted)
+        return fail(IMIAD_WRONG_STATE, "detector %s has learned nothing yet", self->ops->name);
+    return save(self, NULL, false, out);
 }
 
 /* ---- loading ---- */

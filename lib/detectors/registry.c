@@ -47,6 +47,18 @@ const char *imiad_detector_type_title(size_t index)
     return ops ? ops->title : NULL;
 }
 
+const char *imiad_detector_type_benchmarks(size_t index)
+{
+    const detector_ops *ops = registry_at(&registered, index);
+    return !ops ? NULL : ops->of ? ops->of : "";
+}
+
+const char *imiad_detector_type_new_task(size_t index)
+{
+    const detector_ops *ops = registry_at(&registered, index);
+    return !ops ? NULL : !ops->fit_more ? "forgets" : ops->joins_tasks ? "joins" : "goes on";
+}
+
 imiad_status imiad_detector_option_info(imiad_option_info *out, const char *name, size_t index)
 {
     const detector_ops *ops;

@@ -70,6 +70,7 @@ imiad_status weights_writer_create(weights_writer **out);
 imiad_status weights_writer_metadata(weights_writer *w, const char *key, const char *value);
 imiad_status weights_writer_add(weights_writer *w, const char *name, dtype type, int rank,
                                 const int64_t *shape, const void *data);
+uint64_t weights_writer_bytes(const weights_writer *w); /* of the data that was added */
 imiad_status weights_writer_commit(weights_writer *w, const char *path);
 void weights_writer_free(weights_writer *w);
 

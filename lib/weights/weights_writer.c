@@ -39,6 +39,14 @@ imiad_status weights_writer_create(weights_writer **out)
     return IMIAD_OK;
 }
 
+uint64_t weights_writer_bytes(const weights_writer *w)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < w->count; ++i)
+        sum += w->items[i].bytes;
+    return sum;
+}
+
 void weights_writer_free(weights_writer *w)
 {
     if (!w)

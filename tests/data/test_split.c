@@ -329,6 +329,34 @@ START_TEST(every_setting_lists_its_options)
 }
 END_TEST
 
+START_TEST(splits_that_are_joined_train_and_test_on_all_of_them)
+{
+    imiad_dataset *d = products(10, 5, 5), *other = products(10, 5, 5);
+    const char *const names[] = {"hex_nut", "fabric"};
+    imiad_split *splits[3], *joined;
+    for (int i = 0; i < 2; ++i)
+        ck_ok(imiad_split_create(&splits[i], d, names[i], "unsupervised", NULL, 0));
+    ck_ok(imiad_split_create(&splits[2], other, "fabric", "unsupervised", NULL, 0));
+    ck_ok(imiad_split_join(&joined, (const imiad_split *const *)splits, 2));
+    ck_assert_str_eq(imiad_split_category(joined), "hex_nut");
+    ck_assert_uint_eq(imiad_split_train_count(joined), 20);
+    ck_assert_uint_eq(imiad_split_test_count(joined), 20);
+    for (size_t i = 0; i < 20; ++i) {
+        ck_assert_uint_eq(imiad_split_train(joined, i), imiad_split_train(splits[i / 10], i % 10));
+        ck_assert_uint_eq(imiad_split_test(joined, i), imiad_split_test(splits[i / 10], i % 10));
+    }
+    imiad_split_free(joined);
+    ck_fails(imiad_split_join(&joined, (const imiad_split *const *)splits, 3),
+             IMIAD_INVALID_ARGUMENT, "split 2 is NULL, or of another dataset");
+    ck_fails(imiad_split_join(&joined, (const imiad_split *const *)splits, 0),
+             IMIAD_INVALID_ARGUMENT, "NULL");
+    for (int i = 0; i < 3; ++i)
+        imiad_split_free(splits[i]);
+    imiad_dataset_free(d);
+    imiad_dataset_free(other);
+}
+END_TEST
+
 START_TEST(arguments_are_checked)
 {
     imiad_dataset *d = products(10, 5, 5);
@@ -356,4 +384,4 @@ SUITE("split", LOOP_TEST(a_larger_draw_begins_with_the_smaller_ones, DRAWINGS),
       TEST(no_image_trains_and_tests_unless_overlap_is_asked_for),
       LOOP_TEST(options_that_cannot_be_are_refused, sizeof refused / sizeof *refused),
       TEST(a_hundred_copies_of_many_shots_cannot_accumulate), TEST(every_setting_lists_its_options),
-      TEST(arguments_are_checked))
+      TEST(splits_that_are_joined_train_and_test_on_all_of_them), TEST(arguments_are_checked))

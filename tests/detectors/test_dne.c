@@ -418,6 +418,33 @@ START_TEST(two_tasks_are_two_gaussians_and_one_classifier)
 }
 END_TEST
 
+/* The next task is learned by the optimisers' states that the file holds. */
+START_TEST(a_detector_that_is_saved_to_learn_goes_on_as_it_would_have)
+{
+    const imiad_option narrow = {"layer", "layer1"};
+    char path[] = "/tmp/imiad-test-XXXXXX";
+    product_line l = product_line_open("64", "4", "1", "1", "unsupervised");
+    imiad_detector *d = product_line_detector(&l, "dne", &narrow, 1), *restored = NULL;
+    uint64_t before = 0, after = 0;
+    close(mkstemp(path));
+    ck_fails(imiad_detector_bytes(&before, d), IMIAD_WRONG_STATE, "learned nothing");
+    ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
+    ck_ok(imiad_detector_save_learning(d, path));
+    ck_ok(imiad_detector_bytes(&before, d));
+    ck_assert_uint_eq(before, saved_bytes(d, ""));
+    ck_ok(imiad_detector_fit_more(d, l.split, NULL, NULL));
+    ck_ok(imiad_detector_load(&restored, path, NULL));
+    ck_ok(imiad_detector_fit_more(restored, l.split, NULL, NULL));
+    ck_assert_uint_eq(checksum_of(restored, ""), checksum_of(d, ""));
+    ck_ok(imiad_detector_bytes(&after, restored));
+    ck_assert_uint_gt(after, before);
+    imiad_detector_free(restored);
+    imiad_detector_free(d);
+    product_line_close(&l);
+    unlink(path);
+}
+END_TEST
+
 START_TEST(a_transformer_is_seen_through_its_class_token)
 {
     static const imiad_option options[] = {{"resize", "28"}, {"epochs", "1"}};
@@ -476,5 +503,6 @@ SUITE("dne", TEST(a_transformers_tokens_are_those_of_the_authors_code),
       TEST(draws_have_the_mean_and_the_covariance_that_is_kept),
       TEST(a_task_is_not_forgotten_when_another_is_learned),
       TEST(two_tasks_are_two_gaussians_and_one_classifier),
+      TEST(a_detector_that_is_saved_to_learn_goes_on_as_it_would_have),
       TEST(a_transformer_is_seen_through_its_class_token),
       LOOP_TEST(every_option_learns_two_tasks, 3))

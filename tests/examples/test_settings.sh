@@ -158,4 +158,60 @@ finished() { # nothing is fitted again
 }
 works "what the store has is not run again" finished
 
+# ---- a sequence of tasks that is killed after the first ends as one that was left alone ----
+tasks() { run continual $two --detector stpm --set epochs=2 --threads 1 "$@"; }
+works "tasks run undisturbed" tasks --save "$scratch/whole" --results "$scratch/tasks.sqlite" \
+    --json "$scratch/tasks.json"
+killed_after_a_task() {
+    "$programs/continual" $tiny $two --detector stpm --set epochs=2 --threads 1 --save "$scratch/stopped" \
+        --results "$scratch/stopped.sqlite" --json "$scratch/stopped.json" &
+    pid=$!
+    until [ -f "$scratch/stopped/continual.json" ] || ! kill -0 "$pid"; do sleep 0.02; done
+    kill -9 "$pid"
+    wait "$pid"
+    true
+}
+works "the same tasks are killed after the first" killed_after_a_task
+goes_on() {
+    tasks --save "$scratch/stopped" --results "$scratch/stopped.sqlite" --json "$scratch/stopped.json" >"$scratch/again" &&
+        grep -q "goes on after task 1 of 2" "$scratch/again"
+}
+works "and go on after it" goes_on
+cat >"$scratch/equal.py" <<'PY'
+import json, sys
+whole, stopped = (json.load(open(path))["sequences"][0] for path in sys.argv[1:3])
+for key in ("matrices", "average", "forgetting", "kept_bytes", "cell"):
+    assert whole[key] == stopped[key], key
+scores = [[[i["score"] for i in c["images"]] for c in s["categories"]] for s in (whole, stopped)]
+assert scores[0] == scores[1] and len(whole["kept_bytes"]) == 2
+PY
+works "with the same figures" python3 "$scratch/equal.py" "$scratch/tasks.json" "$scratch/stopped.json"
+says "what is kept of other tasks" "another sequence" run continual $two --detector padim \
+    --save "$scratch/whole" --results "$scratch/tasks.sqlite"
+
+# ---- which detectors there are, and what they do with a new task ----
+cat >"$scratch/listed.py" <<'PY'
+import re, subprocess, sys
+program, source = sys.argv[1:3]
+nineteen = ("cfa csflow cutpaste draem fastflow favae padim patchcore rd4ad spade stpm dra devnet prn bgad "
+            "semirest regad igd dne").split()
+
+
+def listed(*options):
+    text = subprocess.run([program, *options], check=True, capture_output=True, text=True).stdout
+    return dict(re.split(r" +", line, maxsplit=1) for line in text.splitlines())
+
+
+everything, tasks = listed("--list-detectors"), listed("--list-new-tasks")
+assert sorted(listed("--of", "imiad", "--list-detectors")) == sorted(set(nineteen) & set(everything))
+words = {"joins": "join", "goes on": "goes on", "forgets": "replaces"}
+rows = re.findall(r"^\| \[`(\w+)`\]\S+ \| [^|]* \| ([^|]*) \|", open(f"{source}/docs/detectors/README.md").read(), re.M)
+assert sorted(name for name, _ in rows) == sorted(everything) == sorted(tasks), set(everything) ^ {n for n, _ in rows}
+for name, said in rows:
+    assert words[tasks[name]] in said, (name, tasks[name], said)
+PY
+works "detectors, benchmark and new tasks are listed as documented" \
+    python3 "$scratch/listed.py" "$programs/unsupervised" "$IMIAD_SOURCE"
+says "an unknown benchmark" "--of imiad" "$programs/unsupervised" --of elsewhere --list-detectors
+
 finish example-settings

@@ -543,6 +543,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops bgad_ops = {
     .name = "bgad",
     .title = "BGAD (Yao et al., CVPR 2023)",
+    .of = "imiad",
     .options = options,
     .family_options = training_options,
     .presets = presets,

@@ -344,6 +344,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops cfa_ops = {
     .name = "cfa",
     .title = "CFA (Lee et al., IEEE Access 2022)",
+    .of = "imiad",
     .options = options,
     .family_options = training_options,
     .presets = presets,

@@ -267,6 +267,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops csflow_ops = {
     .name = "csflow",
     .title = "CS-Flow (Rudolph et al., WACV 2022)",
+    .of = "imiad",
     .options = options,
     .family_options = training_options,
     .presets = presets,

@@ -583,6 +583,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops cutpaste_ops = {
     .name = "cutpaste",
     .title = "CutPaste (Li et al., CVPR 2021)",
+    .of = "imiad",
     .options = options,
     .family_options = training_options,
     .presets = presets,

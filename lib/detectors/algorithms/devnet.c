@@ -277,6 +277,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops devnet_ops = {
     .name = "devnet",
     .title = "DevNet (Pang et al., 2021)",
+    .of = "imiad",
     .options = options,
     .family_options = training_options,
     .presets = presets,

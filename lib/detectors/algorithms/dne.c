@@ -391,6 +391,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops dne_ops = {
     .name = "dne",
     .title = "DNE (Li et al., ACM MM 2022)",
+    .of = "imiad",
     .options = options,
     .family_options = training_options,
     .presets = presets,
@@ -399,6 +400,7 @@ const detector_ops dne_ops = {
     .create = create,
     .fit = fit,
     .fit_more = fit_more,
+    .joins_tasks = true,
     .score = score,
     .save = save,
     .load = load,

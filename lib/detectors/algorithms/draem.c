@@ -575,6 +575,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops draem_ops = {
     .name = "draem",
     .title = "DRAEM (Zavrtanik et al., ICCV 2021)",
+    .of = "imiad",
     .options = options,
     .family_options = training_options,
     .presets = presets,

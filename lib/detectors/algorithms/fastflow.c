@@ -322,6 +322,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops fastflow_ops = {
     .name = "fastflow",
     .title = "FastFlow (Yu et al., 2021)",
+    .of = "imiad",
     .options = options,
     .family_options = training_options,
     .presets = presets,

@@ -511,6 +511,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops favae_ops = {
     .name = "favae",
     .title = "FAVAE (Dehaene and Eline, 2020)",
+    .of = "imiad",
     .options = options,
     .family_options = training_options,
     .presets = presets,

@@ -569,6 +569,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops igd_ops = {
     .name = "igd",
     .title = "IGD (Chen et al., AAAI 2022)",
+    .of = "imiad",
     .options = options,
     .family_options = training_options,
     .presets = presets,

@@ -369,6 +369,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops padim_ops = {
     .name = "padim",
     .title = "PaDiM (Defard et al., ICPR workshops 2020)",
+    .of = "imiad",
     .options = options,
     .state_size = sizeof(padim),
     .needs_backbone = true,

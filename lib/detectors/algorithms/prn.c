@@ -512,6 +512,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops prn_ops = {
     .name = "prn",
     .title = "PRN (Zhang et al., CVPR 2023)",
+    .of = "imiad",
     .options = options,
     .family_options = training_options,
     .presets = presets,

@@ -241,6 +241,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops rd4ad_ops = {
     .name = "rd4ad",
     .title = "RD4AD (Deng and Li, CVPR 2022)",
+    .of = "imiad",
     .options = options,
     .family_options = training_options,
     .presets = presets,

@@ -519,6 +519,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops regad_ops = {
     .name = "regad",
     .title = "RegAD (Huang et al., ECCV 2022)",
+    .of = "imiad",
     .options = options,
     .family_options = training_options,
     .presets = presets,

@@ -430,6 +430,7 @@ static const imiad_bank *bank(const imiad_detector *self)
 const detector_ops semirest_ops = {
     .name = "semirest",
     .title = "SemiREST (Li et al., arXiv 2306.03492)",
+    .of = "imiad",
     .options = options,
     .family_options = training_options,
     .presets = presets,

@@ -245,6 +245,7 @@ const detector_ops softpatch_ops = {
     .create = create,
     .fit = fit,
     .fit_more = fit_more,
+    .joins_tasks = true,
     .forget = forget_image,
     .score = score,
     .save = save,

@@ -423,6 +423,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops spade_ops = {
     .name = "spade",
     .title = "SPADE (Cohen and Hoshen, 2020)",
+    .of = "imiad",
     .options = options,
     .state_size = sizeof(spade),
     .needs_backbone = true,

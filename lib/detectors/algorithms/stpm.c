@@ -198,6 +198,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
 const detector_ops stpm_ops = {
     .name = "stpm",
     .title = "STPM (Wang et al., BMVC 2021)",
+    .of = "imiad",
     .options = options,
     .family_options = training_options,
     .presets = presets,

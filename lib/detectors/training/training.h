@@ -180,6 +180,9 @@ void training_close(training_run *run);
 /* Every store as NAME.PARAMETER; in the caller's scope, as params_save. Optimisers are not saved: a
  * loaded detector that learns another task begins them anew. As detector_ops.save. */
 imiad_status training_save(const imiad_detector *self, weights_writer *writer);
+/* What only another task needs, beside it: the optimisers' states, and what was learned last where
+ * a store holds its average. training_load takes it where it is there. */
+imiad_status training_save_learning(const imiad_detector *self, weights_writer *writer);
 /* Into stores that hold the same names and shapes. IMIAD_FORMAT names what does not fit. */
 imiad_status training_load(imiad_detector *self, const weights *file);
 

@@ -212,6 +212,44 @@ imiad_status training_save(const imiad_detector *self, weights_writer *writer)
     return IMIAD_OK;
 }
 
+imiad_status training_save_learning(const imiad_detector *self, weights_writer *writer)
+{
+    const training *t = self->state;
+    char prefix[64];
+    TRY(weights_writer_metadata(writer, "learning", "1"));
+    for (int i = 0; i < t->rule_count; ++i) {
+        snprintf(prefix, sizeof prefix, "optimizer.%s.", t->rules[i].name);
+        if (t->rules[i].optimizer)
+            TRY(params_save(optimizer_state(t->rules[i].optimizer), prefix, writer));
+    }
+    for (int i = 0; i < t->store_count; ++i) {
+        snprintf(prefix, sizeof prefix, "last.%s.", t->stores[i].name);
+        if (t->stores[i].average)
+            TRY(params_save(t->stores[i].average, prefix, writer));
+    }
+    return IMIAD_OK;
+}
+
+/* What training_save_learning wrote; a file without it begins optimisers anew. */
+static imiad_status load_learning(training *t, const weights *file)
+{
+    char prefix[64];
+    if (!weights_metadata(file, "learning"))
+        return IMIAD_OK;
+    TRY(training_make_optimizers(t));
+    for (int i = 0; i < t->rule_count; ++i) {
+        snprintf(prefix, sizeof prefix, "optimizer.%s.", t->rules[i].name);
+        TRY(params_load(optimizer_state(t->rules[i].optimizer), file, prefix, PARAMS_EXACT));
+    }
+    for (int i = 0; i < t->store_count; ++i) {
+        snprintf(prefix, sizeof prefix, "last.%s.", t->stores[i].name);
+        if (t->stores[i].average)
+            TRY(params_load(t->stores[i].average, file, prefix, PARAMS_EXACT));
+        t->averaged |= t->stores[i].average != NULL;
+    }
+    return IMIAD_OK;
+}
+
 imiad_status training_load(imiad_detector *self, const weights *file)
 {
     training *t = self->state;
@@ -223,5 +261,6 @@ imiad_status training_load(imiad_detector *self, const weights *file)
         if (params_load(t->stores[i].parameters, file, prefix, PARAMS_EXACT) != IMIAD_OK)
             return fail(IMIAD_FORMAT, "%s", imiad_last_error());
     }
-    return IMIAD_OK;
+    return load_learning(t, file) == IMIAD_OK ? IMIAD_OK
+                                              : fail(IMIAD_FORMAT, "%s", imiad_last_error());
 }

@@ -13,11 +13,10 @@
 
 static const char *name; /* of the detector */
 
-/* 8 images train, 4 good and 4 defective ones test. */
-static product_line open_line(void)
-{
-    return product_line_open("64", "8", "4", "4", product_line_setting(name));
-}
+/* What all tests look at: 8 images train, 4 good and 4 defective ones test; and a detector that
+ * learned from them, which every test leaves as it found it. */
+static product_line line;
+static imiad_detector *learned;
 
 static imiad_detector *fitted(const product_line *l)
 {
@@ -50,18 +49,21 @@ static void evaluate(seen *s, const product_line *l, imiad_detector *d)
     ck_ok(imiad_evaluate(NULL, d, l->split, NULL, keep, s, NULL, NULL));
 }
 
+START_TEST(a_detector_is_fitted)
+{
+    line = product_line_open("64", "8", "4", "4", product_line_setting(name));
+    learned = fitted(&line);
+}
+END_TEST
+
 START_TEST(fitting_twice_gives_the_same)
 {
     static seen first, second;
-    product_line l = open_line();
-    imiad_detector *d = fitted(&l);
-    evaluate(&first, &l, d);
-    ck_assert_uint_eq(first.count, imiad_split_test_count(l.split));
-    ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
-    evaluate(&second, &l, d);
+    evaluate(&first, &line, learned);
+    ck_assert_uint_eq(first.count, imiad_split_test_count(line.split));
+    ck_ok(imiad_detector_fit(learned, line.split, NULL, NULL));
+    evaluate(&second, &line, learned);
     ck_assert_mem_eq(&first, &second, sizeof first);
-    imiad_detector_free(d);
-    product_line_close(&l);
 }
 END_TEST
 
@@ -69,14 +71,12 @@ END_TEST
 START_TEST(a_batch_scores_as_each_image_alone)
 {
     static seen together;
-    product_line l = open_line();
-    imiad_detector *d = fitted(&l);
-    evaluate(&together, &l, d);
+    evaluate(&together, &line, learned);
     for (size_t i = 0; i < together.count; ++i) {
         imiad_image *image;
         imiad_result alone = IMIAD_RESULT_INIT;
-        ck_ok(imiad_dataset_read_image(&image, l.dataset, imiad_split_test(l.split, i)));
-        ck_ok(imiad_detector_score(&alone, d, image));
+        ck_ok(imiad_dataset_read_image(&image, line.dataset, imiad_split_test(line.split, i)));
+        ck_ok(imiad_detector_score(&alone, learned, image));
         imiad_image_free(image);
         double score = (double)together.scores[i];
         ck_assert_double_lt(fabs((double)alone.score - score), 1e-4 * fabs(score) + 1e-6);
@@ -84,8 +84,6 @@ START_TEST(a_batch_scores_as_each_image_alone)
             ck_assert_double_lt(fabs((double)alone.map[j] - (double)together.maps[i][j]),
                                 1e-4 * fabs(score) + 1e-6);
     }
-    imiad_detector_free(d);
-    product_line_close(&l);
 }
 END_TEST
 
@@ -94,18 +92,15 @@ START_TEST(a_saved_detector_scores_the_same_bytes)
     static seen before, after;
     char path[] = "/tmp/imiad-test-XXXXXX";
     close(mkstemp(path));
-    product_line l = open_line();
-    imiad_detector *d = fitted(&l), *restored = NULL;
-    evaluate(&before, &l, d);
-    ck_ok(imiad_detector_save(d, path));
+    imiad_detector *restored = NULL;
+    evaluate(&before, &line, learned);
+    ck_ok(imiad_detector_save(learned, path));
     ck_ok(imiad_detector_load(&restored, path, NULL));
-    evaluate(&after, &l, restored);
+    evaluate(&after, &line, restored);
     ck_assert_mem_eq(&before, &after, sizeof before);
     ck_assert_str_eq(imiad_detector_option(restored, "resize"), "64");
     ck_assert_str_eq(imiad_detector_name(restored), name);
-    imiad_detector_free(d);
     imiad_detector_free(restored);
-    product_line_close(&l);
     unlink(path);
 }
 END_TEST
@@ -114,11 +109,8 @@ START_TEST(damaged_files_are_refused)
 {
     char path[] = "/tmp/imiad-test-XXXXXX";
     close(mkstemp(path));
-    product_line l = open_line();
-    imiad_detector *d = fitted(&l), *restored = NULL;
-    ck_ok(imiad_detector_save(d, path));
-    imiad_detector_free(d);
-    product_line_close(&l);
+    imiad_detector *restored = NULL;
+    ck_ok(imiad_detector_save(learned, path));
     file_view file;
     ck_ok(file_map(&file, path));
     uint8_t *bytes = malloc(file.size);
@@ -126,7 +118,8 @@ START_TEST(damaged_files_are_refused)
     memcpy(bytes, file.bytes, size);
     file_unmap(&file);
     /* cut anywhere, or one bit wrong anywhere: never restored; a large file takes its time */
-    for (int i = 0; i<24; i += size> 20000000 ? 3 : 1) {
+    int step = size > 20000000 ? 3 : 1;
+    for (int i = 0; i < 24; i += step) {
         size_t at = size * (size_t)i / 24, length = i % 2 ? at : size;
         bytes[at] ^= 0x10;
         file_writer writer;
@@ -151,26 +144,23 @@ static int stop_after(void *user, const imiad_progress *p)
 START_TEST(fitting_can_be_cancelled_at_any_moment)
 {
     static seen whole, again;
-    product_line l = open_line();
-    imiad_detector *d = fitted(&l);
-    evaluate(&whole, &l, d);
+    evaluate(&whole, &line, learned);
     for (int calls = 0, stop; calls < 100; ++calls) {
         stop = calls;
-        imiad_status status = imiad_detector_fit(d, l.split, stop_after, &stop);
+        imiad_status status = imiad_detector_fit(learned, line.split, stop_after, &stop);
         if (status == IMIAD_OK)
             break;
         ck_assert_int_eq(status, IMIAD_CANCELLED);
         imiad_result result = IMIAD_RESULT_INIT;
         imiad_image *image;
-        ck_ok(imiad_dataset_read_image(&image, l.dataset, 0));
-        ck_fails(imiad_detector_score(&result, d, image), IMIAD_WRONG_STATE, "must be fitted");
+        ck_ok(imiad_dataset_read_image(&image, line.dataset, 0));
+        ck_fails(imiad_detector_score(&result, learned, image), IMIAD_WRONG_STATE,
+                 "must be fitted");
         imiad_image_free(image);
     }
-    ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
-    evaluate(&again, &l, d);
+    ck_ok(imiad_detector_fit(learned, line.split, NULL, NULL));
+    evaluate(&again, &line, learned);
     ck_assert_mem_eq(&whole, &again, sizeof whole);
-    imiad_detector_free(d);
-    product_line_close(&l);
 }
 END_TEST
 
@@ -178,38 +168,34 @@ END_TEST
 START_TEST(another_task_is_learned_on_top_or_anew)
 {
     static seen first, second, again;
-    product_line l = open_line();
     imiad_split *other;
-    ck_ok(imiad_split_create(&other, l.dataset, imiad_dataset_category(l.dataset, 1),
+    ck_ok(imiad_split_create(&other, line.dataset, imiad_dataset_category(line.dataset, 1),
                              product_line_setting(name), &product_line_anomaly,
                              product_line_needs_anomalies(name)));
-    imiad_detector *d = fitted(&l), *fresh = product_line_detector(&l, name, NULL, 0);
-    evaluate(&first, &l, d);
-    ck_ok(imiad_detector_fit_more(fresh, l.split, NULL, NULL));
-    evaluate(&again, &l, fresh);
+    imiad_detector *d = product_line_detector(&line, name, NULL, 0);
+    evaluate(&first, &line, learned);
+    ck_ok(imiad_detector_fit_more(d, line.split, NULL, NULL));
+    evaluate(&again, &line, d);
     ck_assert_mem_eq(&first, &again, sizeof first);
 
     ck_ok(imiad_detector_fit_more(d, other, NULL, NULL));
-    evaluate(&second, &l, d);
+    evaluate(&second, &line, d);
     for (size_t i = 0; i < second.count; ++i)
         ck_assert(isfinite(second.scores[i]));
-    ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
-    evaluate(&again, &l, d);
+    ck_ok(imiad_detector_fit(d, line.split, NULL, NULL));
+    evaluate(&again, &line, d);
     ck_assert_mem_eq(&first, &again, sizeof first);
-    imiad_detector_free(fresh);
     imiad_detector_free(d);
     imiad_split_free(other);
-    product_line_close(&l);
 }
 END_TEST
 
 START_TEST(one_image_is_enough_to_fit)
 {
-    product_line l = open_line();
-    imiad_detector *d = product_line_detector(&l, name, NULL, 0);
+    imiad_detector *d = product_line_detector(&line, name, NULL, 0);
     imiad_image *image;
     imiad_result result = IMIAD_RESULT_INIT;
-    ck_ok(imiad_dataset_read_image(&image, l.dataset, 0));
+    ck_ok(imiad_dataset_read_image(&image, line.dataset, 0));
     const imiad_image *const images[1] = {image};
     if (product_line_needs_anomalies(name)) { /* says which setting has them */
         ck_fails(imiad_detector_fit_images(d, images, 1, NULL, NULL), IMIAD_INVALID_ARGUMENT,
@@ -224,20 +210,20 @@ START_TEST(one_image_is_enough_to_fit)
     }
     imiad_image_free(image);
     imiad_detector_free(d);
-    product_line_close(&l);
 }
 END_TEST
 
 START_TEST(no_tensor_outlives_its_detector)
 {
     static seen s;
-    product_line l = open_line();
     size_t alive = t_live();
-    imiad_detector *d = fitted(&l);
-    evaluate(&s, &l, d);
+    imiad_detector *d = fitted(&line);
+    evaluate(&s, &line, d);
     imiad_detector_free(d);
     ck_assert_uint_eq(t_live(), alive);
-    product_line_close(&l);
+    imiad_detector_free(learned);
+    product_line_close(&line);
+    learned = NULL;
     ck_assert_uint_eq(t_live(), 0);
 }
 END_TEST
@@ -245,6 +231,7 @@ END_TEST
 int main(int argc, char **argv)
 {
     const listed_test tests[] = {
+        TEST(a_detector_is_fitted),
         TEST(fitting_twice_gives_the_same),
         TEST(a_batch_scores_as_each_image_alone),
         TEST(a_saved_detector_scores_the_same_bytes),

@@ -378,14 +378,43 @@ START_TEST(another_task_goes_on_from_the_first)
 }
 END_TEST
 
+static float score_with(const small_set *s, const imiad_option *more, size_t count)
+{
+    imiad_detector *d = make_small(s, more, count);
+    imiad_result result = IMIAD_RESULT_INIT;
+    ck_ok(imiad_detector_fit(d, s->split, NULL, NULL));
+    ck_ok(imiad_detector_score(&result, d, s->image));
+    float score = result.score;
+    imiad_detector_free(d);
+    return score;
+}
+
+/* Half of an even number of repeats; of one repeat none. */
+START_TEST(half_of_the_repeats_are_pasted)
+{
+    static const imiad_option half[] = {{"repeats", "4"}},
+                              halved[] = {{"repeats", "4"}, {"pasted", "0.5"}},
+                              none[] = {{"repeats", "4"}, {"pasted", "0"}},
+                              once[] = {{"pasted", "0.5"}}, never[] = {{"pasted", "0"}};
+    small_set s = open_small("supervised");
+    float usual = score_with(&s, half, 1);
+    ck_assert_float_eq(score_with(&s, halved, 2), usual);
+    ck_assert_float_ne(score_with(&s, none, 2), usual);
+    ck_assert_float_eq(score_with(&s, once, 1), score_with(&s, never, 1));
+    close_small(&s);
+}
+END_TEST
+
+/* With defects that are pasted. */
 START_TEST(stopped_and_continued_learns_the_same_bytes)
 {
     small_set s = open_small("supervised");
     resumed_fit f = {.detector = "bgad", .backbone = s.backbone, .split = s.split};
     memcpy(f.options, basic, sizeof basic);
     f.options[BASIC] = (imiad_option){"epochs", "3"};
-    f.option_count = BASIC + 1;
-    resumed_equals_undisturbed(&f, 2);
+    f.options[BASIC + 1] = (imiad_option){"repeats", "4"};
+    f.option_count = BASIC + 2;
+    resumed_equals_undisturbed(&f, 3);
     close_small(&s);
 }
 END_TEST
@@ -395,4 +424,4 @@ SUITE("bgad", TEST(position_codes_are_the_authors), TEST(losses_and_gradients_eq
       TEST(steps_in_double_equal_the_authors_code), TEST(learning_rates_are_the_authors),
       TEST(without_labelled_anomalies_it_refuses), TEST(options_that_cannot_be_are_refused),
       TEST(maps_begin_where_training_is_most_likely), TEST(another_task_goes_on_from_the_first),
-      TEST(stopped_and_continued_learns_the_same_bytes))
+      TEST(half_of_the_repeats_are_pasted), TEST(stopped_and_continued_learns_the_same_bytes))

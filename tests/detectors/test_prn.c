@@ -481,6 +481,25 @@ START_TEST(an_epoch_is_half_anomalous)
 }
 END_TEST
 
+/* BGAD's: 3 normal images, 2 defective ones four times each, one of them pasted. */
+START_TEST(repeats_end_with_pasted_ones)
+{
+    size_t normal[] = {0, 2, 4, 1, 3}, images[11];
+    uint8_t slots[11];
+    mixed_images m = {normal, normal + 3, 3, 2};
+    random_stream s = random_open(1, "repeats");
+    ck_assert_int_eq(mixed_repeated_items(&m, 4), 11);
+    ck_ok(mixed_repeated_draw(images, slots, 11, &m, 4, 1, &s));
+    int seen[5][2] = {{0}};
+    for (int i = 0; i < 11; ++i)
+        seen[images[i]][slots[i] == PASTED]++;
+    for (int i = 0; i < 5; ++i) {
+        ck_assert_int_eq(seen[i][0], i % 2 ? 3 : 1);
+        ck_assert_int_eq(seen[i][1], i % 2);
+    }
+}
+END_TEST
+
 /* An image's number, as its only feature. */
 static void read_number(imiad_detector *self, const batch *b, tensor **out)
 {
@@ -505,7 +524,7 @@ START_TEST(what_was_made_comes_with_its_own_features_and_mask)
     static const struct {
         const uint8_t *slots;
         float features[5];
-    } rows[] = {{none, {0, 1, 2, 3, 4}}, {some, {0, 2, 4, 11, 13}}, {all, {10, 11, 12, 13, 14}}};
+    } rows[] = {{none, {0, 1, 2, 3, 4}}, {some, {0, 11, 2, 13, 4}}, {all, {10, 11, 12, 13, 14}}};
     for (int r = 0; r < 3; ++r) {
         float seen[5], covered[5];
         scope s = scope_begin();
@@ -696,7 +715,8 @@ SUITE("prn", TEST(fusion_equals_the_public_code), TEST(attention_equals_the_publ
       TEST(losses_and_gradients_equal_the_public_code), TEST(certain_and_wrong_is_finite),
       TEST(nearest_prototypes_are_the_public_codes), TEST(steps_in_double_equal_the_public_code),
       TEST(nearest_prototypes_of_real_features_are_those_of_plain_differences),
-      TEST(an_epoch_is_half_anomalous), TEST(what_was_made_comes_with_its_own_features_and_mask),
+      TEST(an_epoch_is_half_anomalous), TEST(repeats_end_with_pasted_ones),
+      TEST(what_was_made_comes_with_its_own_features_and_mask),
       TEST(log_and_file_say_what_it_learned_from), TEST(a_defect_without_its_mask_is_named),
       TEST(options_that_cannot_be_are_refused), TEST(the_backbone_is_the_same_bytes_after_training),
       TEST(no_anomaly_that_trains_is_tested), TEST(stopped_and_continued_learns_the_same_bytes))

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "detectors/parts/layer_list.h"
+#include "detectors/parts/mixed_epoch.h"
 #include "detectors/parts/position_code.h"
 #include "detectors/parts/push_pull.h"
 #include "detectors/training/training.h"
@@ -28,6 +29,10 @@ static const option_spec options[] = {
     {"clamp", OPT_REAL, "1.9", "0<..", "bound of the logarithm of a block's scales"},
     {"position_code", OPT_INT, "128", "4..1024", "numbers of a position's code, a multiple of 4"},
     {"repeats", OPT_INT, "10", "1..1000", "how often an epoch sees each labelled defect"},
+    {"pasted", OPT_REAL, "0.5", "0..1",
+     "share of these repeats in which it is changed and pasted into a normal image"},
+    {"foreground", OPT_CHOICE, "object", "object|all",
+     "where it is pasted: on what differs from the image's border, or anywhere"},
     {"boundary", OPT_REAL, "0.01", "0..0.99",
      "share of a step's normal patches below the boundary"},
     {"margin", OPT_REAL, "0.1", "0..", "from the boundary down to that of defective patches"},
@@ -74,7 +79,10 @@ typedef struct bgad {
     level levels[MOST_LEVELS];
     int blocks;
     push_pull losses;
-    int64_t steps; /* of an epoch */
+    int64_t steps, batch; /* of an epoch */
+    mixed_images images;
+    uint8_t *slots;                        /* of an epoch's places: mixed_slot */
+    tensor *features[MOST_LEVELS], *masks; /* of the step that is taken, from its first turn on */
     bool of_batch, logarithmic;
 } bgad;
 
@@ -117,6 +125,18 @@ static bool sees_normals_only(const imiad_detector *self, const train_step *step
     return step->epoch < options_int(self->options, "sub_epochs");
 }
 
+static const made_spec specs[] = {{.kind = MADE_IMAGE}, {.kind = MADE_MASK}};
+
+static imiad_status make(const made_from *from, made_output *out)
+{
+    const bgad *m = from->detector->state;
+    bool anywhere = strcmp(options_text(from->detector->options, "foreground"), "all") == 0;
+    return m->slots[from->place] == PASTED ? mixed_paste(out, from, &m->images, anywhere)
+                                           : IMIAD_OK;
+}
+
+static const train_maker paster = {specs, 2, make};
+
 /* The patches of a step at a level: rows of features, their positions, 1 where defective. */
 typedef struct patch_rows {
     tensor *features, *defective;
@@ -125,6 +145,7 @@ typedef struct patch_rows {
 
 static patch_rows gather(imiad_detector *self, const train_step *step, const level *l, int turn)
 {
+    const bgad *m = self->state;
     int64_t chosen[256], images = 0;
     bool normals_only = sees_normals_only(self, step);
     for (int64_t i = 0; i < step->count; ++i)
@@ -135,8 +156,8 @@ static patch_rows gather(imiad_detector *self, const train_step *step, const lev
         return rows;
     device d = detector_device(self);
     tensor *index = t_to_device(t_from(chosen, 1, &images, I64, CPU), d);
-    tensor *all = t_index_select(patches_of(l, step->frozen[turn]), 0, index);
-    tensor *masks = t_interpolate(step->masks, l->height, l->width, NEAREST, false);
+    tensor *all = t_index_select(patches_of(l, m->features[turn]), 0, index);
+    tensor *masks = t_interpolate(m->masks, l->height, l->width, NEAREST, false);
     rows.features = t_view(all, 2, (int64_t[]){rows.count, l->channels});
     rows.defective = t_flatten(t_index_select(masks, 0, index), 0, 3);
     return rows;
@@ -203,9 +224,12 @@ static double descend(imiad_detector *self, const train_step *step, const level 
  * is dropped. The last step is the loop's own. */
 static tensor *loss(imiad_detector *self, const train_step *step)
 {
-    const bgad *m = self->state;
+    bgad *m = self->state;
     if (step->turn >= m->layers.count)
         return NULL;
+    const uint8_t *slots = m->slots + step->index % m->steps * m->batch;
+    if (step->turn == 0 || !mixed_any_made(slots, step->count))
+        mixed_gather(m->features, &m->masks, self, step, slots, m->layers.count, read_features);
     const level *l = &m->levels[step->turn];
     patch_rows rows = gather(self, step, l, step->turn);
     if (rows.count == 0)
@@ -233,41 +257,26 @@ static tensor *loss(imiad_detector *self, const train_step *step)
 }
 
 /* Every normal image once and every defective one `repeats` times, in random order. */
-static int64_t items_of(const imiad_detector *self, const train_plan *plan)
-{
-    int64_t defective = 0;
-    for (size_t i = 0; i < plan->count; ++i)
-        defective += train_set_image(plan->set, plan->images[i]).label == 1;
-    return (int64_t)plan->count + defective * (options_int(self->options, "repeats") - 1);
-}
-
 static imiad_status plan_epoch(imiad_detector *self, train_plan *plan)
 {
     bgad *m = self->state;
-    int64_t items = items_of(self, plan);
-    plan->batch = items < plan->batch ? items : plan->batch;
+    int64_t items = mixed_repeated_items(&m->images, options_int(self->options, "repeats"));
+    m->batch = plan->batch = items < plan->batch ? items : plan->batch;
     bool drops = options_bool(self->options, "drop_last");
     m->steps = plan->steps = drops ? items / plan->batch : (items + plan->batch - 1) / plan->batch;
-    return IMIAD_OK;
+    free(m->slots);
+    m->slots = calloc((size_t)(m->steps * m->batch), sizeof *m->slots);
+    return m->slots ? IMIAD_OK : fail_memory("an epoch", (size_t)(m->steps * m->batch));
 }
 
 static imiad_status draw_epoch(imiad_detector *self, const train_plan *plan, random_stream *stream,
                                size_t *out)
 {
-    int64_t repeats = options_int(self->options, "repeats"), items = items_of(self, plan), n = 0;
-    size_t *row = malloc((size_t)items * sizeof *row);
-    if (!row)
-        return fail_memory("a draw of images", (size_t)items * sizeof *row);
-    for (size_t i = 0; i < plan->count; ++i) {
-        bool defective = train_set_image(plan->set, plan->images[i]).label == 1;
-        for (int64_t k = 0; k < (defective ? repeats : 1); ++k)
-            row[n++] = plan->images[i];
-    }
-    random_shuffle(stream, row, (size_t)items);
-    for (int64_t i = 0; i < plan->steps * plan->batch; ++i)
-        out[i] = row[i % items];
-    free(row);
-    return IMIAD_OK;
+    const bgad *m = self->state;
+    int64_t repeats = options_int(self->options, "repeats");
+    int64_t pasted = (int64_t)(options_real(self->options, "pasted") * (double)repeats);
+    return mixed_repeated_draw(out, m->slots, (size_t)(plan->steps * plan->batch), &m->images,
+                               repeats, pasted, stream);
 }
 
 static const training_ops learning = {.frozen = read_features,
@@ -342,6 +351,7 @@ static imiad_status create(imiad_detector *self)
     TRY(find_layers(self));
     training_begin(self, &learning);
     m->training.frozen_count = m->layers.count;
+    m->training.maker = options_real(o, "pasted") > 0 ? &paster : NULL;
     return IMIAD_OK;
 }
 
@@ -371,6 +381,8 @@ static void destroy(imiad_detector *self)
 {
     bgad *m = self->state;
     forget(m);
+    mixed_images_free(&m->images);
+    free(m->slots);
     layer_list_free(&m->layers);
 }
 
@@ -476,13 +488,15 @@ static imiad_status finish(imiad_detector *self, training_run *run)
     return training_visit(run, note_maxima, noted);
 }
 
-static imiad_status check_labels(const train_set *images)
+static imiad_status list_images(imiad_detector *self, const train_set *images)
 {
-    if (train_set_count_label(images, 1) == 0)
+    mixed_images *m = &((bgad *)self->state)->images;
+    TRY(mixed_images_list(m, images));
+    if (m->defective_count == 0)
         return fail(IMIAD_INVALID_ARGUMENT,
                     "detector bgad learns from labelled anomalies, and the training images have "
                     "none: use the setting supervised, which takes some with their masks");
-    if (train_set_count_label(images, 0) == 0)
+    if (m->normal_count == 0)
         return fail(IMIAD_INVALID_ARGUMENT, "detector bgad: no training image is normal");
     return IMIAD_OK;
 }
@@ -490,7 +504,7 @@ static imiad_status check_labels(const train_set *images)
 static imiad_status fit(imiad_detector *self, train_set *images, const progress *p)
 {
     training_run *run;
-    TRY(check_labels(images));
+    TRY(list_images(self, images));
     TRY(begin(self, true));
     TRY(training_open(&run, self, images, p));
     imiad_status status = training_steps(run);
@@ -504,7 +518,7 @@ static imiad_status fit(imiad_detector *self, train_set *images, const progress 
 static imiad_status fit_more(imiad_detector *self, train_set *images, const progress *p)
 {
     training_run *run;
-    TRY(check_labels(images));
+    TRY(list_images(self, images));
     TRY(training_fit_more(self, images, p));
     TRY(train_set_rewind(images, NULL));
     TRY(training_open(&run, self, images, NULL));

@@ -12,10 +12,8 @@
 #include "detectors/parts/mixed_epoch.h"
 #include "detectors/parts/prn_network.h"
 #include "detectors/training/training.h"
-#include "image/pixels.h"
 #include "synthesis/blend.h"
 #include "synthesis/damage.h"
-#include "synthesis/defect_paste.h"
 
 enum { LEVELS = PRN_LEVELS, MAPS = PRN_MAPS, USUAL_SIZES = 4 };
 
@@ -127,25 +125,16 @@ static imiad_status draw_epoch(imiad_detector *self, const train_plan *plan, ran
 
 static const made_spec specs[] = {{.kind = MADE_IMAGE}, {.kind = MADE_MASK}};
 
-static imiad_status paste(imiad_image **image, imiad_image **mask, const made_from *from)
+static imiad_status damage(made_output *out, const made_from *from)
 {
     const prn *m = from->detector->state;
-    const imiad_image *normal;
-    random_stream s = made_stream(from, "paste");
-    TRY(made_other(&normal, NULL, from,
-                   m->images.normal[random_below(&s, m->images.normal_count)]));
-    return defect_paste_changed(image, mask, normal, from->image, from->mask, m->anywhere, &s);
-}
-
-static imiad_status damage(imiad_image **image, imiad_image **mask, const made_from *from)
-{
-    const prn *m = from->detector->state;
+    imiad_image *image;
     draem_damage d;
     random_stream s = made_stream(from, "damage");
     TRY(draem_draw(&d, from->image, m->textures, &m->damage, &s));
-    imiad_status status = blend_texture(image, d.clean, d.texture, d.mask, d.opacity);
+    imiad_status status = blend_texture(&image, d.clean, d.texture, d.mask, d.opacity);
     if (status == IMIAD_OK) {
-        *mask = d.mask;
+        mixed_hand_over(out, image, d.mask);
         d.mask = NULL;
     }
     draem_damage_free(&d);
@@ -155,17 +144,14 @@ static imiad_status damage(imiad_image **image, imiad_image **mask, const made_f
 static imiad_status make(const made_from *from, made_output *out)
 {
     const prn *m = from->detector->state;
-    imiad_image *image, *mask;
-    mixed_slot what = (mixed_slot)m->slots[from->place];
-    if (what == AS_IT_IS || (what == PASTED && !from->mask)) /* that fails, and is named, later */
+    switch ((mixed_slot)m->slots[from->place]) {
+    case PASTED:
+        return mixed_paste(out, from, &m->images, m->anywhere);
+    case DAMAGED:
+        return damage(out, from);
+    default:
         return IMIAD_OK;
-    TRY(what == PASTED ? paste(&image, &mask, from) : damage(&image, &mask, from));
-    size_t pixels = (size_t)out[0].width * (size_t)out[0].height;
-    memcpy(out[0].bytes, image->pixels, 3 * pixels);
-    memcpy(out[1].bytes, mask->pixels, pixels);
-    imiad_image_free(image);
-    imiad_image_free(mask);
-    return IMIAD_OK;
+    }
 }
 
 static const train_maker maker = {specs, 2, make};

@@ -1,5 +1,5 @@
-/* An epoch of as many anomalous images as normal ones: labelled defects as they are, labelled
- * defects that are pasted into normal images, and normal images that are damaged. */
+/* Epochs of normal images and anomalous ones: labelled defects as they are, labelled defects that
+ * are pasted into normal images, and normal images that are damaged. */
 #ifndef DETECTORS_PARTS_MIXED_EPOCH_H
 #define DETECTORS_PARTS_MIXED_EPOCH_H
 
@@ -24,9 +24,25 @@ int64_t mixed_epoch_items(const mixed_images *m);
 imiad_status mixed_epoch_draw(size_t *images, uint8_t *slots, size_t count, const mixed_images *m,
                               int64_t repeats, random_stream *stream);
 
-/* `maps` features of a step's images and their masks, in one order. Frozen features and masks are
- * those of images as they are; what was made (step->made: images and masks) is read, and comes
- * behind them. `slots`: of the step's places. */
+/* Every normal image once and every labelled one `repeats` times, of which the last `pasted` ones
+ * are pasted; as above. */
+int64_t mixed_repeated_items(const mixed_images *m, int64_t repeats);
+imiad_status mixed_repeated_draw(size_t *images, uint8_t *slots, size_t count,
+                                 const mixed_images *m, int64_t repeats, int64_t pasted,
+                                 random_stream *stream);
+
+/* For a train_maker of an image and a mask: the labelled defect that the image shows, changed and
+ * pasted into one of the normal images; `anywhere`: not only onto its object. */
+imiad_status mixed_paste(made_output *out, const made_from *from, const mixed_images *m,
+                         bool anywhere);
+/* Any other image and its mask, which are freed. */
+void mixed_hand_over(made_output *out, imiad_image *image, imiad_image *mask);
+
+bool mixed_any_made(const uint8_t *slots, int64_t count);
+
+/* `maps` features of a step's images and their masks. Frozen features and masks are those of images
+ * as they are; what was made (step->made: images and masks) is read. `slots`: of the step's places.
+ */
 void mixed_gather(tensor **features, tensor **masks, imiad_detector *self, const train_step *step,
                   const uint8_t *slots, int maps,
                   void (*read)(imiad_detector *self, const batch *b, tensor **out));

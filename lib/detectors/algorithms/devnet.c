@@ -2,8 +2,6 @@
  * magnitudes stays near the mean of a Gaussian for normal images and is driven many of its
  * deviations away for a few labelled anomalies. Pang, Ding, Shen, van den Hengel: "Explainable Deep
  * Few-shot Anomaly Detection with Deviation Networks", arXiv 2108.00462. */
-#include <string.h>
-
 #include "base/error.h"
 #include "detectors/parts/deviation.h"
 #include "detectors/parts/gradient_map.h"
@@ -33,7 +31,7 @@ static const option_spec options[] = {
     {"weight_decay", OPT_REAL, "0.00001", "0..", "of Adam"},
     {"decay_epochs", OPT_INT, "10", "1..1000000", "epochs with one learning rate"},
     {"decay", OPT_REAL, "0.1", "0<..1", "what the learning rate is multiplied by after them"},
-    {"localization", OPT_CHOICE, "gradient", "none|gradient|gradient_raw",
+    {"localization", OPT_CHOICE, "gradient", LOCALIZATIONS,
      "pixel maps: none, how much each pixel changes the score, from its minimum to its 99th "
      "percentile, or without that scaling"},
     {"epochs", .default_value = "50"},
@@ -51,8 +49,6 @@ static const preset_value presets[] = {
     {"official", "seed", "42"},
     {0},
 };
-
-typedef enum localization { LOCALIZE_NONE, LOCALIZE_GRADIENT, LOCALIZE_RAW } localization;
 
 typedef struct devnet {
     training training; /* one store: the names of the authors' checkpoints */
@@ -72,12 +68,7 @@ typedef struct devnet {
 static tensor *judge(const devnet *m, tensor *images, bool learning)
 {
     tensor *sum = NULL;
-    int64_t height = t_size(images, 2), width = t_size(images, 3);
-    if (!t_failed() && (height < width ? height : width) >> (m->scales - 1) == 0)
-        return t_fail(IMIAD_MISMATCH,
-                      "detector devnet: an image of %lld x %lld pixels is too small for scales=%d",
-                      (long long)width, (long long)height, m->scales);
-    for (int s = 0; s < m->scales; ++s) {
+    for (int s = 0; s < m->scales && !t_failed(); ++s) {
         tensor *features;
         network_features(m->extractor, deviation_scaled(images, s), &m->layer, 1, &features,
                          learning);
@@ -145,11 +136,6 @@ static const training_ops by_steps = {
 
 /* ---- making ---- */
 
-static bool option_is(const imiad_detector *self, const char *name, const char *value)
-{
-    return strcmp(options_text(self->options, name), value) == 0;
-}
-
 static imiad_status create(imiad_detector *self)
 {
     static const made_spec turned = {.kind = MADE_IMAGE};
@@ -167,9 +153,7 @@ static imiad_status create(imiad_detector *self)
     m->top = options_real(o, "top");
     m->margin = options_real(o, "margin");
     m->rotation = options_real(o, "rotation");
-    m->localization = option_is(self, "localization", "none")       ? LOCALIZE_NONE
-                      : option_is(self, "localization", "gradient") ? LOCALIZE_GRADIENT
-                                                                    : LOCALIZE_RAW;
+    m->localization = localization_of(o);
     m->maker = (train_maker){&turned, 1, make_turned};
     training_begin(self, options_int(o, "steps") > 0 ? &by_steps : &by_passes);
     m->training.maker = m->rotation > 0 ? &m->maker : NULL;
@@ -249,21 +233,15 @@ static imiad_status fit_more(imiad_detector *self, train_set *images, const prog
 
 /* ---- score ---- */
 
+static tensor *judge_tested(imiad_detector *self, tensor *images)
+{
+    return judge(self->state, images, false);
+}
+
 static void score(imiad_detector *self, const batch *b, scores *out)
 {
     const devnet *m = self->state;
-    if (m->localization == LOCALIZE_NONE) {
-        out->image = judge(m, b->images, false);
-        return;
-    }
-    out->image = t_zeros(1, &b->count, F32, t_device(b->images));
-    scope s = scope_begin_grad();
-    tensor *images = t_detach(b->images);
-    t_require_grad(images, true);
-    tensor *found = judge(m, images, false);
-    t_copy_(out->image, t_detach(found));
-    tensor *map = gradient_map_find(found, images);
-    out->maps = scope_return(&s, m->localization == LOCALIZE_RAW ? map : gradient_map_scale(map));
+    gradient_map_score(self, b, m->localization, judge_tested, out);
 }
 
 /* ---- file ---- */

@@ -9,6 +9,7 @@
     DO(cutpaste) \
     DO(devnet) \
     DO(dne) \
+    DO(dra) \
     DO(draem) \
     DO(fastflow) \
     DO(favae) \

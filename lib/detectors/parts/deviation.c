@@ -34,6 +34,10 @@ tensor *deviation_top_mean(tensor *patches, double share)
 
 tensor *deviation_scaled(tensor *images, int scale)
 {
-    int64_t height = t_size(images, 2) >> scale, width = t_size(images, 3) >> scale;
-    return scale == 0 ? images : t_interpolate(images, height, width, NEAREST, false);
+    int64_t height = t_size(images, 2), width = t_size(images, 3);
+    if (!t_failed() && (height >> scale == 0 || width >> scale == 0))
+        return t_fail(IMIAD_MISMATCH, "an image of %lld x %lld pixels is too small for scales=%d",
+                      (long long)width, (long long)height, scale + 1);
+    return scale == 0 ? images
+                      : t_interpolate(images, height >> scale, width >> scale, NEAREST, false);
 }

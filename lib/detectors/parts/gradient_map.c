@@ -1,10 +1,11 @@
 #include "detectors/parts/gradient_map.h"
 
 #include <math.h>
+#include <string.h>
 
-tensor *gradient_map_find(tensor *scores, tensor *images)
+tensor *gradient_map_find(tensor *found, tensor *images)
 {
-    t_backward_to(t_sum_all(scores), images);
+    t_backward_to(t_sum_all(found), images);
     return t_sum(t_abs(t_grad(images)), 1, false);
 }
 
@@ -29,4 +30,29 @@ tensor *gradient_map_scale(tensor *maps)
     tensor *scaled = t_clamp(t_div(above, t_sub(percentile, least)), 0, 1);
     scaled = t_where(t_gt_scalar(above, 0), scaled, t_mul_scalar(above, 0)); /* not 0 / 0 */
     return t_view(t_where(t_gt_scalar(percentile, 0), scaled, rows), 3, all);
+}
+
+localization localization_of(const option_set *options)
+{
+    const char *chosen = options_text(options, "localization");
+    if (strcmp(chosen, "none") == 0)
+        return LOCALIZE_NONE;
+    return strcmp(chosen, "gradient") == 0 ? LOCALIZE_GRADIENT : LOCALIZE_RAW;
+}
+
+void gradient_map_score(imiad_detector *self, const batch *b, localization kind,
+                        tensor *(*judge)(imiad_detector *self, tensor *images), scores *out)
+{
+    if (kind == LOCALIZE_NONE) {
+        out->image = judge(self, b->images);
+        return;
+    }
+    out->image = t_zeros(1, &b->count, F32, t_device(b->images));
+    scope s = scope_begin_grad();
+    tensor *images = t_detach(b->images);
+    t_require_grad(images, true);
+    tensor *found = judge(self, images);
+    t_copy_(out->image, t_detach(found));
+    tensor *maps = gradient_map_find(found, images);
+    out->maps = scope_return(&s, kind == LOCALIZE_RAW ? maps : gradient_map_scale(maps));
 }

@@ -79,6 +79,15 @@ typedef struct training_ops {
     void (*after)(imiad_detector *self, const train_step *step);
 } training_ops;
 
+/* So many images of a label, from an endless shuffled row of their own. */
+typedef struct draw_part {
+    int32_t label; /* 1 defective, 0 good */
+    int64_t count; /* in each batch */
+} draw_part;
+/* Batches of these parts, one after the other; their counts add up to plan->batch, and there is an
+ * image of every part's label. */
+imiad_status training_draw_parts(const train_plan *plan, const draw_part *parts, size_t count,
+                                 random_stream *stream, size_t *out);
 /* First defect-free, then defective images, half of each batch each (of an odd one more of the
  * good): endless shuffled rows of either. All of one kind where there is no other. */
 imiad_status training_draw_balanced(const train_plan *plan, random_stream *stream, size_t *out);

@@ -19,27 +19,48 @@ static size_t next_of(row *r, random_stream *stream)
     return image;
 }
 
+/* The row of one label, in its own memory. */
+static imiad_status row_of(row *out, const train_plan *plan, int32_t label)
+{
+    *out = (row){malloc((plan->count + 1) * sizeof *out->images), 0, 0};
+    if (!out->images)
+        return fail_memory("a draw of images", plan->count * sizeof *out->images);
+    for (size_t i = 0; i < plan->count; ++i)
+        if (train_set_image(plan->set, plan->images[i]).label == label)
+            out->images[out->count++] = plan->images[i];
+    return out->count > 0 ? IMIAD_OK
+                          : fail(IMIAD_INTERNAL, "a draw of images: none has the label %d", label);
+}
+
+imiad_status training_draw_parts(const train_plan *plan, const draw_part *parts, size_t count,
+                                 random_stream *stream, size_t *out)
+{
+    row *rows = calloc(count + 1, sizeof *rows);
+    if (!rows)
+        return fail_memory("a draw of images", count * sizeof *rows);
+    imiad_status status = IMIAD_OK;
+    for (size_t i = 0; status == IMIAD_OK && i < count; ++i)
+        status = row_of(&rows[i], plan, parts[i].label);
+    for (int64_t step = 0; status == IMIAD_OK && step < plan->steps; ++step)
+        for (size_t i = 0; i < count; ++i)
+            for (int64_t k = 0; k < parts[i].count; ++k)
+                *out++ = next_of(&rows[i], stream);
+    for (size_t i = 0; i < count; ++i)
+        free(rows[i].images);
+    free(rows);
+    return status;
+}
+
 imiad_status training_draw_balanced(const train_plan *plan, random_stream *stream, size_t *out)
 {
-    row rows[2] = {{NULL, 0, 0}, {NULL, 0, 0}};
-    size_t *images = malloc((plan->count + 1) * sizeof *images);
-    if (!images)
-        return fail_memory("a draw of images", plan->count * sizeof *images);
-    for (int label = 0; label < 2; ++label) {
-        rows[label].images = label ? images + rows[0].count : images;
-        for (size_t i = 0; i < plan->count; ++i)
-            if (train_set_image(plan->set, plan->images[i]).label == label)
-                rows[label].images[rows[label].count++] = plan->images[i];
-    }
-    for (int64_t step = 0; step < plan->steps; ++step)
-        for (int64_t i = 0; i < plan->batch; ++i) {
-            int label = i >= (plan->batch + 1) / 2;
-            if (rows[label].count == 0)
-                label = !label;
-            *out++ = next_of(&rows[label], stream);
-        }
-    free(images);
-    return IMIAD_OK;
+    size_t defective = 0;
+    for (size_t i = 0; i < plan->count; ++i)
+        defective += train_set_image(plan->set, plan->images[i]).label == 1;
+    const draw_part halves[] = {{0, (plan->batch + 1) / 2}, {1, plan->batch / 2}};
+    const draw_part all = {defective > 0, plan->batch};
+    if (defective == 0 || defective == plan->count)
+        return training_draw_parts(plan, &all, 1, stream, out);
+    return training_draw_parts(plan, halves, 2, stream, out);
 }
 
 imiad_status training_draw_replaced(const train_plan *plan, random_stream *stream, size_t *out)

@@ -171,9 +171,9 @@ void backbone_find_names(finding *out, const imiad_backbone *b, const weights *f
  * here. */
 static bool is_ignored(const char *name)
 {
-    static const char *const beginnings[] = {"fc.",        "classifier.", "head.",     "heads.",
-                                             "head_dist.", "_fc.",        "head/",     "pre_logits",
-                                             "fc_norm.",   "mask_token",  "dist_token"};
+    static const char *const beginnings[] = {
+        "fc.",   "classifier.", "head.",    "heads.",     "head_dist.", "_fc.",
+        "head/", "pre_logits",  "fc_norm.", "mask_token", "dist_token", "prediction."};
     static const char counter[] = "num_batches_tracked";
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; ++i)
         if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)

@@ -2,9 +2,11 @@
 """The backbones beside the public implementations, and the golden values of tests/nn/test_families.
 
     tests/golden/make_backbones.py golden DINOV2 > tests/golden/backbones.csv
+    tests/golden/make_backbones.py vig BACKBONES >> tests/golden/backbones.csv
     tests/golden/make_backbones.py compare DINOV2 build/lib/libimiad.so [NAME...]
 
-DINOV2 is a checkout of facebookresearch/dinov2. Weights are a formula of their names and places, so
+DINOV2 is a checkout of facebookresearch/dinov2, BACKBONES one of huawei-noah/Efficient-AI-Backbones
+(vig needs no other than torch, numpy and timm 0.6). Weights are a formula of their names and places, so
 that both sides have them and no file is committed. golden prints, for a small member of each family,
 every named layer's shape, norm and sixteen values, and a digest of the names that each dialect has.
 compare writes the public network's state dict as its users would have it, lets the library read it,
@@ -26,7 +28,7 @@ if sys.argv[1:2] != ["ours"]:  # the library brings a libtorch of its own
     import torch
 
 LIMIT = 1e-5
-HEADS = ("classifier", "fc.", "_fc.", "head")
+HEADS = ("classifier", "fc.", "_fc.", "head", "prediction")
 SAMPLES = 16
 
 
@@ -477,11 +479,15 @@ def print_layers(source, depth):
         (48, 80) if source.name.startswith("vit") else (61, 46)
     out = source.features(layers_of(source, depth), images(height, width))
     for layer, value in out.items():
-        flat = value[0].double().flatten()
-        places = [i * (len(flat) - 1) // (SAMPLES - 1) for i in range(SAMPLES)]
-        print(",".join(["layer", source.name, layer, str(height), str(width),
-                        *map(str, value.shape[1:]), f"{float(flat.norm()):.9g}",
-                        *(f"{float(flat[i]):.6g}" for i in places)]))
+        print_layer(source.name, layer, height, width, value)
+
+
+def print_layer(name, layer, height, width, value):
+    flat = value[0].double().flatten()
+    places = [i * (len(flat) - 1) // (SAMPLES - 1) for i in range(SAMPLES)]
+    print(",".join(["layer", name, layer, str(height), str(width),
+                    *map(str, value.shape[1:]), f"{float(flat.norm()):.9g}",
+                    *(f"{float(flat[i]):.6g}" for i in places)]))
 
 
 def print_names(title, name, names):
@@ -504,8 +510,27 @@ def golden(dinov2):
             done.add(name)
 
 
+def golden_vig(backbones):
+    """The stem and the five blocks that GraphCore sees, and all names."""
+    import unittest.mock
+    for part in ("", ".transforms", ".transforms.functional", ".ops", ".ops.misc", ".models",
+                 ".models.feature_extraction", ".datasets"):  # timm imports it, and does not use it here
+        sys.modules["torchvision" + part] = unittest.mock.MagicMock()
+    sys.path.insert(0, backbones + "/vig_pytorch")
+    import contextlib
+    with contextlib.redirect_stdout(sys.stderr):
+        import vig
+        source = Convolutional("vig_ti_224_gelu", vig.vig_ti_224_gelu())
+    print_names("huawei-noah", source.name, source.state())
+    out = hooked(source.network, {f"backbone.{i}": f"backbone.{i}" for i in range(5)}, images(224, 224))
+    with torch.no_grad():
+        stem = source.network.stem(torch.from_numpy(images(224, 224))) + source.network.pos_embed
+    for layer, value in {"stem": stem, **out}.items():
+        print_layer(source.name, layer, 224, 224, value)
+
+
 if __name__ == "__main__":
-    modes = {"golden": golden, "compare": compare}
+    modes = {"golden": golden, "vig": golden_vig, "compare": compare}
     if sys.argv[1:2] == ["ours"]:
         sys.exit(ours(*sys.argv[2:]))
     if len(sys.argv) < 3 or sys.argv[1] not in modes:

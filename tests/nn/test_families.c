@@ -218,10 +218,19 @@ static void check_layer(const golden_layer *g, tensor *found, const char *what)
 static const struct {
     const char *name, *deepest;
 } small[] = {
-    {"vgg11", NULL},          {"vgg11_bn", NULL},           {"efficientnet_b0", NULL},
-    {"mobilenet_v2", NULL},   {"tf_efficientnet_b0", NULL}, {"efficientnet_lite0", NULL},
-    {"densenet121", NULL},    {"mobilenet_v3_small", NULL}, {"dinov2_vits14_reg", NULL},
-    {"vit_b_16", "blocks.1"}, {"resnext50_32x4d", NULL},    {"dinov2_vits14", NULL},
+    {"vgg11", NULL},
+    {"vgg11_bn", NULL},
+    {"efficientnet_b0", NULL},
+    {"mobilenet_v2", NULL},
+    {"tf_efficientnet_b0", NULL},
+    {"efficientnet_lite0", NULL},
+    {"densenet121", NULL},
+    {"mobilenet_v3_small", NULL},
+    {"dinov2_vits14_reg", NULL},
+    {"vit_b_16", "blocks.1"},
+    {"resnext50_32x4d", NULL},
+    {"dinov2_vits14", NULL},
+    {"vig_ti_224_gelu", "backbone.4"},
 };
 enum { SMALL = sizeof small / sizeof *small };
 

@@ -13,6 +13,7 @@
     DO(draem) \
     DO(fastflow) \
     DO(favae) \
+    DO(graphcore) \
     DO(igd) \
     DO(padim) \
     DO(patchcore) \

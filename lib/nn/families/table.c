@@ -11,7 +11,8 @@
     DO(efficientnet) \
     DO(mobilenet) \
     DO(densenet) \
-    DO(vit)
+    DO(vit) \
+    DO(vig)
 /* clang-format on */
 
 #define DECLARE(name) extern const architecture name##_architectures[];

@@ -64,15 +64,16 @@ bool is_recorded(const at::Tensor &x, const at::Tensor &weight)
     return at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
 }
 
-/* Matrices of equal shape in all leading dimensions, one by one. */
+/* Matrices of equal shape in all leading dimensions, one by one. Unbound together: taken one after
+ * the other, each would have a gradient of the size of all of them. */
 at::Tensor multiply_each(const at::Tensor &a, const at::Tensor &b)
 {
     std::vector<int64_t> shape = a.sizes().vec();
     shape.back() = b.size(-1);
-    at::Tensor left = a.reshape({-1, a.size(-2), a.size(-1)});
-    at::Tensor right = b.reshape({-1, b.size(-2), b.size(-1)});
+    const auto left = a.reshape({-1, a.size(-2), a.size(-1)}).unbind();
+    const auto right = b.reshape({-1, b.size(-2), b.size(-1)}).unbind();
     std::vector<at::Tensor> products;
-    for (int64_t i = 0; i < left.size(0); ++i)
+    for (size_t i = 0; i < left.size(); ++i)
         products.push_back(linear(left[i], right[i].t(), at::Tensor()));
     return at::stack(products).view(shape);
 }

@@ -217,8 +217,9 @@ static void write_field(FILE *file, const json_t *value)
         fprintf(file, "%lld", (long long)json_integer_value(value));
     if (!text)
         return;
-    int quoted = strpbrk(text, ",\"\n") != NULL;
-    fputs(quoted ? "\"" : "", file);
+    int formula = *text && strchr("=+-@\t\r", *text); /* which a spreadsheet would run */
+    int quoted = formula || strpbrk(text, ",\"\r\n");
+    fputs(formula ? "\"'" : quoted ? "\"" : "", file);
     for (; *text; ++text)
         fputs(*text == '"' ? "\"\"" : (char[]){*text, '\0'}, file);
     fputs(quoted ? "\"" : "", file);

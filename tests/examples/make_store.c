@@ -17,6 +17,7 @@ static const made_up runs[] = {
     {"unsupervised", "", "mpdd", "padim", 4, 1, 0.5}, /* two categories are missing */
     {"noisy", "ratio=0.1", "mpdd", "patchcore", 6, 1, 0.4},
     {"unsupervised", "", "mpdd", "my_own", 6, 1, 0.5}, /* nobody published anything of it */
+    {"unsupervised", "", "mpdd", "=1+1", 1, 1, 0.5},   /* a formula in a spreadsheet */
 };
 
 static int put(imiad_results *results, const made_up *run, int category, int seed)

@@ -58,6 +58,9 @@ assert abs(one[0]["mean"] - 0.535) < 1e-15 and one[0]["categories"] == 6
 PY
 works "which hold the same" python3 "$scratch/check.py" "$scratch"
 
+works "a text that a spreadsheet would run stands behind an apostrophe" sh -c \
+    "'$program' --results '$store' --all --csv - | grep -q \",\\\"'=1+1\\\",\""
+
 says "no store" "$scratch/none" "$program" --results "$scratch/none"
 says "no --results" "--results is missing" "$program"
 says "a stray word" "stray" "$program" --results "$store" more

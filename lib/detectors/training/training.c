@@ -146,6 +146,11 @@ static imiad_status keep_features(training_run *run)
         if (train_set_next(run->images, &b))
             feature_cache_add(run->features, &b);
         TRY(scope_end(&s));
+        if (b.count == 0)
+            return fail(IMIAD_INTERNAL,
+                        "detector %s read its training images to their end before its training "
+                        "opens, and did not rewind them",
+                        run->training->detector->ops->name);
         done += b.count;
         TRY(progress_report(run->progress, "features", done, run->count));
     } while (done < feature_cache_room(run->features));

@@ -71,8 +71,10 @@ static const option_spec options[] = {
 static const preset_value presets[] = {
     {"compact", "resize", "256"},
     {"compact", "width", "256"},
-    {"compact", "target_embed_dimension", "512"},
-    {"compact", "window_share", "0.5"},
+    {"compact", "target_embed_dimension", "256"},
+    {"compact", "window_share", "0.25"},
+    {"compact", "synthetic", "1"},
+    {"compact", "variants", "10"},
     {"official", "unmixing", "partners"},
     {0},
 };

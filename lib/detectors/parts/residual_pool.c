@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "detectors/parts/foreign_search.h"
 
+enum { REPORTED = 8 /* items from one report of progress to the next */ };
+
 imiad_status residual_pool_create(residual_pool *out, const pool_shape *shape)
 {
     residual_pool p = {.positions = shape->positions,
@@ -73,7 +75,7 @@ imiad_status residual_pool_match(residual_pool *p, int64_t *own, const imiad_ban
         if (status == IMIAD_OK)
             status = foreign_search(p->nearest + i * p->positions * p->neighbours, bank, d, rows,
                                     p->positions, p->neighbours, source);
-        if (status == IMIAD_OK)
+        if (status == IMIAD_OK && ((i + 1) % REPORTED == 0 || i + 1 == p->count))
             status = progress_report(report, "match", i + 1, p->count);
     }
     free(rows);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,13 @@ int checked_real(double *out, const char *text, double low, double high)
         return -1;
     *out = value;
     return 0;
+}
+
+const char *checked_score(char out[SCORE_TEXT], double score)
+{
+    bool whole = fabs(score) >= 1e3 && fabs(score) < 1e7;
+    snprintf(out, SCORE_TEXT, whole ? "%.0f" : "%.4g", score);
+    return out;
 }
 
 int checked_stdout(const char *program, int code, int failure)

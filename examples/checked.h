@@ -1,4 +1,4 @@
-/* Numbers as people type them, and a standard output that is looked after. */
+/* Numbers as people type and read them, and a standard output that is looked after. */
 #ifndef EXAMPLES_CHECKED_H
 #define EXAMPLES_CHECKED_H
 
@@ -8,6 +8,10 @@
  * the number, an empty text and numbers that do not fit are refused. */
 int checked_number(long long *out, const char *text, long long low, long long high);
 int checked_real(double *out, const char *text, double low, double high);
+
+/* A score as people read it: four digits, and no exponent from a thousandth to ten million. */
+enum { SCORE_TEXT = 32 };
+const char *checked_score(char out[SCORE_TEXT], double score);
 
 /* For the end of main: writes out what standard output still holds. Returns `code`, or `failure`
  * with a message where something could not be written. */

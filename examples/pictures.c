@@ -1,4 +1,5 @@
 #include "pictures.h"
+#include "checked.h"
 #include "names.h"
 
 #include <stdio.h>
@@ -104,12 +105,13 @@ static char *name_in_folder(const pictures *p, const picture *q, const char *fol
 static imiad_status draw(const pictures *p, const picture *q, const char *folder, float low,
                          float high)
 {
-    char title[256];
+    char title[256], score[SCORE_TEXT];
     const char *name = strrchr(q->path, '/');
     name = name ? name + 1 : q->path;
     const char *dot = strrchr(name, '.');
     int stem = dot ? (int)(dot - name) : (int)strlen(name);
-    snprintf(title, sizeof title, "%s %.*s   score %.4g", q->kind, stem, name, (double)q->score);
+    snprintf(title, sizeof title, "%s %.*s   score %s", q->kind, stem, name,
+             checked_score(score, (double)q->score));
     char *path = name_in_folder(p, q, folder);
     if (!path)
         return IMIAD_NO_MEMORY;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checked.h"
 #include "names.h"
 
 enum { LONGEST_SIDE = 1200 }; /* of the image in a picture */
@@ -60,10 +61,10 @@ static imiad_status draw(imiad_image **out, const station *s, const char *path,
     bool anomalous = (double)j->score > s->threshold;
     imiad_heatmap_options options = IMIAD_HEATMAP_OPTIONS_INIT;
     imiad_image *mask = NULL;
-    char title[512];
+    char title[512], score[SCORE_TEXT], threshold[SCORE_TEXT];
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    snprintf(title, sizeof title, "%.4g (threshold %.4g)  %s", (double)j->score, s->threshold,
-             name);
+    snprintf(title, sizeof title, "%s (threshold %s)  %s", checked_score(score, (double)j->score),
+             checked_score(threshold, s->threshold), name);
     options.title = title;
     options.verdict = anomalous ? IMIAD_VERDICT_ANOMALOUS : IMIAD_VERDICT_OK;
     fix_scale(&options, &s->thresholds);

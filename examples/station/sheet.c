@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checked.h"
 #include "names.h"
 
 int sheet_open(sheet *s, const char *file, size_t most)
@@ -79,11 +80,13 @@ static void write_part(FILE *out, const sheet *s, const sheet_part *p, const cha
 {
     char *picture = name_picture(folder, p->path);
     char *address = picture ? address_of(s->file, picture) : NULL;
+    char score[SCORE_TEXT], threshold[SCORE_TEXT];
     fprintf(out,
             "<figure class=\"%s\"><a href=\"%s\"><img loading=\"lazy\" src=\"%s\" alt=\"\"></a>"
-            "<figcaption><b>%s</b> %.4g (threshold %.4g)<br>",
+            "<figcaption><b>%s</b> %s (threshold %s)<br>",
             p->anomalous ? "bad" : "good", address ? address : "", address ? address : "",
-            p->anomalous ? "NOT OK" : "OK", p->score, p->threshold);
+            p->anomalous ? "NOT OK" : "OK", checked_score(score, p->score),
+            checked_score(threshold, p->threshold));
     write_text(out, p->path);
     fputs("</figcaption></figure>\n", out);
     free(address);

@@ -1,5 +1,5 @@
 /* SemiREST as a whole: what it learns from, what it says of it, and what it refuses. Its parts are
- * held against the authors' sibling code in test_semirest_parts.c. */
+ * held against the authors' sibling code in test_semirest_golden.c. */
 #include <math.h>
 #include <string.h>
 #include <unistd.h>

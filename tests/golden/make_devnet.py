@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Golden values of DevNet from the authors' code.
 
-    tests/golden/make_devnet.py DEVNET > tests/golden/devnet.csv
+    tests/golden/make_devnet.py DEVNET OPEN_IAD > tests/golden/devnet.csv
+    tests/golden/make_devnet.py DEVNET SHARED RESULTS.json EPOCHS STEPS BATCH SIZE SEED
 
 DEVNET is a checkout of github.com/Choubo/deviation-network-image: its modeling/, train.py and
 localization.py are run. Weights and images are numbers that this script and the test both compute
@@ -17,12 +18,20 @@ localization.py are run. Weights and images are numbers that this script and the
                                          double precision and up to layer2, so that the test
                                          is quick, and all tensors after them:
     parameter,steps,NAME,NORM,SAMPLES...
+    loss,open_iad,STEP,LOSS              the same of four steps of the IM-IAD code (arch/devnet.py of a
+    parameter,open_iad,NAME,...          checkout of github.com/M-3LAB/open-iad)
     map,maps,KIND,NORM,SAMPLES...        of a 128 x 128 image: the gradient's magnitudes, scaled
                                          from minimum to percentile, and blurred
+
+The second form trains their code on the transistor images, on the draw of anomalies that the library
+made (examples/supervised --json): their data set, sampler, rotation and Trainer, the ResNet-18 weights
+in SHARED up to layer3. It prints the AUROC of the test images. Needs Pillow as well.
 
 Needs torch, torchvision, numpy and SciPy.
 """
 import contextlib
+import glob
+import json
 import sys
 import types
 import unittest.mock
@@ -31,7 +40,7 @@ import zlib
 import numpy
 import torch
 
-from make_stpm import normal, procedural
+from make_stpm import normal, procedural, read_safetensors
 
 SEED, STEPS, SAMPLES = 66, 10, 16
 
@@ -100,10 +109,10 @@ class Prior:
         return 1.5 * torch.from_numpy(noise(5000, 7)) + 0.25
 
 
-def stub_modules():
+def stub_modules(*others):
     """Asks for a GPU by name, and imports much that is not used here."""
     torch.Tensor.cuda = lambda self, *arguments, **named: self
-    for name in ("tqdm", "cv2", "sklearn", "sklearn.metrics", "PIL", "matplotlib", "matplotlib.pyplot"):
+    for name in ("tqdm", "cv2", "sklearn", "sklearn.metrics", "matplotlib", "matplotlib.pyplot") + others:
         sys.modules[name] = unittest.mock.MagicMock()
     bar = unittest.mock.MagicMock()
     sys.modules["tqdm"].tqdm = lambda batches: type("Bar", (list,), {"set_description": bar})(batches)
@@ -184,6 +193,38 @@ def print_steps(net, train, criterion):
     print_state("steps", network)
 
 
+def print_open_iad(folder, net):
+    """Four steps of one epoch of their train_model."""
+    base = types.ModuleType("arch.base")
+    base.ModelBase = type("ModelBase", (), {"__init__": lambda self, config: setattr(self, "device", "cpu")})
+    sys.modules["arch.base"] = base
+    sys.path.insert(0, folder)
+    import arch.devnet
+    official = make_network(net, 32, whole=False).state_dict()
+    model = arch.devnet.DevNet({
+        "_n_scales": 2, "_img_size": 32, "_topk": 0.1, "_criterion": "deviation", "_step_size": 100, "_gamma": 0.1,
+        "_optimizer_name": "adam", "_base_lr": 0.0002, "_weight_decay": 0.00001, "num_epochs": 1})
+    model.net.net.layer3 = model.net.net.layer4 = torch.nn.Identity()
+    model.model.conv = torch.nn.Conv2d(128, 1, 1)
+    model.model.load_state_dict({name.replace("feature_extractor", "net"): value for name, value in official.items()})
+    model.model.double()
+    losses, plain = [], model.criterion
+
+    def recorded(*arguments):
+        losses.append(plain(*arguments))
+        return losses[-1]
+    model.criterion = recorded
+    torch.normal = Prior(iter(f"devnet/prior/{step}" for step in range(4)))
+    batch = {"img": images(20, 4, 32).double(), "label": torch.tensor([0.0, 0.0, 1.0, 1.0])}
+    model.train_model([batch] * 4, 0)
+    for step, loss in enumerate(losses):
+        line("loss", "open_iad", step, loss)
+    for name, value in model.model.state_dict().items():
+        if not name.endswith("num_batches_tracked") and ".fc." not in name:
+            ours = name.replace("net.net.", "feature_extractor.net.", 1)
+            print_sample("parameter", "open_iad", ours, value)
+
+
 def print_maps(net, localization):
     network, image = make_network(net, 128).eval(), images(40, 1, 128).requires_grad_(True)
     network(image).backward()
@@ -195,9 +236,75 @@ def print_maps(net, localization):
         print_sample("map", "maps", kind, torch.from_numpy(value))
 
 
+# ---- a training ----
+
+def auroc(scores, labels):
+    """The share of pairs that are in order, ties counting half."""
+    good, bad = scores[labels == 0], scores[labels == 1]
+    above = (bad[:, None] > good).sum() + 0.5 * (bad[:, None] == good).sum()
+    return above / (len(good) * len(bad)), float("nan")
+
+
+def read_split(shared, results):
+    """Paths of the images that train and that test: the first are those that the library did not test."""
+    root = f"{shared}/data/mvtec_ad/transistor"
+    with open(results) as file:
+        tested = [f"test/{image['path'].split('/test/')[1]}"
+                  for image in json.load(file)["categories"][0]["images"]]
+    defective = {path[len(root) + 1:] for path in glob.glob(f"{root}/test/*/*.png") if "/good/" not in path}
+    good = sorted(path[len(root) + 1:] for path in glob.glob(f"{root}/train/good/*.png"))
+    return root, good + sorted(defective - set(tested)), tested
+
+
+def make_set(mvtecad, settings, root, paths, train):
+    """As their MVTecAD without its walk over folders."""
+    made = object.__new__(mvtecad.MVTecAD)
+    made.args, made.train, made.root, made.images, made.ood_data = settings, train, root, paths, None
+    made.transform = made.transform_train() if train else made.transform_test()
+    made.labels = numpy.array([float("/good/" not in path) for path in paths])
+    made.normal_idx = numpy.flatnonzero(made.labels == 0)
+    made.outlier_idx = numpy.flatnonzero(made.labels == 1)
+    return made
+
+
+def shorten(network, shared):
+    """Up to layer3, with the weights at hand."""
+    weights = read_safetensors(f"{shared}/data/weights/resnet18_imagenet1k_v1_partial_bnfolded.safetensors")
+    network.feature_extractor.net.load_state_dict(weights, strict=False)
+    network.feature_extractor.net.layer4 = torch.nn.Identity()
+
+
+def run_training(shared, results, epochs, steps, batch, size, seed):
+    import train
+    from dataloaders.utlis import BalancedBatchSampler
+    from datasets import mvtecad
+    from modeling import net
+    from modeling.layers import build_criterion
+    root, trained, tested = read_split(shared, results)
+    torch.manual_seed(seed), numpy.random.seed(seed)
+    settings = types.SimpleNamespace(n_anomaly=10, batch_size=batch, steps_per_epoch=steps, img_size=size,
+                                     backbone="resnet18", n_scales=2, topk=0.1, cuda=False)
+    network = net.SemiADNet(settings)
+    shorten(network, shared)
+    network.conv = torch.nn.Conv2d(256, 1, 1)
+    images = make_set(mvtecad, settings, root, trained, True)
+    sampler = BalancedBatchSampler(settings, images)
+    trainer = make_trainer(train, network, build_criterion("deviation"),
+                           torch.utils.data.DataLoader(images, batch_sampler=sampler))
+    trainer.test_loader = torch.utils.data.DataLoader(make_set(mvtecad, settings, root, tested, False), batch)
+    trainer.args, train.aucPerformance = settings, auroc
+    for epoch in range(epochs):
+        trainer.train(epoch)
+    print(f"seed {seed}: image AUROC {trainer.eval()[0]:.4f}")
+
+
 def main():
-    stub_modules()
     sys.path.insert(0, sys.argv[1])
+    if len(sys.argv) > 3:
+        stub_modules()
+        run_training(*sys.argv[2:4], *map(int, sys.argv[4:]))
+        return
+    stub_modules("PIL")
     import localization
     import train
     from modeling import net
@@ -209,6 +316,7 @@ def main():
     print_losses(criterion)
     print_rates(train, criterion)
     print_steps(net, train, criterion)
+    print_open_iad(sys.argv[2], net)
     print_maps(net, localization)
 
 

@@ -117,7 +117,7 @@ def print_steps(net, train, criterion):
 
 
 def main():
-    stub_modules()
+    stub_modules("PIL")
     sys.path.insert(0, sys.argv[1])
     import train
     from modeling import net

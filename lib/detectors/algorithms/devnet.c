@@ -2,9 +2,12 @@
  * magnitudes stays near the mean of a Gaussian for normal images and is driven many of its
  * deviations away for a few labelled anomalies. Pang, Ding, Shen, van den Hengel: "Explainable Deep
  * Few-shot Anomaly Detection with Deviation Networks", arXiv 2108.00462. */
+#include <string.h>
+
 #include "base/error.h"
 #include "detectors/parts/deviation.h"
 #include "detectors/parts/gradient_map.h"
+#include "detectors/parts/left_gradients.h"
 #include "detectors/parts/random_rotation.h"
 #include "detectors/training/training.h"
 #include "nn/modules.h"
@@ -12,8 +15,8 @@
 #include "nn/schedule.h"
 
 static const option_spec options[] = {
-    {"preset", OPT_CHOICE, "libimiad", "libimiad|official",
-     "whose defaults: this library's, the authors' code"},
+    {"preset", OPT_CHOICE, "libimiad", "libimiad|official|open_iad",
+     "whose defaults: this library's, the authors' code, the IM-IAD code"},
     {"layer", OPT_TEXT, "layer4", "", "backbone layer whose positions are scored"},
     {"scales", OPT_INT, "2", "1..4", "sizes of an image, each half of the one before"},
     {"top", OPT_REAL, "0.1", "0..1",
@@ -28,6 +31,9 @@ static const option_spec options[] = {
      "0: one pass over the images"},
     {"rotation", OPT_REAL, "180", "0..180",
      "degrees to either side by which every training image is turned"},
+    {"trained", OPT_CHOICE, "all", "all|backbone",
+     "backbone: what scores patches stays as it began, and its gradients pile up in the norm that "
+     "gradients are clipped by, as in the IM-IAD code"},
     {"weight_decay", OPT_REAL, "0.00001", "0..", "of Adam"},
     {"decay_epochs", OPT_INT, "10", "1..1000000", "epochs with one learning rate"},
     {"decay", OPT_REAL, "0.1", "0<..1", "what the learning rate is multiplied by after them"},
@@ -47,8 +53,15 @@ static const option_spec options[] = {
 
 static const preset_value presets[] = {
     {"official", "seed", "42"},
+    {"open_iad", "trained", "backbone"},
+    {"open_iad", "epochs", "30"},
+    {"open_iad", "steps", "0"},
+    {"open_iad", "rotation", "0"},
+    {"open_iad", "decay", "1"},
     {0},
 };
+
+static const char extractor_names[] = "feature_extractor.net.";
 
 typedef struct devnet {
     training training; /* one store: the names of the authors' checkpoints */
@@ -58,6 +71,7 @@ typedef struct devnet {
     conv2d scorer;
     int scales;
     double top, margin, rotation;
+    bool stuck; /* trained=backbone */
     localization localization;
     train_maker maker;
 } devnet;
@@ -106,7 +120,16 @@ static tensor *loss(imiad_detector *self, const train_step *step)
     training_purpose(purpose, self, "prior", step);
     deviation_prior prior = deviation_prior_draw(
         options_int(self->options, "prior"), (uint64_t)options_int(self->options, "seed"), purpose);
-    return deviation_loss(found, targets_of(step, found), &prior, m->margin);
+    tensor *lost = deviation_loss(found, targets_of(step, found), &prior, m->margin);
+    return m->stuck ? t_add(lost, left_gradients_term(m->training.stores[0].parameters)) : lost;
+}
+
+static void clipped(imiad_detector *self, const train_step *step)
+{
+    const devnet *m = self->state;
+    (void)step;
+    if (m->stuck)
+        left_gradients_keep(m->training.stores[0].parameters);
 }
 
 static double rate(const imiad_detector *self, double base, const train_step *step, int64_t steps)
@@ -130,9 +153,10 @@ static imiad_status draw(imiad_detector *self, const train_plan *p, random_strea
     return training_draw_balanced(p, stream, out);
 }
 
-static const training_ops by_passes = {.pixels = true, .loss = loss, .rate = rate};
+static const training_ops by_passes = {
+    .pixels = true, .loss = loss, .rate = rate, .clipped = clipped};
 static const training_ops by_steps = {
-    .pixels = true, .loss = loss, .rate = rate, .plan = plan, .draw = draw};
+    .pixels = true, .loss = loss, .rate = rate, .plan = plan, .draw = draw, .clipped = clipped};
 
 /* ---- making ---- */
 
@@ -153,6 +177,7 @@ static imiad_status create(imiad_detector *self)
     m->top = options_real(o, "top");
     m->margin = options_real(o, "margin");
     m->rotation = options_real(o, "rotation");
+    m->stuck = strcmp(options_text(o, "trained"), "backbone") == 0;
     m->localization = localization_of(o);
     m->maker = (train_maker){&turned, 1, make_turned};
     training_begin(self, options_int(o, "steps") > 0 ? &by_steps : &by_passes);
@@ -185,7 +210,7 @@ static imiad_status begin(imiad_detector *self, bool drawn)
     training_clear(&m->training);
     TRY(training_store(&store, &m->training, "network"));
     TRY(network_create(&m->extractor, self->backbone->architecture, &m->layer, 1, store,
-                       "feature_extractor.net.", seed, NULL, detector_device(self)));
+                       extractor_names, seed, NULL, detector_device(self)));
     builder b = {.store = store,
                  .device = detector_device(self),
                  .seed = seed,
@@ -193,10 +218,12 @@ static imiad_status begin(imiad_detector *self, bool drawn)
     scope s = scope_begin();
     m->scorer = conv2d_add(
         &b, "conv", (conv2d_spec){.inputs = m->channels, .outputs = 1, .kernel = 1, .bias = true});
+    if (m->stuck)
+        left_gradients_add(store, extractor_names);
     TRY(scope_end(&s));
     const optimizer_options adam = {.kind = OPTIMIZER_ADAM,
                                     .weight_decay = options_real(self->options, "weight_decay")};
-    training_optimizer(&m->training, "adam", "network", NULL, &adam,
+    training_optimizer(&m->training, "adam", "network", m->stuck ? extractor_names : NULL, &adam,
                        options_real(self->options, "learning_rate"));
     return IMIAD_OK;
 }

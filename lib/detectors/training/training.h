@@ -74,6 +74,9 @@ typedef struct training_ops {
     imiad_status (*plan)(imiad_detector *self, train_plan *plan);
     imiad_status (*draw)(imiad_detector *self, const train_plan *plan, random_stream *stream,
                          size_t *out);
+    /* Between clipping and the optimisers' steps, where gradients are looked at. What it changes
+     * must lie in the stores. */
+    void (*clipped)(imiad_detector *self, const train_step *step);
     /* After a step's optimisers, in a scope without gradients: centres, a momentum teacher. What it
      * changes must lie in the stores. */
     void (*after)(imiad_detector *self, const train_step *step);

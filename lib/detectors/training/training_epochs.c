@@ -160,6 +160,8 @@ static void update(training_run *run, const train_step *step)
     double clip = options_real(t->detector->options, "gradient_clip");
     for (int i = 0; clip > 0 && i < t->store_count; ++i)
         params_clip_grad(t->stores[i].parameters, clip);
+    if (t->ops->clipped)
+        t->ops->clipped(t->detector, step);
     for (int i = 0; i < t->rule_count; ++i)
         if (t->rules[i].turn == step->turn)
             step_rule(run, &t->rules[i], step);

@@ -18,7 +18,8 @@ static void print_help(const front *f, const char *about)
     printf("Usage: %s [options]\n\n%s\n\n", f->program, about);
     for (size_t i = 0; i < f->own_count; ++i) {
         char option[64];
-        snprintf(option, sizeof option, "--%s %s", f->own[i].name, f->own[i].argument);
+        snprintf(option, sizeof option, "--%s %s", f->own[i].name,
+                 f->own[i].argument ? f->own[i].argument : "");
         printf("  %-21s %s\n", option, f->own[i].help);
     }
     printf(
@@ -425,7 +426,8 @@ int front_read(front *f, int argc, char **argv, const char *about, front_own *ow
     struct option all[LONG_OPTIONS + MOST_OWN + 1] = {{0}};
     memcpy(all, long_options, sizeof long_options);
     for (size_t i = 0; i < own_count && i < MOST_OWN; ++i)
-        all[LONG_OPTIONS + i] = (struct option){own[i].name, required_argument, NULL, OWN + (int)i};
+        all[LONG_OPTIONS + i] = (struct option){
+            own[i].name, own[i].argument ? required_argument : no_argument, NULL, OWN + (int)i};
     for (int option; (option = getopt_long(argc, argv, "", all, NULL)) != -1;) {
         int outcome = take_option(f, option, optarg, about);
         if (outcome <= 0)

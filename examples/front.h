@@ -14,8 +14,8 @@ enum { BINARISE_MAPS, MASK_GEOMETRY, AUPRO_SAMPLED, LOCO_AUC_ORDER, COMPATS };
 
 /* An option that only this program has, such as --ratio. */
 typedef struct front_own {
-    const char *name, *argument, *help;
-    const char *values[MOST_VALUES]; /* as given, or the defaults put here before */
+    const char *name, *argument, *help; /* argument NULL: it has none, and is given or not */
+    const char *values[MOST_VALUES];    /* as given, or the defaults put here before */
     size_t count;
     int once;  /* the last one given counts; otherwise repeatable */
     int given; /* the defaults are gone */

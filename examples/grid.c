@@ -10,7 +10,9 @@
 typedef struct grid {
     bench bench;
     const grid_setting *setting;
-    front_own varied; /* one value "" where the setting varies nothing */
+    front_own varied;   /* one value "" where the setting varies nothing */
+    front_own together; /* --together, where the setting has it */
+    char text[4096];    /* what tells its cells from others */
     row *rows;
     size_t count;
 } grid;
@@ -65,6 +67,133 @@ static imiad_status run_or_recall(row *out, grid *g, const imiad_split *split,
         status = bench_fit_and_measure(out, b, detector, split);
     return status == IMIAD_OK ? keep(out, g, &cell, detector) : status;
 }
+
+/* ---- one detector for all categories: --together ---- */
+
+typedef struct crowd {
+    imiad_split **splits; /* of each category */
+    size_t count;
+    imiad_detector *detector;
+} crowd;
+
+static void crowd_free(crowd *c)
+{
+    for (size_t i = 0; c->splits && i < c->count; ++i)
+        imiad_split_free(c->splits[i]);
+    free(c->splits);
+    imiad_detector_free(c->detector);
+}
+
+static imiad_status crowd_make(crowd *out, grid *g, uint64_t seed)
+{
+    bench *b = &g->bench;
+    size_t count = front_category_count(&b->front, b->dataset), length = 0;
+    *out = (crowd){calloc(count, sizeof *out->splits), count, NULL};
+    imiad_status status = out->splits ? IMIAD_OK : IMIAD_NO_MEMORY;
+    for (size_t i = 0; status == IMIAD_OK && i < count; ++i) {
+        const char *category = front_category(&b->front, b->dataset, i);
+        status = front_split(&out->splits[i], &b->front, b->dataset, category, g->setting->setting,
+                             NULL, NULL, seed);
+        if (length < sizeof g->text)
+            length += (size_t)snprintf(g->text + length, sizeof g->text - length, "%s%s",
+                                       i > 0 ? "," : "together=", category);
+    }
+    if (status == IMIAD_OK)
+        status = front_detector(&out->detector, &b->front, b->backbone, seed);
+    if (status == IMIAD_OK && !b->facts)
+        b->facts =
+            front_facts(&b->front, g->setting->setting, b->dataset, b->backbone, out->detector);
+    if (status == IMIAD_OK)
+        json_object_set_new(b->facts, "together", json_true());
+    return status;
+}
+
+/* The cell of one of the categories in the store. */
+static imiad_status describe(imiad_cell *cell, row *r, grid *g, const crowd *c, size_t i)
+{
+    imiad_status status = bench_describe(cell, &g->bench, c->splits[i], c->detector, r->seed);
+    cell->value = g->text;
+    if (status == IMIAD_OK)
+        output_key(r->key, cell);
+    return status;
+}
+
+/* Whether the store has all of them, and nothing of their outputs is missing. */
+static int recall_all(row *rows, grid *g, const crowd *c, imiad_status *status)
+{
+    int finished = g->bench.results != NULL;
+    for (size_t i = 0; *status == IMIAD_OK && finished && i < c->count; ++i) {
+        imiad_cell cell;
+        *status = describe(&cell, &rows[i], g, c, i);
+        if (*status == IMIAD_OK)
+            *status = imiad_results_has(&finished, g->bench.results, &cell);
+        finished = *status == IMIAD_OK && finished && recall(&rows[i], g, &cell, status);
+    }
+    return finished;
+}
+
+static imiad_status fit_joined(const crowd *c)
+{
+    imiad_split *joined;
+    front_progress shown = {"together", NULL, 0};
+    imiad_status status =
+        imiad_split_join(&joined, (const imiad_split *const *)c->splits, c->count);
+    if (status != IMIAD_OK)
+        return status;
+    status = imiad_detector_fit(c->detector, joined, front_show_progress, &shown);
+    imiad_split_free(joined);
+    return status;
+}
+
+static imiad_status measure_all(row *rows, grid *g, const crowd *c)
+{
+    imiad_status status = fit_joined(c);
+    for (size_t i = 0; status == IMIAD_OK && i < c->count; ++i) {
+        imiad_cell cell;
+        json_decref(rows[i].images); /* of a cell that was recalled before another was missing */
+        rows[i].images = NULL;
+        output_begin(&g->bench, &rows[i]);
+        status = bench_measure(&rows[i], &g->bench, c->detector, c->splits[i], 1);
+        if (status == IMIAD_OK && g->bench.results)
+            status = describe(&cell, &rows[i], g, c, i);
+        if (status == IMIAD_OK)
+            status = keep(&rows[i], g, &cell, c->detector);
+        g->count += status == IMIAD_OK;
+    }
+    return status;
+}
+
+static imiad_status run_crowd(row *rows, grid *g, uint64_t seed)
+{
+    crowd c;
+    imiad_status status = crowd_make(&c, g, seed);
+    for (size_t i = 0; status == IMIAD_OK && i < c.count; ++i) {
+        rows[i] = (row){.category = imiad_split_category(c.splits[i]), .value = "", .seed = seed};
+        output_name(rows[i].name, &rows[i], g->bench.front.repeats > 1);
+    }
+    if (status == IMIAD_OK && recall_all(rows, g, &c, &status))
+        g->count += c.count;
+    else if (status == IMIAD_OK)
+        status = measure_all(rows, g, &c);
+    for (size_t i = 0; status == IMIAD_OK && i < c.count; ++i) /* the splits' names go */
+        rows[i].category = front_category(&g->bench.front, g->bench.dataset, i);
+    crowd_free(&c);
+    return status;
+}
+
+static int run_together(grid *g)
+{
+    const front *f = &g->bench.front;
+    size_t categories = front_category_count(f, g->bench.dataset);
+    int failures = 0;
+    g->rows = calloc((size_t)f->repeats * categories + 1, sizeof *g->rows);
+    for (int k = 0; g->rows && k < f->repeats && failures == 0; ++k)
+        if (run_crowd(g->rows + (size_t)k * categories, g, f->seed + (uint64_t)k) != IMIAD_OK)
+            failures += front_fail(f, "together");
+    return failures;
+}
+
+/* ---- a detector for each category ---- */
 
 static imiad_status run_cell(row *out, grid *g)
 {
@@ -139,9 +268,10 @@ static void print_tables(const grid *g)
 {
     for (size_t i = 0; i < g->varied.count; ++i) {
         char heading[128];
-        snprintf(heading, sizeof heading, "%s%s%s%s%s", g->setting->setting,
-                 g->setting->option ? ", " : "", g->setting->option ? g->setting->option : "",
-                 g->setting->option ? " " : "", g->varied.values[i]);
+        snprintf(heading, sizeof heading, "%s%s%s%s%s%s", g->setting->setting,
+                 g->together.given ? ", together" : "", g->setting->option ? ", " : "",
+                 g->setting->option ? g->setting->option : "", g->setting->option ? " " : "",
+                 g->varied.values[i]);
         rows_print(&g->bench, heading, g->rows, g->count, g->varied.values[i]);
     }
 }
@@ -156,12 +286,20 @@ int grid_main(int argc, char **argv, const grid_setting *s)
         g.varied.values[0] = "";
         g.varied.count = 1;
     }
-    int go_on = front_read(&g.bench.front, argc, argv, s->about, &g.varied, s->option ? 1 : 0);
+    front_own own[2] = {g.varied};
+    size_t count = s->option ? 1 : 0;
+    if (s->together)
+        own[count++] = (front_own){.name = "together", .help = s->together};
+    int go_on = front_read(&g.bench.front, argc, argv, s->about, own, count);
+    if (s->option)
+        g.varied = own[0];
+    if (s->together)
+        g.together = own[count - 1];
     if (go_on <= 0)
         return go_on < 0 ? 2 : 0;
     int code = bench_open(&g.bench);
     if (code == 0)
-        code = run_all(&g) ? 1 : 0;
+        code = (g.together.given ? run_together(&g) : run_all(&g)) ? 1 : 0;
     if (g.count > 0) {
         print_tables(&g);
         if (g.bench.front.json && write_record(&g, g.count) != IMIAD_OK)

@@ -7,6 +7,8 @@ typedef struct grid_setting {
     const char *setting, *option, *argument, *help;
     const char *const *published;
     const char *about; /* for --help */
+    const char
+        *together; /* help of --together: one detector for all categories; NULL: it has none */
 } grid_setting;
 
 /* The whole program: reads the command line, runs what is not in the store yet, prints a table for

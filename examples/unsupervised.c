@@ -10,6 +10,7 @@ int main(int argc, char **argv)
         .setting = "unsupervised",
         .about = "Fits a detector on each category's normal images and measures it on the "
                  "category's test set.",
+        .together = "one detector learns all the categories named, and each is measured",
     };
     return grid_main(argc, argv, &setting);
 }

@@ -69,6 +69,9 @@ static inline imiad_detector *product_line_detector(const product_line *l, const
                                          {"width", "8"},
                                          {"attention_blocks", "1"},
                                          {"supports", "2"},
+                                         {"feedforward", "16"},
+                                         {"encoder_layers", "1"},
+                                         {"decoder_layers", "1"},
                                          {"layer", "layer2"}};
     imiad_option options[32];
     imiad_detector *d = NULL;
@@ -77,7 +80,8 @@ static inline imiad_detector *product_line_detector(const product_line *l, const
         imiad_option_info info = IMIAD_OPTION_INFO_INIT;
         for (size_t j = 0; imiad_detector_option_info(&info, name, j) == IMIAD_OK; ++j)
             if (strcmp(info.name, small[i].name) == 0 &&
-                (strcmp(info.name, "layer") != 0 || strcmp(info.default_value, "layer4") == 0))
+                (strcmp(info.name, "layer") != 0 || !*info.default_value ||
+                 strcmp(info.default_value, "layer4") == 0))
                 options[used++] = small[i]; /* half of a network that is whole otherwise */
     }
     for (size_t i = 0; i < count; ++i)

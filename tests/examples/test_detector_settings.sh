@@ -25,7 +25,7 @@ setting_options() {
 }
 "$programs/unsupervised" --describe "$detector" >"$scratch/schema"
 for option in epochs=2 steps=2 reconstruction_width=4 discrimination_width=4 hidden=8 \
-    coupling_layers=2 width=8 supports=2 attention_blocks=1 pretrain_embed_dimension=32 \
+    coupling_layers=2 width=8 supports=2 attention_blocks=1 feedforward=16 encoder_layers=1 decoder_layers=1 pretrain_embed_dimension=32 \
     target_embed_dimension=32; do
     ! grep -q "^ *${option%=*} " "$scratch/schema" || tiny="$tiny --set $option"
 done

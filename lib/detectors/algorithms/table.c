@@ -24,7 +24,8 @@
     DO(simplenet) \
     DO(softpatch) \
     DO(spade) \
-    DO(stpm)
+    DO(stpm) \
+    DO(uniad)
 /* clang-format on */
 
 #define DECLARE(name) extern const detector_ops name##_ops;

@@ -273,34 +273,55 @@ static double apart(tensor *t, const golden_line *l)
     return sqrt(square * (double)count / GOLDEN_SAMPLES) / l->values[0];
 }
 
-/* References take part in the backbone's statistics and not in the composite head's. */
-START_TEST(ten_steps_in_double_equal_the_authors)
+typedef struct followed {
+    const char *name;
+    int steps;
+    float kinds[8]; /* of two references and six images */
+    imiad_option options[1];
+    size_t count;
+    bool falling; /* the learning rate, with the steps as epochs */
+} followed;
+
+/* As before the first step. */
+static void forget_kept(params *store)
+{
+    scope s = scope_begin();
+    for (size_t i = 0; i < params_count(store); ++i)
+        if (strncmp(params_at(store, i)->name, "left.", 5) == 0)
+            t_zero_(params_at(store, i)->value);
+    ck_ok(scope_end(&s));
+}
+
+/* Steps in double precision, from the script's weights, beside a case's. */
+static void follow(const followed *f)
 {
     static golden_case golden;
-    static const float kinds[8] = {0, 0, 0, 2, 0, 2, 1, 1};
-    golden_read(&golden, GOLDEN, "steps");
+    golden_read(&golden, GOLDEN, f->name);
     product_line l = open_line("supervised");
-    imiad_detector *d = fitted(&l, NULL, 0);
+    imiad_detector *d = fitted(&l, f->options, f->count);
     training *t = d->state;
     params *store = store_of(d);
     double losses = 0, above = 0, below = 0, statistics = 0;
     int compared = 0;
     formula_fill(store);
     ck_ok(params_to(store, F64, CPU));
+    forget_kept(store);
     optimizer_free(t->rules[0].optimizer);
     t->rules[0].optimizer = NULL;
     ck_ok(training_make_optimizers(t));
-    for (int i = 0; i < STEPS; ++i) {
+    for (int i = 0; i < f->steps; ++i) {
         scope s = scope_begin_grad();
         tensor *images[] = {formula_images(30, 2, 32, F64), formula_images(20, 6, 32, F64)};
         tensor *made[MADE_TENSORS] = {t_cat(images, 2, 0),
-                                      t_from(kinds, 4, (int64_t[]){8, 1, 1, 1}, F32, CPU)};
-        train_step step = {.count = 8, .index = i, .epoch = i, .epochs = 30, .made = made};
+                                      t_from(f->kinds, 4, (int64_t[]){8, 1, 1, 1}, F32, CPU)};
+        train_step step = {
+            .count = 8, .index = i, .epoch = f->falling ? i : 0, .epochs = 30, .made = made};
         tensor *loss = t->ops->loss(d, &step);
         losses = fmax(losses, fabs(t_item(loss) / golden.lines[i].values[0] - 1));
         t_backward(loss);
         params_clip_grad(store, options_real(d->options, "gradient_clip"));
-        optimizer_step(t->rules[0].optimizer, t->ops->rate(d, t->rules[0].rate, &step, STEPS));
+        t->ops->clipped(d, &step);
+        optimizer_step(t->rules[0].optimizer, t->ops->rate(d, t->rules[0].rate, &step, 0));
         ck_ok(scope_end(&s));
         params_clear_grad(store);
     }
@@ -319,7 +340,7 @@ START_TEST(ten_steps_in_double_equal_the_authors)
         ++compared;
     }
     ck_ok(scope_end(&s));
-    printf("dra: ten steps: losses %.2g, %d tensors %.2g, statistics at most %.2g\n", losses,
+    printf("dra: %s: losses %.2g, %d tensors %.2g, statistics at most %.2g\n", f->name, losses,
            compared, sqrt(above / below), statistics);
     ck_assert_int_eq(compared, TENSORS);
     ck_assert_double_lt(losses, 1e-6);
@@ -327,6 +348,20 @@ START_TEST(ten_steps_in_double_equal_the_authors)
     ck_assert_double_lt(statistics, 1e-5);
     imiad_detector_free(d);
     product_line_close(&l);
+}
+
+/* References take part in the backbone's statistics and not in the composite head's. */
+START_TEST(ten_steps_in_double_equal_the_authors)
+{
+    follow(&(followed){"steps", STEPS, {0, 0, 0, 2, 0, 2, 1, 1}, {{NULL, NULL}}, 0, true});
+}
+END_TEST
+
+/* The heads stay as they began, and their gradients pile up in the clipped norm. */
+START_TEST(steps_of_the_backbone_alone_equal_the_im_iad_code)
+{
+    follow(
+        &(followed){"open_iad", 4, {0, 0, 0, 0, 0, 0, 1, 1}, {{"trained", "backbone"}}, 1, false});
 }
 END_TEST
 
@@ -372,6 +407,42 @@ START_TEST(normal_images_make_place_for_pasted_ones)
     ck_ok(scope_end(&s));
     ck_assert(pasted > 10 && pasted < 32); /* 21, give or take three deviations */
     train_set_close(set);
+    imiad_detector_free(d);
+    product_line_close(&l);
+}
+END_TEST
+
+/* With the options of open_iad: the same references in every step, every image once, and what
+ * fills the last step is not looked at: its loss is that of its own images. */
+START_TEST(a_pass_sees_every_image_once_behind_fixed_references)
+{
+    static const imiad_option pass[] = {
+        {"steps", "0"}, {"ref", "fixed"}, {"pseudo", "0"}, {"train_batch", "3"}};
+    product_line l = open_line("supervised"); /* three normal images and an anomaly */
+    imiad_detector *d = create(&l, pass, 4);
+    const training *t = d->state;
+    train_set *set;
+    image_source source = {
+        .dataset = l.dataset, .entries = l.split->train.entries, .count = l.split->train.count};
+    ck_ok(train_set_open(&set, d, &source));
+    size_t list[4] = {0, 1, 2, 3}, order[10];
+    int seen[4] = {0};
+    ck_assert_uint_eq(source.count, 4);
+    train_plan plan = {.steps = 9, .batch = 9, .images = list, .count = 4, .set = set};
+    random_stream stream = random_open(66, "dra/draw/0");
+    ck_ok(t->ops->plan(d, &plan));
+    ck_assert_int_eq(plan.steps, 2);
+    ck_assert_int_eq(plan.batch, 5);
+    ck_ok(t->ops->draw(d, &plan, &stream, order));
+    ck_assert_uint_eq(order[0], order[5]);
+    ck_assert_uint_eq(order[1], order[6]);
+    ck_assert_uint_ne(order[0], order[1]);
+    ck_assert_int_eq(train_set_image(set, order[0]).label, 0);
+    ++seen[order[2]], ++seen[order[3]], ++seen[order[4]], ++seen[order[7]];
+    for (int i = 0; i < 4; ++i)
+        ck_assert_int_eq(seen[i], 1);
+    train_set_close(set);
+    ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
     imiad_detector_free(d);
     product_line_close(&l);
 }
@@ -477,6 +548,8 @@ SUITE("dra", TEST(heads_and_their_gradients_equal_the_authors),
       TEST(losses_of_a_table_of_labels_equal_the_authors), TEST(a_head_without_images_has_no_loss),
       TEST(scores_of_images_equal_the_authors), TEST(a_detector_adds_the_heads_up),
       TEST(learning_rates_are_the_authors), TEST(ten_steps_in_double_equal_the_authors),
+      TEST(steps_of_the_backbone_alone_equal_the_im_iad_code),
+      TEST(a_pass_sees_every_image_once_behind_fixed_references),
       TEST(normal_images_make_place_for_pasted_ones), TEST(it_says_what_it_learned_from),
       TEST(with_nothing_to_learn_from_it_names_the_setting),
       TEST(references_of_the_official_kind_are_other_ones), TEST(an_image_of_another_size_is_told),

@@ -91,10 +91,10 @@ def print_sample(kind, case, name, value):
     line(kind, case, name, v.norm(), *[v[i] for i in at])
 
 
-def print_state(case, network):
+def print_state(case, network, renamed=("", "")):
     for name, value in network.state_dict().items():
         if not name.endswith("num_batches_tracked") and ".fc." not in name:
-            print_sample("parameter", case, name, value)
+            print_sample("parameter", case, name.replace(*renamed, 1), value)
 
 
 class Prior:
@@ -193,12 +193,17 @@ def print_steps(net, train, criterion):
     print_state("steps", network)
 
 
-def print_open_iad(folder, net):
-    """Four steps of one epoch of their train_model."""
+def stub_base(folder):
+    """The part of the IM-IAD code that all its detectors share."""
     base = types.ModuleType("arch.base")
     base.ModelBase = type("ModelBase", (), {"__init__": lambda self, config: setattr(self, "device", "cpu")})
     sys.modules["arch.base"] = base
     sys.path.insert(0, folder)
+
+
+def print_open_iad(folder, net):
+    """Four steps of one epoch of their train_model."""
+    stub_base(folder)
     import arch.devnet
     official = make_network(net, 32, whole=False).state_dict()
     model = arch.devnet.DevNet({
@@ -219,10 +224,7 @@ def print_open_iad(folder, net):
     model.train_model([batch] * 4, 0)
     for step, loss in enumerate(losses):
         line("loss", "open_iad", step, loss)
-    for name, value in model.model.state_dict().items():
-        if not name.endswith("num_batches_tracked") and ".fc." not in name:
-            ours = name.replace("net.net.", "feature_extractor.net.", 1)
-            print_sample("parameter", "open_iad", ours, value)
+    print_state("open_iad", model.model, ("net.net.", "feature_extractor.net."))
 
 
 def print_maps(net, localization):

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Golden values of DRA from the authors' code.
 
-    tests/golden/make_dra.py DRA > tests/golden/dra.csv
+    tests/golden/make_dra.py DRA OPEN_IAD > tests/golden/dra.csv
+    tests/golden/make_dra.py DRA SHARED RESULTS.json EPOCHS STEPS BATCH SIZE SEED
 
 DRA is a checkout of github.com/Choubo/DRA: its modeling/ and train.py are run. Weights and images are
 numbers that this script and the test both compute (make_devnet.py's `noise`), so nothing has to be
@@ -19,17 +20,25 @@ stored; the prior's are libimiad's random streams.
                                          references, in double precision and up to layer2, so that
                                          the test is quick, and all tensors after them:
     parameter,steps,NAME,NORM,SAMPLES...
+    loss,open_iad,STEP,LOSS              the same of four steps of the IM-IAD code (arch/dra.py of a
+    parameter,open_iad,NAME,...          checkout of github.com/M-3LAB/open-iad)
+
+The second form trains their code on the transistor images as make_devnet.py's does; the references of
+test batches are theirs, pasted and turned as well. Needs Pillow too.
 
 Needs torch, torchvision and numpy.
 """
 import contextlib
 import itertools
+import random
 import sys
+import tempfile
 import types
 
 import torch
 
-from make_devnet import Prior, fill, images, line, noise, print_state, stub_modules
+from make_devnet import (Prior, auroc, fill, images, line, make_set, noise, print_state, read_split, shorten,
+                         stub_base, stub_modules)
 from make_stpm import procedural
 
 HEADS, STEPS, SUMS = ("holistic", "seen", "pseudo", "composite"), 10, 8
@@ -116,9 +125,75 @@ def print_steps(net, train, criterion):
     print_state("steps", network)
 
 
+def print_open_iad(folder, net):
+    """Four steps of one epoch of their train_model."""
+    stub_base(folder)
+    import arch.dra
+    official = make_network(net, 32, references=2, whole=False)
+    model = arch.dra.DRA({
+        "_n_scales": 2, "_img_size": 32, "_topk": 0.1, "_criterion": "deviation", "_step_size": 10, "_gamma": 0.1,
+        "_optimizer_name": "adam", "_base_lr": 0.0002, "_weight_decay": 0.00001, "num_epochs": 1,
+        "_total_heads": 4, "ref_num": 2})
+    model.net.net.layer3 = model.net.net.layer4 = torch.nn.Identity()
+    for head in ("holistic_head", "seen_head", "pseudo_head", "composite_head"):
+        setattr(model.model, head, getattr(official, head))
+    model.model.load_state_dict({name.replace("feature_extractor", "net"): value
+                                 for name, value in official.state_dict().items()})
+    model.model.double()
+    losses, plain = [], model.criterion
+
+    def recorded(*arguments):
+        losses.append(plain(*arguments))
+        return losses[-1]
+    model.criterion = recorded
+    torch.normal = Prior(iter(f"dra/prior{head}/{step}" for step in range(4) for head in range(4)))
+    batch = {"img": images(20, 6, 32).double(), "label": torch.tensor([0, 0, 0, 0, 1, 1])}
+    model.train_model(([batch] * 4, [{"img": images(30, 2, 32).double()}]), 0)
+    for step in range(4):
+        line("loss", "open_iad", step, sum(losses[4 * step:4 * step + 4]))
+    print_state("open_iad", model.model, ("net.net.", "feature_extractor.net."))
+
+
+def run_training(shared, results, epochs, steps, batch, size, seed):
+    import numpy
+    import train
+    from dataloaders.utlis import BalancedBatchSampler
+    from datasets import mvtecad
+    from modeling import net
+    from modeling.layers import build_criterion
+    root, trained, tested = read_split(shared, results)
+    torch.manual_seed(seed), numpy.random.seed(seed), random.seed(seed)
+    settings = types.SimpleNamespace(nAnomaly=10, batch_size=batch, steps_per_epoch=steps, img_size=size,
+                                     n_scales=2, topk=0.1, nRef=5, total_heads=4, cuda=False,
+                                     criterion="deviation", experiment_dir=tempfile.mkdtemp())
+    network = net.DRA(settings)
+    shorten(network, shared)
+    network.holistic_head, network.composite_head = net.HolisticHead(256), net.CompositeHead(256)
+    network.seen_head, network.pseudo_head = net.PlainHead(256), net.PlainHead(256)
+
+    def loader(paths, count, anomalies):
+        made = make_set(mvtecad, settings, root, paths, True)
+        made.transform_pseudo = mvtecad.MVTecAD.transform_pseudo(made)
+        how = types.SimpleNamespace(nAnomaly=anomalies, batch_size=count, steps_per_epoch=steps)
+        return torch.utils.data.DataLoader(made, batch_sampler=BalancedBatchSampler(how, made))
+    trainer = make_trainer(train, network, build_criterion("deviation"), loader(trained, batch, 10), None)
+    trainer.ref_loader = loader([path for path in trained if "/good/" in path], 5, 0)
+    trainer.ref = iter(trainer.ref_loader)
+    trainer.test_loader = torch.utils.data.DataLoader(make_set(mvtecad, settings, root, tested, False), batch)
+    trainer.args, train.aucPerformance = settings, auroc
+    for epoch in range(epochs):
+        trainer.training(epoch)
+    train.args = settings  # eval() writes into its folder
+    print(f"seed {seed}: image AUROC {trainer.eval()[0]:.4f}")
+
+
 def main():
-    stub_modules("PIL")
     sys.path.insert(0, sys.argv[1])
+    if len(sys.argv) > 3:
+        stub_modules()
+        run_training(*sys.argv[2:4], *map(int, sys.argv[4:]))
+        return
+    stub_modules("PIL")
     import train
     from modeling import net
     from modeling.layers import build_criterion
@@ -129,6 +204,7 @@ def main():
     print_scores(net)
     print_rates(train, criterion)
     print_steps(net, train, criterion)
+    print_open_iad(sys.argv[2], net)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "detectors/parts/dra_heads.h"
 #include "detectors/parts/gradient_map.h"
+#include "detectors/parts/left_gradients.h"
 #include "detectors/parts/random_rotation.h"
 #include "detectors/training/training.h"
 #include "nn/network.h"
@@ -17,26 +18,34 @@
 #include "synthesis/cut_paste.h"
 
 static const option_spec options[] = {
-    {"preset", OPT_CHOICE, "libimiad", "libimiad|official",
-     "whose defaults: this library's, the authors' code"},
+    {"preset", OPT_CHOICE, "libimiad", "libimiad|official|open_iad",
+     "whose defaults: this library's, the authors' code, the IM-IAD code"},
     {"layer", OPT_TEXT, "layer4", "", "backbone layer whose positions are scored"},
     {"scales", OPT_INT, "2", "1..4", "sizes of an image, each half of the one before"},
     {"top", OPT_REAL, "0.1", "0<..1",
      "share of the patches, those of the largest scores, that a head's score is the mean of"},
     {"references", OPT_INT, "5", "1..64",
      "normal images that the others are compared with, in every step and when scoring"},
-    {"ref", OPT_CHOICE, "clean", "clean|official",
-     "references when scoring: normal images as they are, or turned and half of them pasted"},
+    {"ref", OPT_CHOICE, "clean", "clean|official|fixed",
+     "references when scoring: normal images as they are, or turned and half of them pasted; "
+     "fixed: "
+     "as they are, and the same ones in every step of training"},
     {"pseudo", OPT_REAL, "0.5", "0..1",
      "how often a normal training image makes place for another one with a piece of it pasted "
      "elsewhere"},
     {"margin", OPT_REAL, "5", "0..", "deviations of the prior that anomalies are driven away"},
     {"prior", OPT_INT, "5000", "2..10000000",
      "numbers that are drawn from the prior for each head in each step"},
-    {"steps", OPT_INT, "20", "1..1000000",
-     "steps in an epoch, a third of each labelled anomalies, from endless shuffled rows"},
+    {"steps", OPT_INT, "20", "0..1000000",
+     "steps in an epoch, a third of each labelled anomalies, from endless shuffled rows; 0: one "
+     "pass "
+     "over the images"},
     {"rotation", OPT_REAL, "180", "0..180",
      "degrees to either side by which every training image is turned"},
+    {"trained", OPT_CHOICE, "all", "all|backbone",
+     "backbone: the heads stay as they began, and their gradients pile up in the norm that "
+     "gradients "
+     "are clipped by, as in the IM-IAD code"},
     {"weight_decay", OPT_REAL, "0.00001", "0..", "of Adam"},
     {"decay_epochs", OPT_INT, "10", "1..1000000",
      "epochs with one learning rate; of the first ones there is one less"},
@@ -56,12 +65,16 @@ static const option_spec options[] = {
 };
 
 static const preset_value presets[] = {
-    {"official", "ref", "official"},
-    {"official", "seed", "42"},
-    {0},
+    {"official", "ref", "official"},     {"official", "seed", "42"},
+    {"open_iad", "trained", "backbone"}, {"open_iad", "ref", "fixed"},
+    {"open_iad", "pseudo", "0"},         {"open_iad", "rotation", "0"},
+    {"open_iad", "steps", "0"},          {"open_iad", "decay", "1"},
+    {"open_iad", "resize", "224"},       {0},
 };
 
 enum { MOST_SCALES = 4 };
+
+static const char extractor_names[] = "feature_extractor.net.";
 
 typedef struct dra {
     training training; /* one store: the names of the authors' checkpoints */
@@ -72,6 +85,8 @@ typedef struct dra {
     int scales, references;           /* the option */
     tensor *normal_maps[MOST_SCALES]; /* kept: 1 x channels x h x w, means over the references */
     double margin, rotation, pasted;
+    bool stuck;                /* trained=backbone */
+    int64_t epoch_steps, rest; /* of a pass: the last of its steps has so many images */
     const char *learned_from;
     localization localization;
     train_maker maker;
@@ -158,22 +173,37 @@ static deviation_prior draw_prior(const imiad_detector *self, const train_step *
                                 (uint64_t)options_int(self->options, "seed"), purpose);
 }
 
+/* Images beside the references; of a pass's last step those that were not repeated to fill it. */
+static int64_t count_others(const dra *m, const train_step *step)
+{
+    bool last = m->epoch_steps > 0 && step->index % m->epoch_steps == m->epoch_steps - 1;
+    return last ? m->rest : step->count - m->references;
+}
+
 static tensor *loss(imiad_detector *self, const train_step *step)
 {
     const dra *m = self->state;
     float told[MOST_BATCH];
     dra_kind kinds[MOST_BATCH];
-    int64_t count = step->count - m->references;
+    int64_t count = count_others(m, step);
     tensor *heads[DRA_HEADS], *sum = NULL;
     t_read(t_contiguous(t_to_device(step->made[1], CPU)), told, (size_t)step->count * sizeof *told);
     for (int64_t i = 0; i < count && !t_failed(); ++i)
         kinds[i] = (dra_kind)told[m->references + i];
-    judge(m, step->made[0], true, heads);
+    judge(m, t_slice(step->made[0], 0, 0, m->references + count), true, heads);
     for (int h = 0; h < DRA_HEADS && !t_failed(); ++h) {
         deviation_prior prior = draw_prior(self, step, h);
         sum = t_plus(sum, dra_head_loss(h, heads[h], kinds, count, &prior, m->margin));
     }
-    return sum;
+    return m->stuck ? t_add(sum, left_gradients_term(m->training.stores[0].parameters)) : sum;
+}
+
+static void clipped(imiad_detector *self, const train_step *step)
+{
+    const dra *m = self->state;
+    (void)step;
+    if (m->stuck)
+        left_gradients_keep(m->training.stores[0].parameters);
 }
 
 /* The authors' scheduler steps before an epoch, not after it. */
@@ -184,15 +214,73 @@ static double rate(const imiad_detector *self, double base, const train_step *st
                          options_real(self->options, "decay"));
 }
 
-static imiad_status plan(imiad_detector *self, train_plan *p)
+/* ---- batches ---- */
+
+static bool ref_is(const imiad_detector *self, const char *kind)
+{
+    return strcmp(options_text(self->options, "ref"), kind) == 0;
+}
+
+/* Normal images by the seed, at most as many as there are; returns how many. */
+static size_t choose_references(size_t *out, const imiad_detector *self, const train_set *images)
 {
     const dra *m = self->state;
+    size_t count = 0;
+    for (size_t i = 0; i < train_set_count(images); ++i)
+        if (train_set_image(images, i).label == 0)
+            out[count++] = i;
+    random_stream stream =
+        random_open((uint64_t)options_int(self->options, "seed"), "dra/references");
+    random_shuffle(&stream, out, count);
+    return count < (size_t)m->references ? count : (size_t)m->references;
+}
+
+static imiad_status plan(imiad_detector *self, train_plan *p)
+{
+    dra *m = self->state;
+    int64_t others = options_int(self->options, "train_batch"), images = (int64_t)p->count;
     p->steps = options_int(self->options, "steps");
-    p->batch = m->references + options_int(self->options, "train_batch");
+    m->epoch_steps = 0;
+    if (p->steps == 0) {
+        others = images < others ? images : others;
+        m->epoch_steps = p->steps = (images + others - 1) / others;
+        m->rest = images - (p->steps - 1) * others;
+    }
+    p->batch = m->references + others;
     return IMIAD_OK;
 }
 
-/* References, normal images, and a third of labelled anomalies. */
+/* Every image once, in shuffled order; the last step is filled with some of them again. */
+static imiad_status draw_pass(const dra *m, const train_plan *p, random_stream *stream, size_t *out)
+{
+    size_t *row = malloc(p->count * sizeof *row), next = 0;
+    if (!row)
+        return fail_memory("a draw of images", p->count * sizeof *row);
+    memcpy(row, p->images, p->count * sizeof *row);
+    random_shuffle(stream, row, p->count);
+    for (int64_t i = 0; i < p->steps * p->batch; ++i)
+        if (i % p->batch >= m->references)
+            out[i] = row[next++ % p->count];
+    free(row);
+    return IMIAD_OK;
+}
+
+/* The same references in front of every step. */
+static imiad_status fix_references(const imiad_detector *self, const train_plan *p, size_t *out)
+{
+    const dra *m = self->state;
+    size_t *chosen = malloc(p->count * sizeof *chosen);
+    if (!chosen)
+        return fail_memory("a draw of images", p->count * sizeof *chosen);
+    size_t count = choose_references(chosen, self, p->set);
+    for (int64_t i = 0; i < p->steps * p->batch; ++i)
+        if (i % p->batch < m->references)
+            out[i] = chosen[(size_t)(i % p->batch) % count];
+    free(chosen);
+    return IMIAD_OK;
+}
+
+/* References, normal images, and a third of labelled anomalies; or references and a pass. */
 static imiad_status draw(imiad_detector *self, const train_plan *p, random_stream *stream,
                          size_t *out)
 {
@@ -200,11 +288,14 @@ static imiad_status draw(imiad_detector *self, const train_plan *p, random_strea
     int64_t others = p->batch - m->references;
     int64_t normals = train_set_count_label(p->set, 1) > 0 ? 2 * others / 3 : others;
     const draw_part parts[] = {{0, m->references}, {0, normals}, {1, others - normals}};
-    return training_draw_parts(p, parts, normals < others ? 3 : 2, stream, out);
+    TRY(training_draw_parts(p, parts, normals < others ? 3 : 2, stream, out));
+    if (m->epoch_steps > 0)
+        TRY(draw_pass(m, p, stream, out));
+    return ref_is(self, "fixed") ? fix_references(self, p, out) : IMIAD_OK;
 }
 
 static const training_ops learning = {
-    .pixels = true, .loss = loss, .rate = rate, .plan = plan, .draw = draw};
+    .pixels = true, .loss = loss, .rate = rate, .plan = plan, .draw = draw, .clipped = clipped};
 
 /* ---- making ---- */
 
@@ -227,6 +318,7 @@ static imiad_status create(imiad_detector *self)
     m->margin = options_real(o, "margin");
     m->rotation = options_real(o, "rotation");
     m->pasted = options_real(o, "pseudo");
+    m->stuck = strcmp(options_text(o, "trained"), "backbone") == 0;
     m->localization = localization_of(o);
     m->maker = (train_maker){made, 2, make_image};
     training_begin(self, &learning);
@@ -266,17 +358,19 @@ static imiad_status begin(imiad_detector *self, bool drawn)
     forget(m);
     TRY(training_store(&store, &m->training, "network"));
     TRY(network_create(&m->extractor, self->backbone->architecture, &m->layer, 1, store,
-                       "feature_extractor.net.", seed, NULL, detector_device(self)));
+                       extractor_names, seed, NULL, detector_device(self)));
     const builder b = {.store = store,
                        .device = detector_device(self),
                        .seed = seed,
                        .purpose = drawn ? "dra/" : NULL};
     scope s = scope_begin();
     m->heads = dra_heads_add(&b, m->channels, options_real(self->options, "top"));
+    if (m->stuck)
+        left_gradients_add(store, extractor_names);
     TRY(scope_end(&s));
     const optimizer_options adam = {.kind = OPTIMIZER_ADAM,
                                     .weight_decay = options_real(self->options, "weight_decay")};
-    training_optimizer(&m->training, "adam", "network", NULL, &adam,
+    training_optimizer(&m->training, "adam", "network", m->stuck ? extractor_names : NULL, &adam,
                        options_real(self->options, "learning_rate"));
     return IMIAD_OK;
 }
@@ -301,25 +395,11 @@ static imiad_status check_labels(dra *m, const train_set *images)
     return IMIAD_OK;
 }
 
-/* Normal images by the seed, at most as many as there are; returns how many. */
-static size_t choose_references(size_t *out, const imiad_detector *self, const train_set *images)
-{
-    const dra *m = self->state;
-    size_t count = 0;
-    for (size_t i = 0; i < train_set_count(images); ++i)
-        if (train_set_image(images, i).label == 0)
-            out[count++] = i;
-    random_stream stream =
-        random_open((uint64_t)options_int(self->options, "seed"), "dra/references");
-    random_shuffle(&stream, out, count);
-    return count < (size_t)m->references ? count : (size_t)m->references;
-}
-
 /* Their mean features of every size, which every image that is scored is compared with. */
 static imiad_status keep_references(imiad_detector *self, train_set *images)
 {
     dra *m = self->state;
-    bool as_trained = strcmp(options_text(self->options, "ref"), "official") == 0;
+    bool as_trained = ref_is(self, "official");
     size_t *chosen = malloc(train_set_count(images) * sizeof *chosen);
     if (!chosen)
         return fail_memory("a draw of images", train_set_count(images) * sizeof *chosen);

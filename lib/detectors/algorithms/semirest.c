@@ -75,6 +75,9 @@ static const preset_value presets[] = {
     {"compact", "window_share", "0.25"},
     {"compact", "synthetic", "1"},
     {"compact", "variants", "10"},
+    {"compact", "steps", "40"},
+    {"compact", "learning_rate", "0.0003"},
+    {"compact", "average", "0.99"},
     {"official", "unmixing", "partners"},
     {0},
 };

@@ -14,6 +14,8 @@ int main(int argc, char **argv)
         .published = published,
         .about = "Fits a detector on N of each category's normal images.\n"
                  "--set-split augmentation=rotation multiplies them.",
+        .models = "a detector that learns on other categories learns once for all N and seeds\n"
+                  "                        of a category, into DIR/CATEGORY.imiad",
     };
     return grid_main(argc, argv, &setting);
 }

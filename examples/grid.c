@@ -2,16 +2,20 @@
 #include "checked.h"
 #include "outputs.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 typedef struct grid {
     bench bench;
     const grid_setting *setting;
     front_own varied;   /* one value "" where the setting varies nothing */
     front_own together; /* --together, where the setting has it */
+    front_own models;   /* --models, likewise */
     char text[4096];    /* what tells its cells from others */
     row *rows;
     size_t count;
@@ -195,8 +199,94 @@ static int run_together(grid *g)
 
 /* ---- a detector for each category ---- */
 
+/* ---- what is learned once for all values and seeds of a category: --models ---- */
+
+/* DIR/CATEGORY.imiad */
+static void model_path(char out[4096], const grid *g, const char *category)
+{
+    char name[IMIAD_FILE_NAME_ROOM];
+    imiad_file_name(name, category);
+    snprintf(out, 4096, "%s/%s.imiad", g->models.values[0], name);
+}
+
+/* That a file was learned with the options that are asked for now. */
+static imiad_status check_model(const char *path, const imiad_detector *wanted)
+{
+    imiad_detector *found;
+    imiad_option_info info = IMIAD_OPTION_INFO_INIT;
+    const char *name = imiad_detector_name(wanted);
+    imiad_status status = imiad_detector_load(&found, path, NULL);
+    if (status != IMIAD_OK)
+        return status;
+    for (size_t i = 0; status == IMIAD_OK && imiad_detector_option_info(&info, name, i) == IMIAD_OK;
+         ++i) {
+        const char *had = imiad_detector_option(found, info.name);
+        const char *wants = imiad_detector_option(wanted, info.name);
+        char message[4608];
+        if (had && wants && (strcmp(had, wants) == 0 || strcmp(info.name, "device") == 0))
+            continue;
+        snprintf(message, sizeof message,
+                 "%s was learned with %s=%s, not %s: take another folder for --models", path,
+                 info.name, had ? had : "?", wants ? wants : "?");
+        status = imiad_fail(IMIAD_MISMATCH, message);
+    }
+    imiad_detector_free(found);
+    return status;
+}
+
+static imiad_status learn_model(grid *g, const imiad_split *split, imiad_detector *detector,
+                                const char *path)
+{
+    front_progress shown = {imiad_split_category(split), NULL, 0};
+    if (mkdir(g->models.values[0], 0777) != 0 && errno != EEXIST) {
+        char message[4352];
+        snprintf(message, sizeof message, "cannot make the folder %s: %s", g->models.values[0],
+                 strerror(errno));
+        return imiad_fail(IMIAD_IO, message);
+    }
+    imiad_status status = imiad_detector_fit(detector, split, front_show_progress, &shown);
+    return status == IMIAD_OK ? imiad_detector_save(detector, path) : status;
+}
+
+/* The file is there afterwards: learned with the first seed and the last value. */
+static imiad_status need_model(const char *path, grid *g, const char *category)
+{
+    bench *b = &g->bench;
+    imiad_split *split = NULL;
+    imiad_detector *detector = NULL;
+    const char *value = g->varied.values[g->varied.count - 1];
+    imiad_status status = front_detector(&detector, &b->front, b->backbone, b->front.seed);
+    if (status == IMIAD_OK && access(path, F_OK) == 0)
+        status = check_model(path, detector);
+    else if (status == IMIAD_OK)
+        status = front_split(&split, &b->front, b->dataset, category, g->setting->setting,
+                             g->setting->option, value, b->front.seed);
+    if (status == IMIAD_OK && split)
+        status = learn_model(g, split, detector, path);
+    imiad_split_free(split);
+    imiad_detector_free(detector);
+    return status;
+}
+
+/* The cell's detector; with --models it takes what was learned from its file. */
+static imiad_status make_detector(imiad_detector **out, char path[4096], grid *g, const row *r)
+{
+    front f = g->bench.front;
+    if (!g->models.given)
+        return front_detector(out, &f, g->bench.backbone, r->seed);
+    model_path(path, g, r->category);
+    imiad_status status = need_model(path, g, r->category);
+    if (status != IMIAD_OK)
+        return status;
+    if (f.setting_count == MOST_SETTINGS)
+        return imiad_fail(IMIAD_OUT_OF_RANGE, "too many settings beside --models");
+    f.settings[f.setting_count++] = (imiad_option){"model", path};
+    return front_detector(out, &f, g->bench.backbone, r->seed);
+}
+
 static imiad_status run_cell(row *out, grid *g)
 {
+    char path[4096];
     bench *b = &g->bench;
     imiad_split *split = NULL;
     imiad_detector *detector = NULL;
@@ -204,7 +294,7 @@ static imiad_status run_cell(row *out, grid *g)
         front_split(&split, &b->front, b->dataset, out->category, g->setting->setting,
                     g->setting->option, out->value, out->seed);
     if (status == IMIAD_OK)
-        status = front_detector(&detector, &b->front, b->backbone, out->seed);
+        status = make_detector(&detector, path, g, out);
     if (status == IMIAD_OK && !b->facts)
         b->facts = front_facts(&b->front, g->setting->setting, b->dataset, b->backbone, detector);
     if (status == IMIAD_OK)
@@ -286,15 +376,20 @@ int grid_main(int argc, char **argv, const grid_setting *s)
         g.varied.values[0] = "";
         g.varied.count = 1;
     }
-    front_own own[2] = {g.varied};
+    front_own own[3] = {g.varied};
     size_t count = s->option ? 1 : 0;
     if (s->together)
         own[count++] = (front_own){.name = "together", .help = s->together};
+    if (s->models)
+        own[count++] =
+            (front_own){.name = "models", .argument = "DIR", .help = s->models, .once = 1};
     int go_on = front_read(&g.bench.front, argc, argv, s->about, own, count);
     if (s->option)
         g.varied = own[0];
     if (s->together)
-        g.together = own[count - 1];
+        g.together = own[s->option ? 1 : 0];
+    if (s->models)
+        g.models = own[count - 1];
     if (go_on <= 0)
         return go_on < 0 ? 2 : 0;
     int code = bench_open(&g.bench);

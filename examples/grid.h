@@ -8,7 +8,8 @@ typedef struct grid_setting {
     const char *const *published;
     const char *about; /* for --help */
     const char
-        *together; /* help of --together: one detector for all categories; NULL: it has none */
+        *together;      /* help of --together: one detector for all categories; NULL: it has none */
+    const char *models; /* help of --models: learned once for all values; NULL: it has none */
 } grid_setting;
 
 /* The whole program: reads the command line, runs what is not in the store yet, prints a table for

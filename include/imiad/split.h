@@ -64,7 +64,8 @@ IMIAD_API size_t imiad_split_test(const imiad_split *split, size_t index);
  * defective, and then the method may use the ground truth too; -1 past the end. */
 IMIAD_API int32_t imiad_split_train_label(const imiad_split *split, size_t index);
 /* What a training image is there for: "train" (a normal training image), "train_shot" (one of a few
- * that were drawn), "train_anomaly" (drawn, told defective), "train_noise" (drawn, told normal).
+ * that were drawn), "train_anomaly" (drawn, told defective), "train_noise" (drawn, told normal),
+ * "train_source" (a normal image of another category, for detectors that learn on those).
  * Static text; NULL past the end. */
 IMIAD_API const char *imiad_split_train_role(const imiad_split *split, size_t index);
 /* What the training image goes through after resize and crop, as text that imiad_split_write

@@ -207,7 +207,8 @@ static imiad_status index_paths(reader *r)
     return IMIAD_OK;
 }
 
-static imiad_status find_sample(size_t *out, const reader *r, const char *path)
+/* Sources are of other categories, all else of the split's own. */
+static imiad_status find_sample(size_t *out, const reader *r, const char *path, split_role role)
 {
     const path_index *found =
         bsearch(&(path_index){path, 0}, r->paths, r->path_count, sizeof *found, compare_paths);
@@ -215,7 +216,7 @@ static imiad_status find_sample(size_t *out, const reader *r, const char *path)
         return fail_line(r, r->line, IMIAD_NOT_FOUND, "the dataset has no image %s", path);
     const imiad_dataset *dataset = r->split->dataset;
     size_t category = (size_t)dataset->samples[found->sample].category;
-    if (category != r->split->category)
+    if ((category != r->split->category) != (role == ROLE_SOURCE))
         return fail_line(r, r->line, IMIAD_MISMATCH, "%s is of category %s", path,
                          dataset->categories[category].name);
     *out = found->sample;
@@ -224,7 +225,7 @@ static imiad_status find_sample(size_t *out, const reader *r, const char *path)
 
 static imiad_status find_role(split_role *out, const reader *r)
 {
-    for (int role = 0; role <= ROLE_TEST; ++role)
+    for (int role = 0; role < ROLE_COUNT; ++role)
         if (strcmp(split_roles[role].name, r->fields[0]) == 0) {
             *out = (split_role)role;
             return IMIAD_OK;
@@ -260,7 +261,7 @@ static imiad_status read_entry(reader *r)
     TRY(find_role(&entry.role, r));
     if (r->field_count < 2)
         return fail_line(r, r->line, IMIAD_FORMAT, "expected a role, a tab and a path");
-    TRY(find_sample(&entry.sample, r, r->fields[1]));
+    TRY(find_sample(&entry.sample, r, r->fields[1], entry.role));
     if (r->field_count == 3) {
         imiad_status status = augment_parse(&entry.augment, r->fields[2]);
         if (status != IMIAD_OK)

@@ -13,7 +13,7 @@ typedef enum split_role {
     ROLE_ANOMALY, /* drawn, told defective: the method may look at its ground truth */
     ROLE_NOISE,   /* drawn, told normal: mostly it is not */
     ROLE_TEST,
-    ROLE_SOURCE, /* a normal image of another category; in no split's lists, see TAKES_SOURCES */
+    ROLE_SOURCE, /* a normal training image of another category */
     ROLE_COUNT
 } split_role;
 

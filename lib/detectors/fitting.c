@@ -59,10 +59,15 @@ static size_t choose_entries(split_entry *out, const imiad_detector *self, const
 {
     const imiad_dataset *dataset = split->dataset;
     size_t count = 0;
-    for (size_t i = 0; i < split->train.count; ++i)
-        if (imiad_split_train_label(split, i) == 0 || self->takes & TAKES_ANOMALIES)
+    bool named = false; /* the split says which sources there are */
+    for (size_t i = 0; i < split->train.count; ++i) {
+        bool source = split->train.entries[i].role == ROLE_SOURCE;
+        named |= source;
+        if (source ? (self->takes & TAKES_SOURCES) != 0
+                   : imiad_split_train_label(split, i) == 0 || self->takes & TAKES_ANOMALIES)
             out[count++] = split->train.entries[i];
-    for (size_t i = 0; self->takes & TAKES_SOURCES && i < dataset->sample_count; ++i) {
+    }
+    for (size_t i = 0; !named && self->takes & TAKES_SOURCES && i < dataset->sample_count; ++i) {
         const sample *s = &dataset->samples[i];
         if (s->subset == IMIAD_SUBSET_TRAIN && s->label == 0 &&
             (size_t)s->category != split->category)

@@ -251,7 +251,8 @@ static imiad_status draw_normals(held_out *h, const imiad_split *split,
         size_t index = split->train.entries[i].sample, k = 0;
         while (k < found && normals[k] != index)
             ++k;
-        if (k == found && imiad_split_train_label(split, i) == 0)
+        bool own = split->train.entries[i].role != ROLE_SOURCE;
+        if (k == found && own && imiad_split_train_label(split, i) == 0)
             normals[found++] = index;
     }
     snprintf(purpose, sizeof purpose, "calibration/%s/%s", dataset, category);

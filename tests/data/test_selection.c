@@ -28,6 +28,7 @@ static const struct {
     {"fewshot", {"augmentation", "color_jitter"}},
     {"fewshot", {"augmentation", "scale"}},
     {"fewshot", {"augmentation", "flip"}},
+    {"fewshot", {"shots", "2", "source", "others"}},
     {"transfer", {NULL}},
 };
 

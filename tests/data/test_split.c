@@ -329,6 +329,33 @@ START_TEST(every_setting_lists_its_options)
 }
 END_TEST
 
+/* Behind the shots, in the dataset's order; no test image of another category is among them. */
+START_TEST(sources_are_the_normal_training_images_of_the_other_categories)
+{
+    const imiad_option options[] = {{"shots", "2"}, {"source", "others"}};
+    imiad_dataset *d = products(4, 3, 3);
+    imiad_split *split, *without;
+    ck_ok(imiad_split_create(&split, d, "fabric", "fewshot", options, 2));
+    ck_ok(imiad_split_create(&without, d, "fabric", "fewshot", options, 1));
+    size_t others = imiad_dataset_category_count(d) - 1;
+    ck_assert_uint_eq(imiad_split_train_count(split), 2 + 4 * others);
+    ck_assert_uint_eq(imiad_split_drawn_count(split), 2);
+    ck_assert_uint_eq(imiad_split_test_count(split), imiad_split_test_count(without));
+    for (size_t i = 0; i < imiad_split_train_count(split); ++i) {
+        imiad_sample sample = IMIAD_SAMPLE_INIT;
+        ck_ok(imiad_dataset_sample(&sample, d, imiad_split_train(split, i)));
+        bool own = strcmp(imiad_dataset_category(d, (size_t)sample.category), "fabric") == 0;
+        ck_assert_int_eq(own, i < 2);
+        ck_assert_str_eq(imiad_split_train_role(split, i), own ? "train_shot" : "train_source");
+        ck_assert_int_eq(sample.label, 0);
+        ck_assert_int_eq(sample.subset, IMIAD_SUBSET_TRAIN);
+    }
+    imiad_split_free(split);
+    imiad_split_free(without);
+    imiad_dataset_free(d);
+}
+END_TEST
+
 START_TEST(splits_that_are_joined_train_and_test_on_all_of_them)
 {
     imiad_dataset *d = products(10, 5, 5), *other = products(10, 5, 5);
@@ -384,4 +411,6 @@ SUITE("split", LOOP_TEST(a_larger_draw_begins_with_the_smaller_ones, DRAWINGS),
       TEST(no_image_trains_and_tests_unless_overlap_is_asked_for),
       LOOP_TEST(options_that_cannot_be_are_refused, sizeof refused / sizeof *refused),
       TEST(a_hundred_copies_of_many_shots_cannot_accumulate), TEST(every_setting_lists_its_options),
-      TEST(splits_that_are_joined_train_and_test_on_all_of_them), TEST(arguments_are_checked))
+      TEST(splits_that_are_joined_train_and_test_on_all_of_them),
+      TEST(sources_are_the_normal_training_images_of_the_other_categories),
+      TEST(arguments_are_checked))

@@ -344,6 +344,35 @@ START_TEST(a_single_category_is_refused_without_a_model)
 }
 END_TEST
 
+/* The same sources, whether the split names them or the detector takes them by itself; a detector
+ * of normal images leaves them out. */
+START_TEST(sources_that_a_split_names_are_those_that_are_taken_anyway)
+{
+    const imiad_option options[] = {{"shots", "2"}, {"source", "others"}};
+    product_line l = product_line_open("64", "4", "2", "2", "unsupervised");
+    const char *const names[] = {"regad", "padim"};
+    imiad_image *image = make_image(0);
+    for (int i = 0; i < 2; ++i) {
+        float found[2];
+        for (size_t named = 0; named < 2; ++named) {
+            imiad_split *split;
+            imiad_result r = IMIAD_RESULT_INIT;
+            imiad_detector *d = product_line_detector(&l, names[i], NULL, 0);
+            ck_ok(imiad_split_create(&split, l.dataset, imiad_split_category(l.split), "fewshot",
+                                     options, 1 + named));
+            ck_ok(imiad_detector_fit(d, split, NULL, NULL));
+            ck_ok(imiad_detector_score(&r, d, image));
+            found[named] = r.score;
+            imiad_split_free(split);
+            imiad_detector_free(d);
+        }
+        ck_assert_mem_eq(&found[0], &found[1], sizeof(float));
+    }
+    imiad_image_free(image);
+    product_line_close(&l);
+}
+END_TEST
+
 START_TEST(a_model_of_something_else_is_told)
 {
     product_line l = product_line_open("64", "2", "1", "1", "unsupervised");
@@ -399,5 +428,6 @@ END_TEST
 
 SUITE("regad", TEST(images_are_turned_and_shifted_as_by_the_authors), TEST(maps_equal_the_authors),
       TEST(three_steps_equal_the_authors), TEST(a_single_category_is_refused_without_a_model),
-      TEST(a_model_of_something_else_is_told), TEST(repeated_queries_are_not_counted),
-      TEST(a_warp_and_its_inverse_cancel))
+      TEST(a_model_of_something_else_is_told),
+      TEST(sources_that_a_split_names_are_those_that_are_taken_anyway),
+      TEST(repeated_queries_are_not_counted), TEST(a_warp_and_its_inverse_cancel))

@@ -205,6 +205,33 @@ again() {
 }
 works "what the store has is not learned again" again
 
+# ---- leave-one-out: learned once a target, and a run that is killed goes on ----
+others() {
+    run fewshot $two --detector regad --set epochs=1 --set train_batch=2 --set supports=1 --shots 1 --shots 2 \
+        --repeats 2 --threads 1 --models "$scratch/models$1" --results "$scratch/others$1.sqlite"
+}
+works "RegAD is learned on the other category" others A
+killed_while_learning() {
+    "$programs/fewshot" $tiny $two --detector regad --set epochs=1 --set train_batch=2 --set supports=1 --shots 1 \
+        --shots 2 --repeats 2 --threads 1 --models "$scratch/modelsB" --results "$scratch/othersB.sqlite" &
+    pid=$!
+    until [ -f "$scratch/modelsB/fabric.imiad" ] || ! kill -0 "$pid"; do sleep 0.02; done
+    kill -9 "$pid"
+    wait "$pid"
+    cksum "$scratch/modelsB/fabric.imiad" >"$scratch/learned"
+}
+works "the same is killed after the first target" killed_while_learning
+works "and goes on" others B
+works "with what was learned before" sh -c "
+    cksum '$scratch/modelsB/fabric.imiad' | cmp - '$scratch/learned' && [ -f '$scratch/modelsB/hex_nut.imiad' ]"
+works "to the same store" sh -c "
+    python3 '$scratch/dump.py' '$scratch/othersA.sqlite' >'$scratch/othersA.txt' &&
+    python3 '$scratch/dump.py' '$scratch/othersB.sqlite' >'$scratch/othersB.txt' &&
+    [ -s '$scratch/othersA.txt' ] && cmp '$scratch/othersA.txt' '$scratch/othersB.txt'"
+says "a model that was learned otherwise" "was learned with epochs=1, not 2" run fewshot $two --detector regad \
+    --set epochs=2 --set train_batch=2 --set supports=1 --shots 1 --models "$scratch/modelsA"
+says "a detector that learns on no other category" "model" run fewshot $two --models "$scratch/modelsA" --shots 1
+
 # ---- which detectors there are, and what they do with a new task ----
 cat >"$scratch/listed.py" <<'PY'
 import re, subprocess, sys

@@ -16,6 +16,8 @@ static const option_spec fewshot_options[] = {
     {"augmentation_count", OPT_INT, "4", "1..100", "copies beside the original"},
     {"rotation_accumulate", OPT_BOOL, "false", "",
      "each copy is rotated by all earlier angles as well, as in open-iad"},
+    {"source", OPT_CHOICE, "none", "none|others",
+     "name the normal training images of the dataset's other categories as sources, too"},
     {0},
 };
 
@@ -164,6 +166,24 @@ static imiad_status add_shots(imiad_split *split, const draw_pool *pool)
     return IMIAD_OK;
 }
 
+/* What detectors may learn from that learn on other categories. */
+static imiad_status add_sources(imiad_split *split)
+{
+    const imiad_dataset *dataset = split->dataset;
+    size_t before = split->train.count;
+    for (size_t i = 0; i < dataset->sample_count; ++i) {
+        const sample *s = &dataset->samples[i];
+        if (s->subset == IMIAD_SUBSET_TRAIN && s->label == 0 &&
+            (size_t)s->category != split->category)
+            TRY(split_add(&split->train, (split_entry){.sample = i, .role = ROLE_SOURCE}));
+    }
+    if (split->train.count == before)
+        return split_fail(split, IMIAD_NOT_FOUND,
+                          "source=others: the dataset has no other category with normal training "
+                          "images");
+    return IMIAD_OK;
+}
+
 static imiad_status draw(imiad_split *split)
 {
     draw_pool pool;
@@ -171,6 +191,8 @@ static imiad_status draw(imiad_split *split)
     imiad_status status = add_shots(split, &pool);
     free(pool.samples);
     TRY(status);
+    if (strcmp(options_text(split->options, "source"), "others") == 0)
+        TRY(add_sources(split));
     return split_add_tests(split);
 }
 

@@ -60,6 +60,16 @@ def test_a_split_says_what_trains_and_what_tests(dataset, split):
                                          "rotation 288"]
 
 
+def test_splits_are_joined(dataset, split):
+    other = dataset.split("fabric")
+    joined = imiad.Split.join([split, other])
+    assert joined.train == split.train + other.train and joined.test == split.test + other.test
+    elsewhere = imiad.Dataset("synthetic", **TINY).split("fabric")
+    with pytest.raises(imiad.Error, match="another dataset") as caught:
+        imiad.Split.join([split, elsewhere])
+    assert caught.value.status == imiad.Status.INVALID_ARGUMENT
+
+
 def test_selection_files_repeat_a_split(dataset, tmp_path):
     drawn = dataset.split("hex_nut", "noisy", ratio=0.5)
     drawn.write(tmp_path / "selection")
@@ -272,6 +282,8 @@ def test_fit_score_save_load(fitted, dataset, split, tmp_path):
     fitted.save(tmp_path / "nut.imiad")
     again = imiad.Detector.load(tmp_path / "nut.imiad").score(image)
     assert again.score == result.score and (again.map == result.map).all()
+    fitted.save_learning(tmp_path / "learning.imiad")
+    assert imiad.Detector.load(tmp_path / "learning.imiad").kept_bytes == fitted.kept_bytes > fitted.bank.nbytes
     assert fitted.bank.shape[1] == 1024 and fitted.timings.images > 0
     assert fitted.name == "patchcore" and fitted.option("crop") == "64"
     with imiad.Bank(3) as bank:

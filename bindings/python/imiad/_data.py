@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import Any, Iterator, NamedTuple, Optional, Union
+from typing import Any, Iterator, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
@@ -261,6 +261,14 @@ class Split(Handle):
         Handle.__init__(split, pointer)
         split.dataset = dataset
         return split
+
+    @classmethod
+    def join(cls, splits: Sequence["Split"]) -> "Split":
+        """One that trains and tests on what all of these do: for one detector of several categories."""
+        out = ctypes.c_void_p()
+        pointers = (ctypes.c_void_p * max(1, len(splits)))(*(split._pointer for split in splits))
+        lib.imiad_split_join(out, pointers, len(splits))
+        return cls._of(out, splits[0].dataset)
 
     @property
     def category(self) -> str:

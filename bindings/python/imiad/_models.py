@@ -451,6 +451,17 @@ class Detector(Handle):
         """Writes one file with all that scoring needs: preprocessing, options, weights, bank."""
         lib.imiad_detector_save(self, name_of(path))
 
+    def save_learning(self, path: Path) -> None:
+        """The same, and what another task goes on from: loaded, fit_more learns as it would have here."""
+        lib.imiad_detector_save_learning(self, name_of(path))
+
+    @property
+    def kept_bytes(self) -> int:
+        """Of all that save writes: what was learned so far, and the backbone's weights."""
+        out = ctypes.c_uint64()
+        lib.imiad_detector_bytes(ctypes.byref(out), self)
+        return out.value
+
 
 def _calibration_options(*, rule: str = "quantile", quantile: float = 0.99, low_quantile: float = 1.0,
                          high_quantile: float = 0.95, share: float = 0.2, seed: int = 0) -> Any:

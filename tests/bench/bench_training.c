@@ -3,7 +3,7 @@
  * every step. One thread, seconds of CPU, the least of some rounds, so that a busy machine disturbs
  * little.
  * bench-training [IMAGES [BATCH [SIZE [DETECTOR]]]]    default: 16 8 256 stpm; or cfa, csflow,
- * fastflow, rd4ad, simplenet. IMIAD_PYTHON names the Python that has torch and torchvision,
+ * fastflow, prn, rd4ad, simplenet. IMIAD_PYTHON names the Python that has torch and torchvision,
  * "/usr/bin/python3" by default. */
 #include <stdbool.h>
 #include <stdio.h>
@@ -55,9 +55,11 @@ static double fit_seconds(const plan *p, imiad_backbone *backbone, const char *e
     return seconds;
 }
 
+/* PRN's epoch has as many damaged images again, which it draws and whose features it computes. */
 static int steps_of(const plan *p)
 {
-    return (p->images + p->batch - 1) / p->batch;
+    int images = strcmp(p->detector, "prn") == 0 ? 2 * p->images : p->images;
+    return (images + p->batch - 1) / p->batch;
 }
 
 /* Of one step: two epochs more, over their steps. */
@@ -105,7 +107,7 @@ int main(int argc, char **argv)
     draw(&p);
     double computed = step_seconds(&p, backbone, "0"), kept = step_seconds(&p, backbone, "2000");
     double first = fit_seconds(&p, backbone, "1", "2000"), python[2] = {0, 0};
-    int steps = (p.images + p.batch - 1) / p.batch;
+    int steps = steps_of(&p);
     printf(
         "%s, resnet18, random weights, %d images of %d pixels, batch %d, 1 thread, CPU seconds\n",
         p.detector, p.images, p.size, p.batch);

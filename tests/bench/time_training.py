@@ -254,6 +254,90 @@ def csflow():
     return frozen, step
 
 
+def prn():
+    """Projections by multiplying and adding: as depthwise convolutions, which the public code has, they
+    take far longer. One prototype a level."""
+    widths, sides = (64, 128, 256), (size // 4, size // 8, size // 16)
+    sizes = [2**i for i in range(4) if sides[2] % 2**i == 0]
+
+    def enlarge(x, factor):
+        return functional.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=True)
+
+    def block(inputs, outputs):
+        return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 1, 1), nn.BatchNorm2d(outputs), nn.ReLU())
+
+    class Fusion(nn.Module):
+        def __init__(self, channels):
+            super().__init__()
+            self.up = nn.ModuleDict({f"{i}{j}": nn.Conv2d(channels[i], channels[j], 1)
+                                     for i in range(3) for j in range(i)})
+            self.down = nn.ModuleDict({f"{i}{j}": nn.Conv2d(
+                channels[i], channels[j], 2**(j - i) + 1, 2**(j - i), 2**(j - i - 1), groups=channels[i])
+                for j in range(3) for i in range(j)})
+
+        def forward(self, maps):
+            out = list(maps)
+            for name, path in self.up.items():
+                i, j = int(name[0]), int(name[1])
+                out[j] = out[j] + path(enlarge(maps[i], 2**(i - j)))
+            for name, path in self.down.items():
+                out[int(name[1])] = out[int(name[1])] + path(maps[int(name[0])])
+            return out
+
+    class Attention(nn.Module):
+        def __init__(self, channels, side):
+            super().__init__()
+            self.scales = nn.ParameterList(nn.Parameter(torch.rand(3, channels * (side // n)**2))
+                                           for n in sizes)
+            self.offsets = nn.ParameterList(nn.Parameter(torch.rand(3, channels * (side // n)**2))
+                                            for n in sizes)
+            self.first = block(len(sizes) * channels, channels)
+            self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1), nn.BatchNorm2d(channels))
+            self.shortcut = nn.Conv2d(len(sizes) * channels, channels, 1)
+
+        def forward(self, x):
+            n, c, h, w = x.shape
+            seen = []
+            for parts, scale, offset in zip(sizes, self.scales, self.offsets):
+                p = h // parts
+                tokens = x.reshape(n, c, parts, p, parts, p).permute(0, 2, 4, 1, 3, 5).reshape(n, parts**2, -1)
+                q, k, v = (tokens * s + o for s, o in zip(scale, offset))
+                v = torch.softmax(q @ k.transpose(1, 2) / q.shape[2], -1) @ v
+                seen.append(v.reshape(n, parts, parts, c, p, p).permute(0, 3, 1, 4, 2, 5).reshape(x.shape))
+            seen = torch.cat(seen, 1)
+            return functional.relu(self.second(self.first(seen)) + self.shortcut(seen))
+
+    doubled = [2 * c for c in widths]
+    before, after = Fusion(widths), Fusion(doubled)
+    attention = nn.ModuleList(nn.Sequential(*(Attention(c, s) for _ in range(3)))
+                              for c, s in zip(doubled, sides))
+    up = nn.ModuleList([block(512, 256), block(256, 128), block(128, 64)])
+    merge = nn.ModuleList(nn.Sequential(block(3 * c, c), block(c, c)) for c in (256, 128, 64))
+    out = nn.Sequential(block(64, 64), nn.Conv2d(64, 1, 3, 1, 1))
+    learned = nn.ModuleList([before, after, attention, up, merge, out])
+    adam = torch.optim.Adam(learned.parameters(), lr=1e-4, weight_decay=1e-2)
+    masks = (torch.rand(batch, 1, size, size) > 0.9).float()
+    prototypes = [torch.rand(1, c, s, s) for c, s in zip(widths, sides)]
+
+    def frozen():
+        layers = features(network)
+        return [*layers, network.layer4(layers[2])]
+
+    def step(layers):
+        maps = layers[:3]
+        apart = before([(f - p).square() for f, p in zip(maps, prototypes)])
+        maps = [torch.cat(pair, 1) for pair in zip(before(maps), apart)]
+        maps = after([a(x) for a, x in zip(attention, maps)])
+        x = layers[3]
+        for u, m, level in zip(up, merge, reversed(maps)):
+            x = m(torch.cat([level, u(enlarge(x, 2))], 1))
+        s = torch.sigmoid(out(enlarge(x, 4)))
+        right = torch.where(masks > 0, s, 1 - s).clamp(min=2e-5)
+        loss = functional.smooth_l1_loss(s, masks) - 2.5 * ((1 - right)**4 * right.log()).mean()
+        take_step([adam], loss)
+    return frozen, step
+
+
 def best(action):
     action()
     times = []
@@ -266,7 +350,7 @@ def best(action):
 
 
 make_frozen, step = {"stpm": stpm, "cfa": cfa, "csflow": csflow, "fastflow": fastflow,
-                     "simplenet": simplenet, "rd4ad": rd4ad}[detector]()
+                     "simplenet": simplenet, "prn": prn, "rd4ad": rd4ad}[detector]()
 
 
 def frozen():

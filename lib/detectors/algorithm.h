@@ -120,6 +120,9 @@ typedef struct train_pass {
     int64_t epoch;            /* for the maker's streams */
 } train_pass;
 imiad_status train_set_begin(train_set *set, const train_pass *pass);
+/* Ends the pass: until the next one begins no thread reads images or looks at what a maker uses, so
+ * that the detector may free it. The end of a training does this. */
+void train_set_rest(train_set *set);
 /* SHA-256 of what the images are: their dataset, paths and augmentations, or their pixels. */
 imiad_status train_set_digest(char out[65], const train_set *set);
 

@@ -85,8 +85,7 @@ size_t train_set_count_label(const train_set *set, int32_t label)
 
 imiad_status train_set_rewind(train_set *set, const size_t *order)
 {
-    loader_pause(set->images);
-    set->maker.count = 0;
+    train_set_rest(set);
     return loader_rewind(set->images, order);
 }
 
@@ -212,6 +211,12 @@ imiad_status train_set_begin(train_set *set, const train_pass *pass)
                           .batch = pass->batch,
                           .maker = set->maker.count > 0 ? &set->hook : NULL};
     return loader_begin(set->images, &round);
+}
+
+void train_set_rest(train_set *set)
+{
+    loader_pause(set->images);
+    set->maker.count = 0;
 }
 
 /* ---- identity ---- */

@@ -437,9 +437,8 @@ static imiad_status fit(imiad_detector *self, train_set *images, const progress 
 {
     TRY(begin(self, true));
     imiad_status status = learn(self, images, p);
-    imiad_status quiet = train_set_rewind(images, NULL); /* nobody makes anything from here on */
     leave_training(self->state);
-    return status != IMIAD_OK ? status : quiet;
+    return status;
 }
 
 /* ---- score ---- */

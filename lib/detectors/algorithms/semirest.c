@@ -324,6 +324,7 @@ static imiad_status fit(imiad_detector *self, train_set *set, const progress *p)
         status = begin(self, true);
     if (status == IMIAD_OK)
         status = training_fit(self, set, p);
+    train_set_rest(set);
     residual_memory_put_away(&m->memory);
     free(m->drawn);
     m->drawn = NULL;

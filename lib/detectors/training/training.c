@@ -181,6 +181,7 @@ void training_close(training_run *run)
 {
     if (!run)
         return;
+    train_set_rest(run->images);
     feature_cache_free(run->features);
     for (int i = 0; i < TRAINING_STORES; ++i)
         params_free(run->best.stores[i]);

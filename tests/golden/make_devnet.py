@@ -115,7 +115,7 @@ def stub_modules(*others):
     for name in ("tqdm", "cv2", "sklearn", "sklearn.metrics", "matplotlib", "matplotlib.pyplot") + others:
         sys.modules[name] = unittest.mock.MagicMock()
     bar = unittest.mock.MagicMock()
-    sys.modules["tqdm"].tqdm = lambda batches: type("Bar", (list,), {"set_description": bar})(batches)
+    sys.modules["tqdm"].tqdm = lambda batches, desc="": type("Bar", (list,), {"set_description": bar})(batches)
     import torchvision
     plain = torchvision.models.resnet18
     torchvision.models.resnet18 = lambda pretrained: plain(weights=None)

@@ -136,40 +136,14 @@ static imiad_status thin(imiad_bank *bank, const imiad_detector *self, int64_t i
     return status;
 }
 
-/* The thinned bank of the given images alone. */
-static imiad_status task_bank(imiad_bank **out, imiad_detector *self, train_set *normals,
-                              int64_t first_image, const progress *p)
-{
-    imiad_bank *bank;
-    TRY(patch_memory_collect(&bank, NULL, self->state, self, normals, first_image, p));
-    imiad_status status = thin(bank, self, (int64_t)train_set_count(normals), p);
-    if (status != IMIAD_OK) {
-        imiad_bank_free(bank);
-        return status;
-    }
-    *out = bank;
-    return IMIAD_OK;
-}
-
 static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
 {
-    patch_memory *m = self->state;
-    imiad_bank_free(m->bank);
-    m->bank = NULL;
-    m->images = (int64_t)train_set_count(normals);
-    return task_bank(&m->bank, self, normals, 0, p);
+    return patch_memory_fit(self->state, self, normals, thin, p);
 }
 
-/* Another task: its coreset joins those of the earlier ones. */
 static imiad_status fit_more(imiad_detector *self, train_set *normals, const progress *p)
 {
-    patch_memory *m = self->state;
-    imiad_bank *bank;
-    TRY(task_bank(&bank, self, normals, m->images, p));
-    imiad_status status = imiad_bank_merge(m->bank, bank);
-    m->images += status == IMIAD_OK ? (int64_t)train_set_count(normals) : 0;
-    imiad_bank_free(bank);
-    return status;
+    return patch_memory_fit_more(self->state, self, normals, thin, p);
 }
 
 /* ---- the rest ---- */

@@ -170,6 +170,42 @@ imiad_status patch_memory_thin(imiad_bank *bank, int64_t **kept, const patch_mem
     return status;
 }
 
+/* The thinned bank of the given images alone. */
+static imiad_status task_bank(imiad_bank **out, const patch_memory *m, imiad_detector *self,
+                              train_set *normals, int64_t first_image, patch_thinner *thin,
+                              const progress *p)
+{
+    imiad_bank *bank;
+    TRY(patch_memory_collect(&bank, NULL, m, self, normals, first_image, p));
+    imiad_status status = thin(bank, self, (int64_t)train_set_count(normals), p);
+    if (status != IMIAD_OK) {
+        imiad_bank_free(bank);
+        return status;
+    }
+    *out = bank;
+    return IMIAD_OK;
+}
+
+imiad_status patch_memory_fit(patch_memory *m, imiad_detector *self, train_set *normals,
+                              patch_thinner *thin, const progress *p)
+{
+    imiad_bank_free(m->bank);
+    m->bank = NULL;
+    m->images = (int64_t)train_set_count(normals);
+    return task_bank(&m->bank, m, self, normals, 0, thin, p);
+}
+
+imiad_status patch_memory_fit_more(patch_memory *m, imiad_detector *self, train_set *normals,
+                                   patch_thinner *thin, const progress *p)
+{
+    imiad_bank *bank;
+    TRY(task_bank(&bank, m, self, normals, m->images, thin, p));
+    imiad_status status = imiad_bank_merge(m->bank, bank);
+    m->images += status == IMIAD_OK ? (int64_t)train_set_count(normals) : 0;
+    imiad_bank_free(bank);
+    return status;
+}
+
 /* ---- scoring ---- */
 
 /* What the search finds for the patches of a batch. */

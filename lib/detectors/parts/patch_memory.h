@@ -59,6 +59,16 @@ imiad_status patch_memory_thin(imiad_bank *bank, int64_t **kept, const patch_mem
                                const imiad_detector *self, const coreset_mask *mask,
                                const progress *p);
 
+/* Thins the patches of so many images. */
+typedef imiad_status patch_thinner(imiad_bank *bank, const imiad_detector *self, int64_t images,
+                                   const progress *p);
+/* detector_ops.fit and .fit_more: the thinned patches of the images alone, and beside those of
+ * earlier tasks. */
+imiad_status patch_memory_fit(patch_memory *m, imiad_detector *self, train_set *normals,
+                              patch_thinner *thin, const progress *p);
+imiad_status patch_memory_fit_more(patch_memory *m, imiad_detector *self, train_set *normals,
+                                   patch_thinner *thin, const progress *p);
+
 /* An image's score from its worst patch. */
 typedef imiad_status patch_image_score(float *out, const imiad_detector *self, const float *patch,
                                        int64_t nearest_row, float squared_distance);

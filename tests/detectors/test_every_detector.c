@@ -190,6 +190,29 @@ START_TEST(another_task_is_learned_on_top_or_anew)
 }
 END_TEST
 
+/* Where the method goes on or joins; one that forgets begins anew, and must then be fitted. */
+START_TEST(learning_more_can_be_cancelled_at_any_moment)
+{
+    static seen before, after;
+    imiad_split *other;
+    ck_ok(imiad_split_create(&other, line.dataset, imiad_dataset_category(line.dataset, 1),
+                             product_line_setting(name), &product_line_anomaly,
+                             product_line_needs_anomalies(name)));
+    evaluate(&before, &line, learned);
+    for (int calls = 0, stop; learned->ops->fit_more && calls < 100; ++calls) {
+        stop = calls;
+        imiad_status status = imiad_detector_fit_more(learned, other, stop_after, &stop);
+        if (status == IMIAD_OK)
+            break;
+        ck_assert_int_eq(status, IMIAD_CANCELLED);
+        evaluate(&after, &line, learned);
+        ck_assert_mem_eq(&before, &after, sizeof before);
+    }
+    ck_ok(imiad_detector_fit(learned, line.split, NULL, NULL));
+    imiad_split_free(other);
+}
+END_TEST
+
 START_TEST(one_image_is_enough_to_fit)
 {
     imiad_detector *d = product_line_detector(&line, name, NULL, 0);
@@ -238,6 +261,7 @@ int main(int argc, char **argv)
         TEST(damaged_files_are_refused),
         TEST(fitting_can_be_cancelled_at_any_moment),
         TEST(another_task_is_learned_on_top_or_anew),
+        TEST(learning_more_can_be_cancelled_at_any_moment),
         TEST(one_image_is_enough_to_fit),
         TEST(no_tensor_outlives_its_detector),
     };

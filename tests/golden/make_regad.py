@@ -172,4 +172,5 @@ def main():
                 line("parameter", prefix + name, value)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -501,11 +501,9 @@ static imiad_status list_images(imiad_detector *self, const train_set *images)
     return IMIAD_OK;
 }
 
-static imiad_status fit(imiad_detector *self, train_set *images, const progress *p)
+static imiad_status learn(imiad_detector *self, train_set *images, const progress *p)
 {
     training_run *run;
-    TRY(list_images(self, images));
-    TRY(begin(self, true));
     TRY(training_open(&run, self, images, p));
     imiad_status status = training_steps(run);
     if (status == IMIAD_OK)
@@ -514,17 +512,19 @@ static imiad_status fit(imiad_detector *self, train_set *images, const progress 
     return status;
 }
 
-/* Nobody can stop what follows the last step, so that a failure leaves all as it was. */
+static imiad_status fit(imiad_detector *self, train_set *images, const progress *p)
+{
+    TRY(list_images(self, images));
+    TRY(begin(self, true));
+    return learn(self, images, p);
+}
+
 static imiad_status fit_more(imiad_detector *self, train_set *images, const progress *p)
 {
-    training_run *run;
     TRY(list_images(self, images));
-    TRY(training_fit_more(self, images, p));
-    TRY(train_set_rewind(images, NULL));
-    TRY(training_open(&run, self, images, NULL));
-    imiad_status status = finish(self, run);
-    training_close(run);
-    return status;
+    imiad_status status = training_go_on(self, images, p, learn);
+    imiad_status folded = status == IMIAD_OK ? IMIAD_OK : fold(self->state);
+    return folded != IMIAD_OK ? folded : status;
 }
 
 /* ---- score ---- */

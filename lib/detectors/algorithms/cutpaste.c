@@ -323,22 +323,21 @@ static imiad_status fit_density(imiad_detector *self, train_set *normals, const 
     cutpaste *m = self->state;
     tensor *rows = NULL;
     bool more = true;
-    forget_density(m);
-    TRY(train_set_rewind(normals, NULL));
-    imiad_status status = IMIAD_OK;
+    imiad_status status = train_set_rewind(normals, NULL);
     while (status == IMIAD_OK && more)
         status = add_batch(&rows, &more, self, normals);
     if (status == IMIAD_OK)
         status = progress_report(p, "density", 1, 1);
     if (status == IMIAD_OK) {
         scope s = scope_begin();
-        tensor *here = t_to_device(rows, detector_device(self));
-        if (m->by_kernel) {
-            m->rows = t_keep(t_clone(here));
-        } else {
-            shrunk_gaussian g = shrunk_gaussian_fit(here, NULL);
+        tensor *here = t_clone(t_to_device(rows, detector_device(self)));
+        shrunk_gaussian g = m->by_kernel ? m->density : shrunk_gaussian_fit(here, NULL);
+        if (!t_failed())
+            forget_density(m);
+        if (!t_failed() && m->by_kernel)
+            m->rows = t_keep(here);
+        else if (!t_failed())
             m->density = (shrunk_gaussian){t_keep(g.mean), t_keep(g.precision)};
-        }
         status = scope_end(&s);
     }
     t_free(rows);
@@ -400,12 +399,8 @@ static void score_crops(const cutpaste *m, const batch *b, scores *out)
 static void score(imiad_detector *self, const batch *b, scores *out)
 {
     const cutpaste *m = self->state;
-    if (!t_try(check_size(m, b->height, b->width)))
-        return;
-    if (m->localization == LOCALIZE_PATCHES)
-        score_crops(m, b, out);
-    else
-        score_images(m, b, out);
+    if (t_try(check_size(m, b->height, b->width)))
+        (m->localization == LOCALIZE_PATCHES ? score_crops : score_images)(m, b, out);
 }
 
 /* ---- making ---- */
@@ -520,6 +515,12 @@ static imiad_status begin(imiad_detector *self, bool drawn)
     return IMIAD_OK;
 }
 
+static imiad_status learn(imiad_detector *self, train_set *normals, const progress *p)
+{
+    TRY(training_fit(self, normals, p));
+    return fit_density(self, normals, p);
+}
+
 static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
 {
     cutpaste *m = self->state;
@@ -529,14 +530,12 @@ static imiad_status fit(imiad_detector *self, train_set *normals, const progress
         if (status != IMIAD_OK)
             return fail_within(status, "detector cutpaste: pretrained");
     }
-    TRY(training_fit(self, normals, p));
-    return fit_density(self, normals, p);
+    return learn(self, normals, p);
 }
 
 static imiad_status fit_more(imiad_detector *self, train_set *normals, const progress *p)
 {
-    TRY(training_fit_more(self, normals, p));
-    return fit_density(self, normals, p);
+    return training_go_on(self, normals, p, learn);
 }
 
 /* ---- file ---- */

@@ -344,15 +344,7 @@ static imiad_status fit(imiad_detector *self, train_set *normals, const progress
 /* The network goes on learning, and the task's Gaussian joins those of the others. */
 static imiad_status fit_more(imiad_detector *self, train_set *normals, const progress *p)
 {
-    dne *m = self->state;
-    training_copy before;
-    TRY(training_make_optimizers(&m->training));
-    TRY(training_copy_make(&before, &m->training));
-    imiad_status status = learn(self, normals, p), undone = IMIAD_OK;
-    if (status != IMIAD_OK)
-        undone = training_copy_restore(&m->training, &before);
-    training_copy_free(&before);
-    return undone != IMIAD_OK ? undone : status;
+    return training_go_on(self, normals, p, learn);
 }
 
 /* ---- score ---- */

@@ -412,17 +412,25 @@ static imiad_status keep_references(imiad_detector *self, train_set *images)
     imiad_status status = train_set_begin(images, &pass);
     if (status == IMIAD_OK) {
         batch b;
+        tensor *means[MOST_SCALES];
         scope s = scope_begin();
         train_set_next(images, &b);
+        for (int k = 0; k < m->scales && !t_failed(); ++k)
+            means[k] = t_mean(features_at(m, as_trained ? b.made[0] : b.images, k, false), 0, true);
         for (int k = 0; k < m->scales && !t_failed(); ++k) {
-            tensor *features = features_at(m, as_trained ? b.made[0] : b.images, k, false);
             t_free(m->normal_maps[k]);
-            m->normal_maps[k] = t_keep(t_mean(features, 0, true));
+            m->normal_maps[k] = t_keep(means[k]);
         }
         status = scope_end(&s);
     }
     free(chosen);
     return status;
+}
+
+static imiad_status learn(imiad_detector *self, train_set *images, const progress *p)
+{
+    TRY(training_fit(self, images, p));
+    return keep_references(self, images);
 }
 
 static imiad_status fit(imiad_detector *self, train_set *images, const progress *p)
@@ -433,15 +441,13 @@ static imiad_status fit(imiad_detector *self, train_set *images, const progress 
     imiad_status status = network_copy(m->extractor, self->backbone);
     if (status != IMIAD_OK)
         return fail_within(status, "detector dra");
-    TRY(training_fit(self, images, p));
-    return keep_references(self, images);
+    return learn(self, images, p);
 }
 
 static imiad_status fit_more(imiad_detector *self, train_set *images, const progress *p)
 {
     TRY(check_labels(self->state, images));
-    TRY(training_fit_more(self, images, p));
-    return keep_references(self, images);
+    return training_go_on(self, images, p, learn);
 }
 
 /* ---- score ---- */

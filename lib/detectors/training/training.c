@@ -230,15 +230,22 @@ imiad_status training_fit(imiad_detector *self, train_set *images, const progres
     return status;
 }
 
-imiad_status training_fit_more(imiad_detector *self, train_set *images, const progress *p)
+imiad_status training_go_on(imiad_detector *self, train_set *images, const progress *p,
+                            imiad_status (*learn)(imiad_detector *self, train_set *images,
+                                                  const progress *p))
 {
     training *t = self->state;
     training_copy before;
     TRY(training_make_optimizers(t));
     TRY(training_copy_make(&before, t));
-    imiad_status status = training_fit(self, images, p), undone = IMIAD_OK;
+    imiad_status status = learn(self, images, p), undone = IMIAD_OK;
     if (status != IMIAD_OK)
         undone = training_copy_restore(t, &before);
     training_copy_free(&before);
     return undone != IMIAD_OK ? undone : status;
+}
+
+imiad_status training_fit_more(imiad_detector *self, train_set *images, const progress *p)
+{
+    return training_go_on(self, images, p, training_fit);
 }

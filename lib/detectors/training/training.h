@@ -173,6 +173,11 @@ imiad_status training_fit(imiad_detector *self, train_set *images, const progres
 /* The same from the present parameters and optimiser states; after a failure both are what they
  * were. As detector_ops.fit_more. */
 imiad_status training_fit_more(imiad_detector *self, train_set *images, const progress *p);
+/* For detectors that learn more than parameters of it: whatever `learn` did to parameters and
+ * optimiser states is undone where it fails. The rest of the state `learn` changes last. */
+imiad_status training_go_on(imiad_detector *self, train_set *images, const progress *p,
+                            imiad_status (*learn)(imiad_detector *self, train_set *images,
+                                                  const progress *p));
 
 /* For detectors that look at all images before the first step (CFA's centres): between opening and
  * running. visit is called for batches in the train set's order, in a scope without gradients;

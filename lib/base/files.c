@@ -135,6 +135,15 @@ void file_let_go(const file_view *view)
         madvise((void *)view->bytes, view->size, MADV_DONTNEED);
 }
 
+void file_forget(const uint8_t *bytes, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)bytes + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)bytes + size) / page * page;
+    if (end > begin) /* only advice, as above */
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 bool file_exists(const char *path)
 {
     struct stat info;

@@ -29,6 +29,8 @@ void file_unmap(file_view *view); /* of either kind */
 /* Takes the pages of a mapped file that were read out of the process's memory, until they are read
  * again. Nothing for a copy. */
 void file_let_go(const file_view *view);
+/* Gives the whole pages within this part of a view back; of a copy, their contents are lost. */
+void file_forget(const uint8_t *bytes, size_t size);
 
 bool file_exists(const char *path);
 bool folder_exists(const char *path);

@@ -260,6 +260,7 @@ tensor *source_load(const weights_source *source, const char *ours, int block, i
             return NULL;
         tensor *t = t_from(w->data, w->rank, w->shape, w->type, CPU);
         check_finite(t, w);
+        weights_spend(source->file, w); /* each is loaded once */
         parts[piece] = turned(t, change_of(rule), rank, part);
     }
     return count == 1 ? parts[0] : t_cat(parts, count, 0);

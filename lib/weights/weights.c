@@ -176,6 +176,16 @@ void weights_let_go(const weights *w)
         weights_let_go(w->shards[i]);
 }
 
+void weights_spend(const weights *w, const weight *item)
+{
+    for (size_t i = 0; i < w->shard_count; ++i)
+        weights_spend(w->shards[i], item);
+    const uint8_t *data = item->data;
+    if (w->view.bytes && data >= w->view.bytes &&
+        data + item->bytes <= w->view.bytes + w->view.size)
+        file_forget(data, item->bytes);
+}
+
 size_t weights_count(const weights *w)
 {
     return w->count;

@@ -51,6 +51,10 @@ void weights_free(weights *w);
  * that are read again come back. A load that copies array by array so needs no memory twice. */
 void weights_let_go(const weights *w);
 
+/* The array was copied and is never read again: gives its pages back, which a large load would
+ * otherwise hold twice. Its contents are lost. */
+void weights_spend(const weights *w, const weight *item);
+
 size_t weights_count(const weights *w);
 const weight *weights_get(const weights *w, size_t index);      /* in the file's order */
 const weight *weights_find(const weights *w, const char *name); /* NULL where there is none */

@@ -158,7 +158,7 @@ START_TEST(patchcores_bank_keeps_every_task)
 }
 END_TEST
 
-enum { GRID = 8, PATCHES = GRID * GRID, DIMENSION = 1024 };
+enum { GRID = 8, PATCHES = GRID * GRID, DIMENSION = 32 };
 
 /* The patch features of an image, by way of the parts that PatchCore is made of. */
 static void embed(float rows[PATCHES * DIMENSION], const product_line *l, const imiad_detector *d,

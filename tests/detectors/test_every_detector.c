@@ -141,11 +141,12 @@ static int stop_after(void *user, const imiad_progress *p)
     return (*calls)-- == 0;
 }
 
+/* Each of the first reports of progress, then fewer and fewer of those that are alike. */
 START_TEST(fitting_can_be_cancelled_at_any_moment)
 {
     static seen whole, again;
     evaluate(&whole, &line, learned);
-    for (int calls = 0, stop; calls < 100; ++calls) {
+    for (int calls = 0, stop; calls < 100; calls += 1 + calls / 4) {
         stop = calls;
         imiad_status status = imiad_detector_fit(learned, line.split, stop_after, &stop);
         if (status == IMIAD_OK)
@@ -199,7 +200,7 @@ START_TEST(learning_more_can_be_cancelled_at_any_moment)
                              product_line_setting(name), &product_line_anomaly,
                              product_line_needs_anomalies(name)));
     evaluate(&before, &line, learned);
-    for (int calls = 0, stop; learned->ops->fit_more && calls < 100; ++calls) {
+    for (int calls = 0, stop; learned->ops->fit_more && calls < 100; calls += 1 + calls / 4) {
         stop = calls;
         imiad_status status = imiad_detector_fit_more(learned, other, stop_after, &stop);
         if (status == IMIAD_OK)

@@ -25,10 +25,13 @@ setting_options() {
 }
 "$programs/unsupervised" --describe "$detector" >"$scratch/schema"
 for option in epochs=2 steps=2 reconstruction_width=4 discrimination_width=4 hidden=8 \
-    coupling_layers=2 width=8 supports=2 attention_blocks=1 feedforward=16 encoder_layers=1 decoder_layers=1 pretrain_embed_dimension=32 \
-    target_embed_dimension=32; do
+    coupling_layers=2 width=8 supports=2 attention_blocks=1 feedforward=16 encoder_layers=1 \
+    decoder_layers=1 pretrain_embed_dimension=32 target_embed_dimension=32; do
     ! grep -q "^ *${option%=*} " "$scratch/schema" || tiny="$tiny --set $option"
 done
+
+# half of a network that is whole otherwise
+! grep -q '^layer  *default layer4' "$scratch/schema" || tiny="$tiny --set layer=layer2"
 
 cat >"$scratch/cell.py" <<'PY'
 import json, sys

@@ -17,6 +17,7 @@
 #include "imiad/protocol.h"
 #include "imiad/continual.h"
 #include "imiad/results.h"
+#include "imiad/report.h"
 #include "imiad/synthesis.h"
 
 #endif

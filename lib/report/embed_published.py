@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""embed_published.py published.tsv published_marks.tsv: the tables of published_data.h as C, on standard
-output. Numbers become ten-thousandths, names are kept once."""
+"""embed_published.py published.tsv published_marks.tsv printed.tsv: the tables of published_data.h as C, on
+standard output. Numbers become ten-thousandths, names are kept once."""
 import decimal
 import sys
 
@@ -36,9 +36,10 @@ def detector_of(method):
     return "" if " " in method else method.lower()
 
 
-def main():
-    names, columns, rows, figures = Names(), {}, [], []
-    for fields in lines(sys.argv[1]):
+def read_rows(path, names):
+    """Rows, and the figures that they point at."""
+    columns, rows, figures = {}, [], []
+    for fields in lines(path):
         if fields[0] == "@":
             columns[fields[1]] = fields[2:]
             continue
@@ -49,29 +50,44 @@ def main():
         rows.append([names.number(f) for f in fields[:FIELDS]] +
                     [names.number(detector_of(method)), count or 1, len(figures), len(printed)])
         figures += [(len(rows) - 1, names.number(c), scaled(n)) for c, n in printed]
+    return rows, figures
 
-    print("/* Made by embed_published.py from published.tsv and published_marks.tsv. */")
-    print('#include "report/published_data.h"\n')
-    print("const char *const published_names[] = {")
-    for name in names.numbers:
-        print("    %s," % quoted(name))
-    print("};\n\nconst published_row published_rows[] = {")
+
+def print_rows(kind, rows, figures):
+    print("const published_row %s_rows[] = {" % kind)
     for row in rows:
         print("    {%s}," % ", ".join(map(str, row)))
-    print("};\nconst size_t published_row_count = %d;\n" % len(rows))
-    print("const published_figure published_figures[] = {")
+    print("};\nconst size_t %s_row_count = %d;\n" % (kind, len(rows)))
+    print("const published_figure %s_figures[] = {" % kind)
     for figure in figures:
         print("    {%d, %d, %d}," % figure)
-    print("};\nconst size_t published_figure_count = %d;\n" % len(figures))
+    print("};\nconst size_t %s_figure_count = %d;\n" % (kind, len(figures)))
+
+
+def print_rules(path):
     print("const published_rule published_rules[] = {")
     count = 0
-    for fields in lines(sys.argv[2]):
+    for fields in lines(path):
         assert len(fields) == 9, fields
         print("    {IMIAD_MARK_%s, {%s}, %s}," % (fields[0].upper(),
                                                   ", ".join(map(quoted, fields[1:8])),
                                                   quoted(fields[8])))
         count += 1
     print("};\nconst size_t published_rule_count = %d;" % count)
+
+
+def main():
+    names = Names()
+    published, printed = read_rows(sys.argv[1], names), read_rows(sys.argv[3], names)
+    print("/* Made by embed_published.py from published.tsv, published_marks.tsv, printed.tsv. */")
+    print('#include "report/published_data.h"\n')
+    print("const char *const published_names[] = {")
+    for name in names.numbers:
+        print("    %s," % quoted(name))
+    print("};\n")
+    print_rows("published", *published)
+    print_rows("printed", *printed)
+    print_rules(sys.argv[2])
 
 
 main()

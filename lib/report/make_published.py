@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Makes published.tsv and published_marks.tsv from two CSV files:
+"""Makes published.tsv, published_marks.tsv and printed.tsv from two CSV files:
 
     make_published.py RESULTS.csv PAPER.csv
 
 RESULTS.csv: the results tables in the README of the public repository M-3LAB/IM-IAD, cell by cell.
 PAPER.csv: tables VI to XIII and figure 2 of arXiv 2301.13359. Of the paper only those cells are taken
-that the results tables lack or have wrong.
+that the results tables lack or have wrong; printed.tsv has its tables as they are printed.
 
 The numbers are facts of those sources; the words about them are ours.
 """
@@ -225,6 +225,25 @@ def make_rows(results, paper, rules):
     return rows
 
 
+def printed_rows(paper):
+    """(source, key without category) -> {category: value} of the tables that compare methods."""
+    rows = collections.OrderedDict()
+    for key, printed in paper.items():
+        for table, value in printed:
+            if table in ("VI", "VII", "VIII", "IX", "X", "XI", "XII", "XIII"):
+                rows.setdefault((source_of(table), key._replace(category="")), {})[key.category] = value
+    return rows
+
+
+def write_rows(out, rows, categories):
+    for dataset, columns in categories.items():
+        out.write("\t".join(["@", dataset] + columns) + "\n")
+    for (source, key), values in rows.items():
+        out.write("\t".join(
+            [source, key.setting, key.value, key.dataset, key.method, key.metric] +
+            [values.get(c, "-") for c in categories[key.dataset]]) + "\n")
+
+
 def categories_of(results):
     order = collections.OrderedDict()
     for key in results:
@@ -244,12 +263,11 @@ def main():
                   "make_published.py.\n# @ begins the categories of a dataset. A row: source, setting, "
                   "value, dataset, method, metric,\n# then a number for each category, - where none is "
                   "printed.\n")
-        for dataset, columns in categories.items():
-            out.write("\t".join(["@", dataset] + columns) + "\n")
-        for (source, key), values in rows.items():
-            out.write("\t".join(
-                [source, key.setting, key.value, key.dataset, key.method, key.metric] +
-                [values.get(c, "-") for c in categories[key.dataset]]) + "\n")
+        write_rows(out, rows, categories)
+    with open(here / "printed.tsv", "w") as out:
+        out.write("# Tables VI to XIII of arXiv 2301.13359 as they are printed, for the report. Made by "
+                  "make_published.py.\n# Lines as in published.tsv.\n")
+        write_rows(out, printed_rows(paper), categories)
     with open(here / "published_marks.tsv", "w") as out:
         out.write("# What is known against figures of published.tsv: mark, source, setting, value, "
                   "dataset, category,\n# method, metric, reason. The first line that fits a figure "

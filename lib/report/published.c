@@ -44,7 +44,7 @@ static bool fits(const char *pattern, const char *text)
     return *pattern == '!' ? !listed(pattern + 1, text) : listed(pattern, text);
 }
 
-static void mark(imiad_published *p)
+void published_mark(imiad_published *p)
 {
     const char *const fields[RULE_FIELDS] = {p->source,   p->setting, p->value, p->dataset,
                                              p->category, p->method,  p->metric};
@@ -63,9 +63,8 @@ static void mark(imiad_published *p)
     }
 }
 
-static imiad_published describe(const published_figure *figure)
+static imiad_published describe(const published_row *row, const published_figure *figure)
 {
-    const published_row *row = &published_rows[figure->row];
     imiad_published p = {.source = published_names[row->source],
                          .setting = published_names[row->setting],
                          .value = published_names[row->value],
@@ -76,7 +75,7 @@ static imiad_published describe(const published_figure *figure)
                          .metric = published_names[row->metric],
                          .figure = (double)figure->scaled / PUBLISHED_UNIT,
                          .categories = row->categories};
-    mark(&p);
+    published_mark(&p);
     return p;
 }
 
@@ -99,7 +98,8 @@ imiad_status imiad_published_get(imiad_published *out, size_t index)
     if (index >= published_figure_count)
         return fail(IMIAD_OUT_OF_RANGE, "published figure %zu: there are %zu", index,
                     published_figure_count);
-    return give(out, describe(&published_figures[index]));
+    const published_figure *figure = &published_figures[index];
+    return give(out, describe(&published_rows[figure->row], figure));
 }
 
 /* ---- values: "shots=4 augmentation=rotation" ---- */
@@ -163,12 +163,14 @@ static bool words_agree(const char *words, const char *others)
 static bool value_agrees(const published_row *row, const char *given)
 {
     const char *value = published_names[row->value];
+    uint16_t seen = row->value; /* rows of one value mostly follow one another */
     if (!words_agree(value, given))
         return false;
     for (size_t i = 0; i < published_row_count; ++i) {
         const published_row *other = &published_rows[i];
-        if (other->setting != row->setting || other->value == row->value)
+        if (other->setting != row->setting || other->value == row->value || other->value == seen)
             continue;
+        seen = other->value;
         for (const char *word = published_names[other->value]; *word; word += *word == ' ') {
             size_t name_length = strcspn(word, "= "), length, given_length;
             const char *here = word_value(&length, value, word, name_length);
@@ -210,7 +212,7 @@ imiad_status imiad_published_find(imiad_published *out, const char *setting, con
         for (uint32_t j = row->first; j < row->first + row->count; ++j) {
             if (strcmp(published_names[published_figures[j].category], category) != 0)
                 continue;
-            imiad_published p = describe(&published_figures[j]);
+            imiad_published p = describe(row, &published_figures[j]);
             if (!found || p.mark < best.mark)
                 best = p;
             found = true;
@@ -220,4 +222,48 @@ imiad_status imiad_published_find(imiad_published *out, const char *setting, con
         return fail(IMIAD_NOT_FOUND, "nothing is published for setting %s %s, %s %s, %s, %s",
                     setting, value, dataset, category, detector, metric);
     return give(out, best);
+}
+
+const char *published_value(const char *setting, const char *given)
+{
+    enum { MOST = 64 };
+    uint16_t seen[MOST]; /* values of the setting that were tried */
+    size_t count = 0;
+    for (size_t i = 0; i < published_row_count; ++i) {
+        const published_row *row = &published_rows[i];
+        size_t at = 0;
+        if (strcmp(published_names[row->setting], setting) != 0)
+            continue;
+        while (at < count && seen[at] != row->value)
+            ++at;
+        if (at < count)
+            continue;
+        if (value_agrees(row, given))
+            return published_names[row->value];
+        if (count < MOST)
+            seen[count++] = row->value;
+    }
+    return NULL;
+}
+
+/* ---- the paper's tables ---- */
+
+bool printed_find(imiad_published *out, const char *source, const imiad_published *key)
+{
+    for (size_t i = 0; i < printed_row_count; ++i) {
+        const published_row *row = &printed_rows[i];
+        const uint16_t names[] = {row->source,  row->setting, row->value,
+                                  row->dataset, row->method,  row->metric};
+        const char *const wanted[] = {source,       key->setting, key->value,
+                                      key->dataset, key->method,  key->metric};
+        size_t n = 0;
+        while (n < 6 && strcmp(published_names[names[n]], wanted[n]) == 0)
+            ++n;
+        for (uint32_t j = row->first; n == 6 && j < row->first + row->count; ++j)
+            if (strcmp(published_names[printed_figures[j].category], key->category) == 0) {
+                *out = describe(row, &printed_figures[j]);
+                return true;
+            }
+    }
+    return false;
 }

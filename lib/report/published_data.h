@@ -1,7 +1,9 @@
 /* The published figures as constant tables. embed_published.py writes them at build time from
- * published.tsv and published_marks.tsv. */
+ * published.tsv, published_marks.tsv and printed.tsv. */
 #ifndef REPORT_PUBLISHED_DATA_H
 #define REPORT_PUBLISHED_DATA_H
+
+#include <stdbool.h>
 
 #include "imiad/results.h"
 
@@ -36,5 +38,23 @@ extern const published_figure published_figures[];
 extern const size_t published_figure_count;
 extern const published_rule published_rules[];
 extern const size_t published_rule_count;
+/* The paper's tables VI to XIII as they are printed; some print one quantity in two ways. */
+extern const published_row printed_rows[];
+extern const size_t printed_row_count;
+extern const published_figure printed_figures[];
+extern const size_t printed_figure_count;
+
+/* ---- published.c ---- */
+
+/* Fills in mark and reason from all the rest. */
+void published_mark(imiad_published *p);
+
+/* What a table of the paper prints, such as "paper, table XI"; the names are its own. False where
+ * it prints nothing. */
+bool printed_find(imiad_published *out, const char *source, const imiad_published *key);
+
+/* The value among those that were published for the setting with which `given` agrees, as
+ * imiad_published_find takes it; NULL where there is none. */
+const char *published_value(const char *setting, const char *given);
 
 #endif

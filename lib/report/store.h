@@ -120,8 +120,11 @@ void filter_bind(sqlite3_stmt *statement, const imiad_results_filter *filter);
 imiad_status show_cell(bool *found, const imiad_results *results, int64_t id,
                        imiad_finished_function function, void *user);
 
-/* imiad_results_summarize, which also numbers the pairs of configuration and category from 0. */
-typedef imiad_status summary_visitor(void *user, const imiad_summary *summary, int64_t group);
+/* imiad_results_summarize, which also numbers the pairs of configuration and category from 0, and
+ * names the configuration by the smallest id of its cells that the filter, but for its category,
+ * admits. */
+typedef imiad_status summary_visitor(void *user, const imiad_summary *summary, int64_t group,
+                                     int64_t family);
 imiad_status summarize(const imiad_results *results, const imiad_results_filter *filter,
                        summary_visitor *visit, void *user);
 

@@ -320,7 +320,8 @@ static imiad_status begin_line(point_line *line, const imiad_summary *summary, i
     return IMIAD_OK;
 }
 
-static imiad_status add_point(void *user, const imiad_summary *summary, int64_t group)
+static imiad_status add_point(void *user, const imiad_summary *summary, int64_t group,
+                              int64_t family)
 {
     point_line *line = user;
     if (group != line->group) {

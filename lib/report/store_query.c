@@ -112,7 +112,7 @@ typedef struct family_walk {
     imiad_results_filter filter;
     summary_visitor *visit;
     void *user;
-    int64_t group;
+    int64_t group, family;
     entry *entries;
     size_t count, room;
 } family_walk;
@@ -191,7 +191,7 @@ static imiad_status show_category(family_walk *walk, const imiad_cell *cell, con
     }
     add_up(&summary, values, count);
     free(values);
-    return walk->visit(walk->user, &summary, walk->group);
+    return walk->visit(walk->user, &summary, walk->group, walk->family);
 }
 
 static int compare_for_average(const void *a, const void *b)
@@ -246,7 +246,7 @@ static imiad_status show_average(family_walk *walk, const imiad_cell *cell, cons
     }
     add_up(&summary, means, runs);
     free(means);
-    return walk->visit(walk->user, &summary, walk->group);
+    return walk->visit(walk->user, &summary, walk->group, walk->family);
 }
 
 /* Shows a stretch of entries name by name. */
@@ -308,6 +308,7 @@ imiad_status summarize(const imiad_results *results, const imiad_results_filter 
     TRY(collect_ids(&list, statement, results));
     imiad_status status = IMIAD_OK;
     for (size_t i = 0; i < list.count && status == IMIAD_OK; ++i) {
+        walk.family = list.ids[i];
         status = collect_entries(&walk, list.ids[i]);
         if (status == IMIAD_OK)
             status = show_family(&walk);
@@ -323,7 +324,8 @@ typedef struct public_visit {
     void *user;
 } public_visit;
 
-static imiad_status visit_public(void *user, const imiad_summary *summary, int64_t group)
+static imiad_status visit_public(void *user, const imiad_summary *summary, int64_t group,
+                                 int64_t family)
 {
     const public_visit *visit = user;
     return visit->function(visit->user, summary);

@@ -160,6 +160,8 @@ static void detectors(const std::string &folder)
     std::ifstream csv(folder + "/results.csv");
     holds(std::string(std::istreambuf_iterator<char>(csv), {}).find("0.25") != std::string::npos,
           "results are written");
+    results.write_report(folder + "/report.html");
+    holds(std::ifstream(folder + "/report.html").good(), "a report is written");
 }
 
 static void numbers()

@@ -512,11 +512,32 @@ def test_results_are_kept_and_summed_up(fitted, split, tmp_path):
         results.write_json(tmp_path / "r.json")
         results.write_summary(tmp_path / "s.csv")
         results.write_points(tmp_path / "p.csv", ["image_auroc"])
+        results.write_report(tmp_path / "r.html", title="Mine", command="make it", detector="patchcore")
         assert "0.75" in (tmp_path / "r.csv").read_text() and "0.625" in (tmp_path / "p.csv").read_text()
         with pytest.raises(TypeError, match="colour"):
             results.cells(colour="red")
     with pytest.raises(imiad.Error):
         imiad.Results(tmp_path / "nowhere.sqlite", read_only=True)
+
+
+def test_a_report_is_written_by_the_end_of_its_name(fitted, split, tmp_path):
+    with imiad.Results(tmp_path / "results.sqlite") as results:
+        results.put(split, fitted, {"image_auroc": 0.7125}, seed=3)
+        imiad.report(results, tmp_path / "open.html", title="Ours & <theirs>", command="make it")
+    for name in ("r.html", "r.csv", "r.md", "r.tex"):
+        imiad.report(tmp_path / "results.sqlite", tmp_path / name)
+    page = (tmp_path / "open.html").read_text(encoding="utf-8")
+    assert "Ours &amp; &lt;theirs&gt;</h1>" in page and "make it" in page and "1 finished cells" in page
+    assert "0.713" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert (tmp_path / "r.csv").read_text(encoding="utf-8").startswith("table,setting,")
+    assert (tmp_path / "r.md").read_text(encoding="utf-8").startswith("# IM-IAD results")
+    assert "\\toprule" in (tmp_path / "r.tex").read_text(encoding="utf-8")
+    imiad.report(tmp_path / "results.sqlite", tmp_path / "none.html", detector="padim")
+    assert "0 finished cells" in (tmp_path / "none.html").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="names no report"):
+        imiad.report(tmp_path / "results.sqlite", tmp_path / "r.pdf")
+    with pytest.raises(imiad.Error):
+        imiad.report(tmp_path / "nowhere.sqlite", tmp_path / "r.html")
 
 
 def test_published_figures():

@@ -28,7 +28,7 @@ from ._plugins import (Batches, Blocks, DatasetPlugin, DetectorPlugin, Listed, M
                        TrainingImage, dataset_from_images, load_plugin, open_dataset, register_dataset,
                        register_detector)
 from ._regions import Region, find_regions
-from ._results import Cell, Published, Results, Summary, find_published, published
+from ._results import Cell, Published, Results, Summary, find_published, published, report
 from .metrics import Metrics, Spro
 from . import continual, datasets, detectors, metrics, settings
 

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, Callable, Iterable, Mapping, NamedTuple, Optional
+import os
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Optional, Union
 
 from . import _abi
 from ._data import Path, Split
@@ -160,6 +161,23 @@ class Results(Handle):
         array = (ctypes.c_char_p * max(1, len(texts)))(*texts)
         lib.imiad_results_write_points(self, _filter(chosen), array, len(texts), name_of(path))
 
+    def write_report(self, path: Path, format: str = "html", *, title: Optional[str] = None,
+                     command: Optional[str] = None, **chosen: str) -> None:
+        """A report with the paper's tables, ours beside the published figures.
+
+        format: "html" (one page with everything), "csv", "markdown" or "latex" (the tables alone)
+        command: what to type to make it again
+        """
+        formats = {"html": _abi.IMIAD_REPORT_HTML, "csv": _abi.IMIAD_REPORT_CSV,
+                   "markdown": _abi.IMIAD_REPORT_MARKDOWN, "latex": _abi.IMIAD_REPORT_LATEX}
+        if format not in formats:
+            raise ValueError(f"no report has the format {format!r}: {', '.join(formats)}")
+        options, cells = made(_abi.imiad_report_options), _filter(chosen)
+        options.format, options.filter = formats[format], ctypes.pointer(cells)
+        options.title = None if title is None else name_of(title)
+        options.command = None if command is None else name_of(command)
+        lib.imiad_report_write(self, options, name_of(path))
+
 
 def _filter(chosen: Mapping[str, str]) -> Any:
     out = made(_abi.imiad_results_filter)
@@ -207,3 +225,19 @@ def find_published(setting: str, dataset: str, detector: str, metric: str, *, va
             raise
         return None
     return _published(out)
+
+
+_FORMATS = {".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown", ".tex": "latex"}
+
+
+def report(store: Union[Path, Results], path: Path, *, title: Optional[str] = None,
+           command: Optional[str] = None, **chosen: str) -> None:
+    """Writes a report of a store: the end of the file's name says which, .html, .csv, .md or .tex."""
+    ending = os.path.splitext(os.fsdecode(path))[1].lower()
+    if ending not in _FORMATS:
+        raise ValueError(f"the end of {os.fsdecode(path)!r} names no report: {', '.join(_FORMATS)}")
+    if isinstance(store, Results):
+        store.write_report(path, _FORMATS[ending], title=title, command=command, **chosen)
+        return
+    with Results(store, read_only=True) as results:
+        results.write_report(path, _FORMATS[ending], title=title, command=command, **chosen)

@@ -184,6 +184,11 @@ class results : public detail::handle<imiad_results, imiad_results_free>
     {
         check(imiad_results_write_csv(get(), nullptr, path.c_str()));
     }
+    void write_report(const std::string &path,
+                      imiad_report_options how = IMIAD_REPORT_OPTIONS_INIT) const
+    {
+        check(imiad_report_write(get(), &how, path.c_str()));
+    }
 };
 
 } // namespace imiad

@@ -236,7 +236,7 @@ static int take_own(const front *f, front_own *own, const char *value)
     return 1;
 }
 
-static int take_evaluation(front *f, const char *value)
+int front_take_evaluation(front *f, const char *value)
 {
     long long size = 0;
     f->evaluate = value;
@@ -254,7 +254,7 @@ static int take_evaluation(front *f, const char *value)
 static const char *const compat_names[COMPATS] = {"binarise_maps", "mask_geometry",
                                                   "aupro_sampled100", "loco_auc_order"};
 
-static int take_compat(front *f, const char *value)
+int front_take_compat(front *f, const char *value)
 {
     for (int i = 0; i < COMPATS; ++i)
         if (strcmp(value, compat_names[i]) == 0) {
@@ -334,9 +334,9 @@ static int take_option(front *f, int option, char *value, const char *about)
         f->results = value;
         return 1;
     case EVALUATE:
-        return take_evaluation(f, value);
+        return front_take_evaluation(f, value);
     case COMPAT:
-        return take_compat(f, value);
+        return front_take_compat(f, value);
     case REPEATS:
         if (read_number(f, "--repeats", value, 1, 1000, &number) < 0)
             return -1;

@@ -51,6 +51,10 @@ typedef struct front {
 int front_read(front *f, int argc, char **argv, const char *about, front_own *own,
                size_t own_count);
 
+/* What --evaluate and --compat do with a value. Returns 1, or -1 with a message printed. */
+int front_take_evaluation(front *f, const char *value);
+int front_take_compat(front *f, const char *value);
+
 /* Once the dataset is open: what --evaluate is when nobody said, and the words for it. */
 void front_settle_evaluation(front *f, const char *otherwise);
 

@@ -12,6 +12,9 @@ typedef struct grid_setting {
     const char *models; /* help of --models: learned once for all values; NULL: it has none */
 } grid_setting;
 
+/* unsupervised, supervised, fewshot, noisy; NULL for others. */
+const grid_setting *grid_setting_find(const char *name);
+
 /* The whole program: reads the command line, runs what is not in the store yet, prints a table for
  * each value, writes the record. Finished cells stay when a later one fails. */
 int grid_main(int argc, char **argv, const grid_setting *s);

@@ -27,8 +27,9 @@ _imiad()
         COMPREPLY=($(compgen -W "$("$program" --help 2>/dev/null | grep -o -- '--[a-z][a-z-]*' | sort -u)" -- "$cur"))
         return
     fi
+    [[ $program == *benchmark ]] && ((cword <= 2)) && COMPREPLY=($(compgen -W 'list run status merge' -- "$cur"))
     [[ $program == *inspect ]] && ((cword <= 2)) && COMPREPLY=($(compgen -W 'learn check' -- "$cur"))
     COMPREPLY+=($(compgen -f -- "$cur"))
 }
 complete -o filenames -F _imiad imiad imiad-inspect imiad-unsupervised imiad-supervised imiad-fewshot \
-    imiad-noisy imiad-continual imiad-transfer imiad-efficiency imiad-compare imiad-list_dataset imiad-export_dataset
+    imiad-noisy imiad-continual imiad-transfer imiad-efficiency imiad-benchmark imiad-compare imiad-list_dataset imiad-export_dataset

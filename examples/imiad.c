@@ -18,6 +18,7 @@ static const struct {
     {"continual", "one category after another, with one detector"},
     {"transfer", "one category, then a few images of another"},
     {"efficiency", "times and memory, image by image"},
+    {"benchmark", "a whole benchmark from one plan: run it, see how far it is"},
     {"compare", "a result store beside the published figures"},
     {"list_dataset", "what a dataset's folder holds"},
     {"export_dataset", "a dataset written in MVTec AD's layout"},

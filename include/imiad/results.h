@@ -140,6 +140,53 @@ IMIAD_API imiad_status imiad_results_each(const imiad_results *results,
                                           const imiad_results_filter *filter,
                                           imiad_finished_function function, void *user);
 
+/* Puts why a cell failed, in place of what the store had of an earlier failure of its key, as
+ * safely as a finished cell. It is no result: none of the functions above or below that show or
+ * summarise cells sees it. imiad_results_put takes it away once the cell has finished. `message` is
+ * UTF-8. With its first failure the file becomes one of version 2 (docs/results.md), which
+ * libraries that do not know failures refuse. Errors: those of imiad_results_put; IMIAD_WRONG_STATE
+ * where the cell is finished. */
+IMIAD_API imiad_status imiad_results_put_failure(imiad_results *results, const imiad_cell *cell,
+                                                 const char *message);
+
+/* A cell that failed. All of it is borrowed for the duration of the call that shows it. */
+typedef struct imiad_failed {
+    uint32_t struct_size;
+    const imiad_cell *cell; /* options in bytewise order of their names */
+    const char *library_version, *torch_version;
+    const char *time; /* of putting, UTC: "2024-05-01T12:00:00Z" */
+    int32_t threads;
+    const char *message;
+} imiad_failed;
+/* As imiad_finished_function. */
+typedef imiad_status (*imiad_failed_function)(void *user, const imiad_failed *failed);
+
+/* Shows the failure of the cell that the key names. Errors: IMIAD_NOT_FOUND. */
+IMIAD_API imiad_status imiad_results_show_failure(const imiad_results *results,
+                                                  const imiad_cell *cell,
+                                                  imiad_failed_function function, void *user);
+/* Shows the failures in the order of imiad_results_each. filter may be NULL. */
+IMIAD_API imiad_status imiad_results_each_failure(const imiad_results *results,
+                                                  const imiad_results_filter *filter,
+                                                  imiad_failed_function function, void *user);
+
+/* Two stores have the same cell with values that differ: `name` is the first of them that is no
+ * cost, `path` the store that brings it. The store keeps `kept` where the function returns
+ * IMIAD_OK; any other status ends the merge and is returned by it. The function must not use the
+ * store. */
+typedef imiad_status (*imiad_conflict_function)(void *user, const imiad_finished *kept,
+                                                const imiad_finished *brought, const char *path,
+                                                const char *name);
+
+/* Adds the cells and failures of the stores at `paths`, in that order, all of them or, after any
+ * error, none. A cell that is there already stays as it is: costs may differ, other values are a
+ * conflict. A failure is left out where the cell is finished or has failed already. Time, versions
+ * and number of threads come along. Errors: IMIAD_MISMATCH for a conflict where `conflict` is NULL,
+ * with the cell, the value and both numbers; those of opening and putting. */
+IMIAD_API imiad_status imiad_results_merge(imiad_results *results, const char *const *paths,
+                                           size_t count, imiad_conflict_function conflict,
+                                           void *user);
+
 /* What the repetitions of a cell came to, one value of it. Borrowed as above. */
 typedef struct imiad_summary {
     uint32_t struct_size;

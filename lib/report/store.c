@@ -26,6 +26,7 @@
 enum {
     APPLICATION_ID = 0x494d4144, /* "IMAD" in the file's header */
     SCHEMA_VERSION = 1,
+    FAILURES_VERSION = 2, /* with the table of failures, which earlier libraries do not know */
     WAIT_MILLISECONDS = 60000,
     STEPS_A_LOOK = 1 << 20, /* of SQLite's machine, between two looks at what is allowed */
 };
@@ -106,6 +107,57 @@ static imiad_status read_integer(int64_t *out, const imiad_results *results, con
     return status;
 }
 
+imiad_status store_finish(sqlite3_stmt *statement, const imiad_results *results)
+{
+    imiad_status status =
+        sqlite3_step(statement) == SQLITE_DONE ? IMIAD_OK : store_fail(results, "write");
+    sqlite3_finalize(statement);
+    return status;
+}
+
+imiad_status change_begin(store_change *out, const imiad_results *results)
+{
+    if (results->to_read)
+        return fail(IMIAD_WRONG_STATE, "the result store %s was opened to read only",
+                    results->path);
+    *out = (store_change){results, too_large_begin()};
+    imiad_status status = store_run(results, "BEGIN IMMEDIATE", "write");
+    if (status != IMIAD_OK)
+        too_large_end(&out->limit);
+    return status;
+}
+
+imiad_status change_end(store_change *change, imiad_status status)
+{
+    if (status == IMIAD_OK)
+        status = store_run(change->results, "COMMIT", "write");
+    if (status != IMIAD_OK)
+        sqlite3_exec(change->results->database, "ROLLBACK", NULL, NULL, NULL);
+    too_large_end(&change->limit);
+    return status;
+}
+
+imiad_status store_has_failures(bool *out, const imiad_results *results)
+{
+    int64_t count;
+    TRY(read_integer(&count, results,
+                     "SELECT count(*) FROM sqlite_master WHERE name = 'failures'"));
+    *out = count > 0;
+    return IMIAD_OK;
+}
+
+imiad_status store_need_failures(const imiad_results *results)
+{
+    char mark[64];
+    bool there;
+    TRY(store_has_failures(&there, results));
+    if (there)
+        return IMIAD_OK;
+    snprintf(mark, sizeof mark, "PRAGMA user_version = %d", FAILURES_VERSION);
+    TRY(store_run(results, store_failures.text, "write"));
+    return store_run(results, mark, "write");
+}
+
 /* ---- opening ---- */
 
 /* *empty: a database in which nobody has made anything yet. */
@@ -123,10 +175,10 @@ static imiad_status identify(bool *empty, const imiad_results *results)
                     "%s is not a result store but an SQLite database of something "
                     "else",
                     results->path);
-    if (version > SCHEMA_VERSION)
+    if (version > FAILURES_VERSION)
         return fail(IMIAD_UNSUPPORTED,
                     "the result store %s has version %d; this library reads up to %d",
-                    results->path, (int)version, SCHEMA_VERSION);
+                    results->path, (int)version, FAILURES_VERSION);
     return IMIAD_OK;
 }
 
@@ -190,7 +242,7 @@ static imiad_status check_schema(const imiad_results *results)
         if (!name || !text)
             status = fail_memory("a result store's schema", 64);
         else if (store_knows(name, text))
-            ++found;
+            found += strcmp(name, store_failures.name) != 0;
         else if (strncmp(name, "sqlite_stat", 11) != 0) /* what ANALYZE leaves */
             status = fail(IMIAD_FORMAT,
                           "%s is not a result store: it holds \"%s\", which no store has, or has "

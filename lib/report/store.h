@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 
+#include "base/too_large.h"
 #include "imiad/results.h"
 
 /* What imiad_results_describe fills in that nobody else holds. */
@@ -37,6 +38,7 @@ typedef struct store_statement {
 } store_statement;
 extern const store_statement store_statements[];
 extern const size_t store_statement_count;
+extern const store_statement store_failures; /* made with the first failure */
 bool store_knows(const char *name, const char *text);
 
 /* ---- store.c: statements ---- */
@@ -45,6 +47,20 @@ bool store_knows(const char *name, const char *text);
 imiad_status store_fail(const imiad_results *results, const char *doing);
 imiad_status store_run(const imiad_results *results, const char *sql, const char *doing);
 imiad_status store_prepare(sqlite3_stmt **out, const imiad_results *results, const char *sql);
+/* Steps a statement that gives no rows, and finalizes it. */
+imiad_status store_finish(sqlite3_stmt *statement, const imiad_results *results);
+/* A change of the store, all or nothing: what happens between begin and end is kept where end is
+ * given IMIAD_OK. End returns what it was given, or what kept it from the disk. */
+typedef struct store_change {
+    const imiad_results *results;
+    too_large limit;
+} store_change;
+imiad_status change_begin(store_change *out, const imiad_results *results);
+imiad_status change_end(store_change *change, imiad_status status);
+
+/* Where failures are kept; a file with that table is of version 2. */
+imiad_status store_has_failures(bool *out, const imiad_results *results);
+imiad_status store_need_failures(const imiad_results *results);
 
 /* ---- store_cell.c: cells as rows ---- */
 
@@ -88,7 +104,8 @@ typedef struct checked_cell {
 imiad_status cell_check(checked_cell *out, const imiad_cell *given);
 void checked_cell_free(checked_cell *cell);
 
-/* A row of `cells` with its values. All text is borrowed from `texts` and the lists. */
+/* A row of `cells` with its values, or of `failures` with its message. All text is borrowed from
+ * `texts` and the lists. */
 typedef struct stored_cell {
     imiad_finished finished;
     imiad_cell cell;
@@ -96,13 +113,44 @@ typedef struct stored_cell {
     imiad_option *options[LIST_COLUMNS];
     const char **names;
     double *values;
+    const char *message; /* of a failure */
 } stored_cell;
 /* *found is false where there is no such row (any more). */
 imiad_status stored_cell_load(stored_cell *out, bool *found, const imiad_results *results,
                               int64_t id);
+imiad_status stored_failure_load(stored_cell *out, bool *found, const imiad_results *results,
+                                 int64_t id);
 void stored_cell_free(stored_cell *cell);
 
+/* ---- store_put.c ---- */
+
+/* When and by what a cell was run. */
+typedef struct store_origin {
+    const char *time, *library_version, *torch_version;
+    int threads;
+} store_origin;
+store_origin origin_now(char time[32]);
+
+/* The row of `cells` or `failures`; *id is 0 where there is none. */
+imiad_status find_row(int64_t *id, const imiad_results *results, const char *table,
+                      const checked_cell *cell);
+/* Within a transaction: makes the cell's row and values, in place of an earlier one, and takes its
+ * failure away. */
+imiad_status store_put_cell(const imiad_results *results, const checked_cell *checked,
+                            const store_origin *origin, const char *const *names,
+                            const double *values, size_t count);
+/* Within a transaction, with the table there: the same for a failure. */
+imiad_status store_put_failure(const imiad_results *results, const checked_cell *checked,
+                               const store_origin *origin, const char *message);
+
 /* ---- store_query.c ---- */
+
+typedef struct id_list {
+    int64_t *ids;
+    size_t count, room;
+} id_list;
+/* The ids that a statement finds; finalizes it. ids is freed by the caller. */
+imiad_status collect_ids(id_list *out, sqlite3_stmt *statement, const imiad_results *results);
 
 /* Statements that choose among cells have this condition; the filter is bound to ?1 .. ?6. */
 #define FILTER_CONDITION                                                                           \

@@ -200,7 +200,7 @@ void checked_cell_free(checked_cell *cell)
 static imiad_status take_texts(stored_cell *out, sqlite3_stmt *row)
 {
     out->texts = json_array();
-    for (int i = 0; i < CELL_COLUMN_COUNT; ++i)
+    for (int i = 0; i <= CELL_COLUMN_COUNT; ++i) /* and the message */
         if (json_array_append_new(out->texts,
                                   json_stringn_nocheck((const char *)sqlite3_column_text(row, i),
                                                        (size_t)sqlite3_column_bytes(row, i))) != 0)
@@ -213,6 +213,7 @@ static imiad_status take_texts(stored_cell *out, sqlite3_stmt *row)
                                    &out->finished.time};
     for (size_t i = 0; i < 3; ++i)
         *others[i] = json_string_value(json_array_get(out->texts, CELL_LIBRARY_VERSION + i));
+    out->message = json_string_value(json_array_get(out->texts, CELL_COLUMN_COUNT));
     return IMIAD_OK;
 }
 
@@ -288,32 +289,47 @@ static imiad_status take_row(stored_cell *out, sqlite3_stmt *row, const imiad_re
     return IMIAD_OK;
 }
 
-imiad_status stored_cell_load(stored_cell *out, bool *found, const imiad_results *results,
-                              int64_t id)
+static imiad_status load(stored_cell *out, bool *found, const imiad_results *results, int64_t id,
+                         const char *query, bool with_values)
 {
     *out = (stored_cell){.cell = IMIAD_CELL_INIT};
     *found = false;
     /* row and values in one transaction: another process may replace them in between */
-    TRY(store_run(results, "BEGIN", "read"));
+    const bool own = sqlite3_get_autocommit(results->database) != 0;
+    if (own)
+        TRY(store_run(results, "BEGIN", "read"));
     sqlite3_stmt *row = NULL;
-    imiad_status status =
-        store_prepare(&row, results, "SELECT " CELL_COLUMNS " FROM cells WHERE id = ?");
+    imiad_status status = store_prepare(&row, results, query);
     sqlite3_bind_int64(row, 1, id);
     int code = status == IMIAD_OK ? sqlite3_step(row) : SQLITE_DONE;
     if (code == SQLITE_ROW) {
         *found = true;
         status = take_row(out, row, results);
-        if (status == IMIAD_OK)
+        if (status == IMIAD_OK && with_values)
             status = take_values(out, results, id);
     } else if (code != SQLITE_DONE) {
         status = store_fail(results, "read");
     }
     sqlite3_finalize(row);
-    if (sqlite3_exec(results->database, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
+    if (own && sqlite3_exec(results->database, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
         sqlite3_exec(results->database, "ROLLBACK", NULL, NULL, NULL);
     if (status != IMIAD_OK)
         stored_cell_free(out);
     return status;
+}
+
+imiad_status stored_cell_load(stored_cell *out, bool *found, const imiad_results *results,
+                              int64_t id)
+{
+    return load(out, found, results, id, "SELECT " CELL_COLUMNS ", '' FROM cells WHERE id = ?",
+                true);
+}
+
+imiad_status stored_failure_load(stored_cell *out, bool *found, const imiad_results *results,
+                                 int64_t id)
+{
+    return load(out, found, results, id,
+                "SELECT " CELL_COLUMNS ", message FROM failures WHERE id = ?", false);
 }
 
 void stored_cell_free(stored_cell *cell)

@@ -113,11 +113,13 @@ imiad_status imiad_results_describe(imiad_cell *cell, imiad_results *results,
 
 /* ---- asking ---- */
 
-/* *id is 0 where the store lacks the cell. */
-static imiad_status find_cell(int64_t *id, const imiad_results *results, const checked_cell *cell)
+imiad_status find_row(int64_t *id, const imiad_results *results, const char *table,
+                      const checked_cell *cell)
 {
     sqlite3_stmt *statement;
-    TRY(store_prepare(&statement, results, "SELECT id FROM cells WHERE run = ? AND category = ?"));
+    char query[96];
+    snprintf(query, sizeof query, "SELECT id FROM %s WHERE run = ? AND category = ?", table);
+    TRY(store_prepare(&statement, results, query));
     sqlite3_bind_text(statement, 1, cell->run, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 2, cell->cell.category, -1, SQLITE_STATIC);
     int code = sqlite3_step(statement);
@@ -136,7 +138,7 @@ imiad_status imiad_results_has(int *out, const imiad_results *results, const imi
     checked_cell checked;
     int64_t id;
     TRY(cell_check(&checked, cell));
-    imiad_status status = find_cell(&id, results, &checked);
+    imiad_status status = find_row(&id, results, "cells", &checked);
     if (status == IMIAD_OK)
         *out = id != 0;
     checked_cell_free(&checked);
@@ -153,7 +155,7 @@ imiad_status imiad_results_show(const imiad_results *results, const imiad_cell *
     int64_t id;
     bool found = false;
     TRY(cell_check(&checked, cell));
-    imiad_status status = find_cell(&id, results, &checked);
+    imiad_status status = find_row(&id, results, "cells", &checked);
     checked_cell_free(&checked);
     if (status == IMIAD_OK && id != 0)
         status = show_cell(&found, results, id, function, user);
@@ -184,22 +186,25 @@ static imiad_status check_values(const char *const *names, const double *values,
     return IMIAD_OK;
 }
 
-static imiad_status finish(sqlite3_stmt *statement, const imiad_results *results)
+store_origin origin_now(char text[32])
 {
-    imiad_status status =
-        sqlite3_step(statement) == SQLITE_DONE ? IMIAD_OK : store_fail(results, "write");
-    sqlite3_finalize(statement);
-    return status;
+    time_t seconds = time(NULL);
+    struct tm utc;
+    strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc));
+    return (store_origin){text, imiad_version(), imiad_torch_version(), imiad_threads()};
 }
 
 /* In the place of row `id`, or in a new row where that is 0. */
-static imiad_status insert_cell(int64_t *id, const imiad_results *results,
-                                const checked_cell *checked)
+static imiad_status insert_row(int64_t *id, const imiad_results *results, const char *table,
+                               const checked_cell *checked, const store_origin *origin)
 {
     sqlite3_stmt *row;
-    TRY(store_prepare(&row, results,
-                      "INSERT INTO cells (id, run, family, " CELL_COLUMNS ") VALUES (?, ?, ?, ?, "
-                      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+    char query[640];
+    snprintf(query, sizeof query,
+             "INSERT INTO %s (id, run, family, " CELL_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, "
+             "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             table);
+    TRY(store_prepare(&row, results, query));
     enum { FIRST = 4 };
     if (*id)
         sqlite3_bind_int64(row, 1, *id);
@@ -209,16 +214,12 @@ static imiad_status insert_cell(int64_t *id, const imiad_results *results,
         sqlite3_bind_text(row, FIRST + i, cell_text(&checked->cell, (size_t)i), -1, SQLITE_STATIC);
     for (int i = 0; i < LIST_COLUMNS; ++i)
         sqlite3_bind_text(row, FIRST + TEXT_COLUMNS + i, checked->lists[i], -1, SQLITE_STATIC);
-    char now[32];
-    time_t seconds = time(NULL);
-    struct tm utc;
-    strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc));
     sqlite3_bind_int64(row, FIRST + CELL_SEED, (int64_t)checked->cell.seed);
-    sqlite3_bind_int(row, FIRST + CELL_THREADS, imiad_threads());
-    sqlite3_bind_text(row, FIRST + CELL_LIBRARY_VERSION, imiad_version(), -1, SQLITE_STATIC);
-    sqlite3_bind_text(row, FIRST + CELL_TORCH_VERSION, imiad_torch_version(), -1, SQLITE_STATIC);
-    sqlite3_bind_text(row, FIRST + CELL_TIME, now, -1, SQLITE_STATIC);
-    TRY(finish(row, results));
+    sqlite3_bind_int(row, FIRST + CELL_THREADS, origin->threads);
+    const char *const texts[] = {origin->library_version, origin->torch_version, origin->time};
+    for (int i = 0; i < 3; ++i)
+        sqlite3_bind_text(row, FIRST + CELL_LIBRARY_VERSION + i, texts[i], -1, SQLITE_STATIC);
+    TRY(store_finish(row, results));
     *id = sqlite3_last_insert_rowid(results->database);
     return IMIAD_OK;
 }
@@ -233,24 +234,51 @@ static imiad_status insert_values(const imiad_results *results, int64_t id,
         sqlite3_bind_text(row, 2, names[i], -1, SQLITE_STATIC);
         if (!isnan(values[i]))
             sqlite3_bind_double(row, 3, values[i]);
-        TRY(finish(row, results));
+        TRY(store_finish(row, results));
     }
     return IMIAD_OK;
 }
 
-static imiad_status replace(const imiad_results *results, const checked_cell *checked,
-                            const char *const *names, const double *values, size_t count)
+/* Deletes the row of the same key; *id is its number then, 0 otherwise. */
+static imiad_status clear_row(int64_t *id, const imiad_results *results, const char *table,
+                              const checked_cell *checked)
+{
+    sqlite3_stmt *statement;
+    char query[64];
+    TRY(find_row(id, results, table, checked));
+    if (!*id)
+        return IMIAD_OK;
+    snprintf(query, sizeof query, "DELETE FROM %s WHERE id = ?", table);
+    TRY(store_prepare(&statement, results, query));
+    sqlite3_bind_int64(statement, 1, *id);
+    return store_finish(statement, results);
+}
+
+imiad_status store_put_cell(const imiad_results *results, const checked_cell *checked,
+                            const store_origin *origin, const char *const *names,
+                            const double *values, size_t count)
 {
     int64_t id;
-    TRY(find_cell(&id, results, checked));
-    if (id) {
-        sqlite3_stmt *statement;
-        TRY(store_prepare(&statement, results, "DELETE FROM cells WHERE id = ?"));
-        sqlite3_bind_int64(statement, 1, id);
-        TRY(finish(statement, results));
-    }
-    TRY(insert_cell(&id, results, checked));
+    bool failures;
+    TRY(store_has_failures(&failures, results));
+    if (failures)
+        TRY(clear_row(&id, results, "failures", checked));
+    TRY(clear_row(&id, results, "cells", checked));
+    TRY(insert_row(&id, results, "cells", checked, origin));
     return insert_values(results, id, names, values, count);
+}
+
+imiad_status store_put_failure(const imiad_results *results, const checked_cell *checked,
+                               const store_origin *origin, const char *message)
+{
+    int64_t id;
+    sqlite3_stmt *row;
+    TRY(clear_row(&id, results, "failures", checked));
+    TRY(insert_row(&id, results, "failures", checked, origin));
+    TRY(store_prepare(&row, results, "UPDATE failures SET message = ? WHERE id = ?"));
+    sqlite3_bind_text(row, 1, message, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(row, 2, id);
+    return store_finish(row, results);
 }
 
 imiad_status imiad_results_put(imiad_results *results, const imiad_cell *cell,
@@ -258,22 +286,16 @@ imiad_status imiad_results_put(imiad_results *results, const imiad_cell *cell,
 {
     if (!results)
         return fail(IMIAD_INVALID_ARGUMENT, "imiad_results_put: results is NULL");
-    if (results->to_read)
-        return fail(IMIAD_WRONG_STATE, "the result store %s was opened to read only",
-                    results->path);
     TRY(check_values(names, values, count));
     checked_cell checked;
+    char time[32];
     TRY(cell_check(&checked, cell));
-    too_large limit = too_large_begin();
-    imiad_status status = store_run(results, "BEGIN IMMEDIATE", "write");
-    if (status == IMIAD_OK) {
-        status = replace(results, &checked, names, values, count);
-        if (status == IMIAD_OK)
-            status = store_run(results, "COMMIT", "write");
-        if (status != IMIAD_OK)
-            sqlite3_exec(results->database, "ROLLBACK", NULL, NULL, NULL);
-    }
-    too_large_end(&limit);
+    store_origin origin = origin_now(time);
+    store_change change;
+    imiad_status status = change_begin(&change, results);
+    if (status == IMIAD_OK)
+        status =
+            change_end(&change, store_put_cell(results, &checked, &origin, names, values, count));
     checked_cell_free(&checked);
     return status;
 }

@@ -30,13 +30,7 @@ void filter_bind(sqlite3_stmt *statement, const imiad_results_filter *filter)
 
 /* ---- cells, one by one ---- */
 
-typedef struct id_list {
-    int64_t *ids;
-    size_t count, room;
-} id_list;
-
-/* The ids that a statement finds; finalizes it. */
-static imiad_status collect_ids(id_list *out, sqlite3_stmt *statement, const imiad_results *results)
+imiad_status collect_ids(id_list *out, sqlite3_stmt *statement, const imiad_results *results)
 {
     id_list list = {0};
     imiad_status status = IMIAD_OK;

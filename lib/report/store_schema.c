@@ -49,8 +49,40 @@ const store_statement store_statements[] = {
 };
 const size_t store_statement_count = sizeof store_statements / sizeof *store_statements;
 
+const store_statement store_failures = {"failures", "CREATE TABLE failures ("
+                                                    "  id INTEGER PRIMARY KEY,"
+                                                    "  run TEXT NOT NULL,"
+                                                    "  family TEXT NOT NULL,"
+                                                    "  category TEXT NOT NULL,"
+                                                    "  setting TEXT NOT NULL,"
+                                                    "  value TEXT NOT NULL,"
+                                                    "  dataset TEXT NOT NULL,"
+                                                    "  dataset_digest TEXT NOT NULL,"
+                                                    "  detector TEXT NOT NULL,"
+                                                    "  backbone TEXT NOT NULL,"
+                                                    "  weights TEXT NOT NULL,"
+                                                    "  weights_digest TEXT NOT NULL,"
+                                                    "  precision TEXT NOT NULL,"
+                                                    "  evaluation TEXT NOT NULL,"
+                                                    "  dataset_root TEXT NOT NULL,"
+                                                    "  device TEXT NOT NULL,"
+                                                    "  machine TEXT NOT NULL,"
+                                                    "  command TEXT NOT NULL,"
+                                                    "  options TEXT NOT NULL,"
+                                                    "  dataset_options TEXT NOT NULL,"
+                                                    "  facts TEXT NOT NULL,"
+                                                    "  seed INTEGER NOT NULL,"
+                                                    "  threads INTEGER NOT NULL,"
+                                                    "  library_version TEXT NOT NULL,"
+                                                    "  torch_version TEXT NOT NULL,"
+                                                    "  time TEXT NOT NULL,"
+                                                    "  message TEXT NOT NULL DEFAULT '',"
+                                                    "  UNIQUE (run, category))"};
+
 bool store_knows(const char *name, const char *text)
 {
+    if (strcmp(store_failures.name, name) == 0)
+        return strcmp(store_failures.text, text) == 0;
     for (size_t i = 0; i < store_statement_count; ++i)
         if (strcmp(store_statements[i].name, name) == 0)
             return strcmp(store_statements[i].text, text) == 0;

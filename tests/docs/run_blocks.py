@@ -146,7 +146,7 @@ class Runner:
     def prepare(self, stage):
         """Fills the folder that the folders of the pages link to."""
         os.makedirs(stage + "/build/examples")
-        for name in PROGRAMS + ["compare", "list_dataset", "export_dataset", "score_image"]:
+        for name in PROGRAMS + ["benchmark", "compare", "list_dataset", "export_dataset", "score_image"]:
             program = f"{self.build}/examples/{name}"
             text = WRAPPER if name in PROGRAMS else '#!/bin/sh\nexec {program} "$@"\n'
             with open(f"{stage}/build/examples/{name}", "w", encoding="utf-8") as file:

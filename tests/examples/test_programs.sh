@@ -18,7 +18,7 @@ fails() {
 tiny="--category fabric --set-dataset size=32 --set-dataset train=2 --set-dataset test_good=1
       --set-dataset test_defective=1 --set resize=32 --set crop=0"
 
-for program in inspect unsupervised supervised fewshot noisy continual transfer efficiency compare list_dataset export_dataset; do
+for program in inspect unsupervised supervised fewshot noisy continual transfer efficiency benchmark compare list_dataset export_dataset; do
     shows "$program --help is its usage, and exits 0" "Usage: imiad-$program" "$build/imiad-$program" --help
     fails "$program looks after what it prints" "$([ $program = compare ] || [ $program = list_dataset ] || [ $program = export_dataset ] && echo 1 || echo 2)" \
         sh -c "'$build/imiad-$program' --help >/dev/full"

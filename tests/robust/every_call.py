@@ -197,6 +197,11 @@ def special(f, function, p):
         return f.names
     if name in ("imiad_results_put", "imiad_results_write_points") and p.name == "count":
         return 2
+    if name == "imiad_results_merge":
+        if p.name == "paths":
+            return f.keep((c.c_char_p * 1)(f.path("x.sqlite")))
+        if p.name == "count":
+            return 1
     if name == "imiad_metrics_add_map" and p.name == "mask":
         return f.handles["imiad_image"]
     if name == "imiad_detector_set_calibration" and p.name == "calibration":

@@ -30,7 +30,12 @@ static const hostile stores[] = {
     {"alter table measurements add column q integer check (q > 5) default 7", IMIAD_FORMAT},
     {"drop table measurements", IMIAD_FORMAT},
     {"drop index cells_of_family", IMIAD_FORMAT},
-    {"pragma user_version = 2", IMIAD_UNSUPPORTED},
+    {"pragma user_version = 3", IMIAD_UNSUPPORTED},
+    {"drop table failures; create view failures as " ENDLESS "select x as id from r", IMIAD_FORMAT},
+    {"alter table failures add column zz text not null default 'x'", IMIAD_FORMAT},
+    {"update failures set message = hex(zeroblob(50000000))", IMIAD_FORMAT},
+    {"update failures set options = '[1,2]'", IMIAD_FORMAT},
+    {"update failures set message = x'00fffe', setting = x'fffe'", IMIAD_OK},
     {"update cells set command = hex(zeroblob(50000000))", IMIAD_FORMAT},
     {"update cells set options = '[1,2]'", IMIAD_FORMAT},
     {"update cells set options = hex(zeroblob(100000))", IMIAD_FORMAT},
@@ -50,10 +55,18 @@ static imiad_status count_summaries(void *user, const imiad_summary *summary)
     return IMIAD_OK;
 }
 
+static imiad_status count_failure(void *user, const imiad_failed *failed)
+{
+    ++*(int *)user;
+    return IMIAD_OK;
+}
+
 static char *make_store(const char *sql)
 {
     imiad_results *results = open_results("hostile.sqlite");
-    const imiad_cell one = made_up_cell("bottle", 1), two = made_up_cell("cable", 1);
+    const imiad_cell one = made_up_cell("bottle", 1), two = made_up_cell("cable", 1),
+                     three = made_up_cell("wood", 1);
+    ck_ok(imiad_results_put_failure(results, &three, "it went wrong"));
     put_one(results, &one, "image_auroc", 0.5);
     put_one(results, &two, "image_auroc", 0.75);
     imiad_results_free(results);
@@ -84,6 +97,8 @@ static imiad_status use_all(const char *path)
     if (status == IMIAD_OK)
         status = imiad_results_summarize(results, NULL, count_summaries, &count);
     if (status == IMIAD_OK)
+        status = imiad_results_each_failure(results, NULL, count_failure, &count);
+    if (status == IMIAD_OK)
         status = imiad_results_put(results, &another, &name, &value, 1);
     if (status == IMIAD_OK)
         status = imiad_results_write_csv(results, NULL, scratch_path("out.csv"));
@@ -103,6 +118,23 @@ START_TEST(a_store_from_elsewhere_runs_nothing)
     ck_assert_msg(status == h->expected, "%s: %s (%s)", h->sql, imiad_status_name(status),
                   status == IMIAD_OK ? "" : imiad_last_error());
     free(path);
+    clean_up();
+}
+END_TEST
+
+/* Whatever it holds: it is taken whole, or not at all with a message that names it. */
+START_TEST(a_store_from_elsewhere_is_merged_or_refused)
+{
+    const char *path = make_store(stores[_i].sql);
+    imiad_results *results = open_results("into.sqlite");
+    alarm(60);
+    imiad_status status = imiad_results_merge(results, &path, 1, NULL, NULL);
+    alarm(0);
+    ck_assert_int_eq(cell_count(results), status == IMIAD_OK ? 2 : 0);
+    ck_assert_msg(status == IMIAD_OK || strstr(imiad_last_error(), "hostile.sqlite"), "%s",
+                  imiad_last_error());
+    imiad_results_free(results);
+    free((char *)path);
     clean_up();
 }
 END_TEST
@@ -140,5 +172,6 @@ END_TEST
 
 SUITE("hostile-stores",
       LOOP_TEST(a_store_from_elsewhere_runs_nothing, sizeof stores / sizeof *stores),
+      LOOP_TEST(a_store_from_elsewhere_is_merged_or_refused, sizeof stores / sizeof *stores),
       TEST(a_store_that_an_earlier_version_made_is_read),
       TEST(a_field_that_looks_like_a_formula_is_not_run_by_a_spreadsheet))

@@ -1,0 +1,12 @@
+/* What `benchmark COMMAND` runs; each takes argv from the command's name on and returns what main
+ * returns. */
+#ifndef BENCHMARK_COMMANDS_H
+#define BENCHMARK_COMMANDS_H
+
+int list_main(int argc, char **argv);
+int run_main(int argc, char **argv);
+int status_main(int argc, char **argv);
+int merge_main(int argc, char **argv);
+int work_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,47 @@
+/* The command line of the benchmark's commands. */
+#ifndef BENCHMARK_OPTIONS_H
+#define BENCHMARK_OPTIONS_H
+
+#include "benchmark/jobs.h"
+
+enum { MOST_WORDS = 4096, MOST_PLUGINS = 16 };
+
+typedef struct options {
+    const char *program;
+    const char *words[MOST_WORDS]; /* what is no option: a plan, or stores */
+    size_t word_count;
+    const char *stores[MOST_PLACES]; /* --store */
+    size_t store_count;
+    const char *out; /* -o */
+    places here;
+    job_filter filter;
+    const char *plugins[MOST_PLUGINS];
+    size_t plugin_count;
+    int workers, threads;
+    int retry_failed, keep_first;
+    char default_store[256]; /* of the plan */
+} options;
+
+/* Reads argv behind the command's name. Returns 1 to go on, 0 after --help, -1 after a mistake that
+ * is printed. `usage` is what --help prints; `taken` the command's options by name, with a space on
+ * either side. */
+int options_read(options *o, int argc, char **argv, const char *usage, const char *taken);
+
+enum { MOST_STORES = MOST_PLACES };
+
+/* What the commands about a plan open: the plan that is the one word, its jobs, the stores of
+ * --store or the plan's default one, and which of the cells they have. */
+typedef struct session {
+    options options;
+    plan *plan;
+    jobs jobs;
+    imiad_results *stores[MOST_STORES];
+    size_t store_count;
+} session;
+
+/* Returns -1 to go on, or what main returns: 0 after --help, 2 after a mistake that is printed.
+ * Stores that are not there are made where `make` says so, and left out otherwise. */
+int session_open(session *s, int argc, char **argv, const char *usage, const char *taken, int make);
+void session_close(session *s);
+
+#endif

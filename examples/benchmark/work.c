@@ -1,0 +1,35 @@
+/* One cell in a process of its own: what the program of its setting does with such a command line.
+ */
+#include "benchmark/commands.h"
+#include "grid.h"
+#include "sequence.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* A worker whose runner is gone has nobody to tell: it ends with it. */
+static void stay_with_parent(void)
+{
+    const char *parent = getenv("IMIAD_BENCHMARK_PARENT");
+    if (!parent)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != (pid_t)strtol(parent, NULL, 10))
+        exit(1);
+}
+
+int work_main(int argc, char **argv)
+{
+    const grid_setting *setting = argc > 1 ? grid_setting_find(argv[1]) : NULL;
+    stay_with_parent();
+    if (setting)
+        return grid_main(argc - 1, argv + 1, setting);
+    if (argc > 1 && strcmp(argv[1], "continual") == 0)
+        return sequence_main(argc - 1, argv + 1);
+    fprintf(stderr, "Usage: benchmark work SETTING [the options of its program]\n");
+    return 2;
+}

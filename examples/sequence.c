@@ -1,0 +1,592 @@
+#include "sequence.h"
+#include "checked.h"
+#include "outputs.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A[i][j]: what task j measures after task i was learned; NAN above the diagonal. */
+typedef struct sequence {
+    bench *bench;
+    uint64_t seed;
+    size_t tasks;
+    imiad_split **splits;
+    double *matrix[METRICS];
+    double *bytes; /* of what is kept after each task */
+    row *last;     /* after the last task, by task */
+    size_t learned;
+    char key[OUTPUT_KEY]; /* of the sequence; "" where nothing is kept of it */
+    char name[IMIAD_FILE_NAME_ROOM];
+} sequence;
+
+static void sequence_free(sequence *s)
+{
+    for (size_t i = 0; s->splits && i < s->tasks; ++i)
+        imiad_split_free(s->splits[i]);
+    for (size_t i = 0; s->last && i < s->tasks; ++i)
+        json_decref(s->last[i].images);
+    for (int k = 0; k < METRICS; ++k)
+        free(s->matrix[k]);
+    free(s->splits);
+    free(s->bytes);
+    free(s->last);
+}
+
+static imiad_status sequence_make(sequence *s, bench *b, uint64_t seed)
+{
+    *s = (sequence){.bench = b, .seed = seed};
+    s->tasks = front_category_count(&b->front, b->dataset);
+    s->splits = calloc(s->tasks, sizeof *s->splits);
+    s->last = calloc(s->tasks, sizeof *s->last);
+    s->bytes = calloc(s->tasks, sizeof *s->bytes);
+    row named = {.category = "continual", .value = "", .seed = seed};
+    output_name(s->name, &named, b->front.repeats > 1);
+    for (int k = 0; k < METRICS; ++k) {
+        s->matrix[k] = malloc(s->tasks * s->tasks * sizeof *s->matrix[k]);
+        for (size_t i = 0; s->matrix[k] && i < s->tasks * s->tasks; ++i)
+            s->matrix[k][i] = NAN;
+        if (!s->matrix[k])
+            return IMIAD_NO_MEMORY;
+    }
+    imiad_status status = s->splits && s->last && s->bytes ? IMIAD_OK : IMIAD_NO_MEMORY;
+    for (size_t i = 0; status == IMIAD_OK && i < s->tasks; ++i)
+        status =
+            front_split(&s->splits[i], &b->front, b->dataset,
+                        front_category(&b->front, b->dataset, i), "unsupervised", NULL, NULL, seed);
+    return status;
+}
+
+/* ---- what is kept of a sequence that is not finished: --save ---- */
+
+/* What tells the sequence from others: in the record, and in what is kept of it. */
+static imiad_status sequence_key(sequence *s, const imiad_detector *detector)
+{
+    imiad_cell cell;
+    *s->key = '\0';
+    if (!s->bench->results)
+        return IMIAD_OK;
+    imiad_status status =
+        bench_describe(&cell, s->bench, s->splits[s->tasks - 1], detector, s->seed);
+    if (status == IMIAD_OK)
+        output_key(s->key, &cell);
+    return status;
+}
+
+/* FOLDER/NAME.json says what was measured, and FOLDER/NAME-N.imiad has learned N tasks. */
+static void stage_path(char out[4096], const sequence *s, const char *end)
+{
+    snprintf(out, 4096, "%s/%s%s", s->bench->front.save, s->name, end);
+}
+
+static void detector_path(char out[4096], const sequence *s, size_t learned)
+{
+    char end[40];
+    snprintf(end, sizeof end, "-%zu.imiad", learned);
+    stage_path(out, s, end);
+}
+
+static json_t *names_record(const sequence *s)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->tasks; ++i)
+        json_array_append_new(list, json_string(imiad_split_category(s->splits[i])));
+    return list;
+}
+
+static json_t *number_record(double value)
+{
+    return isnan(value) ? json_null() : json_real(value);
+}
+
+/* All that was measured of the last rows, for a run that only has to report it. */
+static json_t *rows_record(const sequence *s)
+{
+    json_t *list = json_array();
+    for (size_t j = 0; j < s->tasks; ++j) {
+        json_t *values = json_array();
+        for (int i = 0; i < VALUES; ++i)
+            json_array_append_new(values, number_record(s->last[j].values[i]));
+        json_array_append_new(
+            list, json_pack("{s:o, s:O}", "values", values, "images", s->last[j].images));
+    }
+    return list;
+}
+
+static json_t *stage_record(const sequence *s, size_t learned)
+{
+    json_t *matrices = json_object(), *bytes = json_array();
+    for (int k = 0; k < METRICS; ++k) {
+        json_t *values = json_array();
+        for (size_t i = 0; i < learned * s->tasks; ++i)
+            json_array_append_new(values, number_record(s->matrix[k][i]));
+        json_object_set_new(matrices, value_name(k), values);
+    }
+    for (size_t i = 0; i < learned; ++i)
+        json_array_append_new(bytes, json_real(s->bytes[i]));
+    json_t *record =
+        json_pack("{s:s, s:o, s:I, s:o, s:o}", "cell", s->key, "categories", names_record(s),
+                  "learned", (json_int_t)learned, "matrices", matrices, "kept_bytes", bytes);
+    if (learned == s->tasks)
+        json_object_set_new(record, "last", rows_record(s));
+    return record;
+}
+
+static imiad_status fail_on(const char *what, const char *path)
+{
+    char message[4352];
+    snprintf(message, sizeof message, "cannot %s %s: %s", what, path, strerror(errno));
+    return imiad_fail(IMIAD_IO, message);
+}
+
+/* Whole or not at all. */
+static imiad_status write_stage(const json_t *record, const char *path)
+{
+    char part[4104];
+    snprintf(part, sizeof part, "%s.part", path);
+    if (json_dump_file(record, part, JSON_INDENT(1)) != 0 || rename(part, path) != 0)
+        return fail_on("write", path);
+    return IMIAD_OK;
+}
+
+/* After a task: first the detector, then what names it, then the one before is of no more use. */
+static imiad_status stage_keep(const sequence *s, const imiad_detector *detector)
+{
+    size_t learned = s->learned + 1;
+    char path[4096], saved[4096];
+    detector_path(saved, s, learned);
+    stage_path(path, s, ".json");
+    imiad_status status = imiad_detector_save_learning(detector, saved);
+    if (status != IMIAD_OK)
+        return status;
+    json_t *record = stage_record(s, learned);
+    status = record ? write_stage(record, path) : IMIAD_NO_MEMORY;
+    json_decref(record);
+    if (status == IMIAD_OK && learned > 1) {
+        detector_path(saved, s, learned - 1);
+        unlink(saved);
+    }
+    return status;
+}
+
+/* The numbers of a list, null for one that does not exist; whether there are as many. */
+static int read_numbers(double *out, size_t count, const json_t *list)
+{
+    int whole = json_array_size(list) == count;
+    for (size_t i = 0; whole && i < count; ++i) {
+        const json_t *number = json_array_get(list, i);
+        whole = json_is_number(number) || json_is_null(number);
+        out[i] = json_is_null(number) ? NAN : json_number_value(number);
+    }
+    return whole;
+}
+
+static int read_rows(sequence *s, const json_t *rows)
+{
+    int whole = json_array_size(rows) == s->tasks;
+    for (size_t j = 0; whole && j < s->tasks; ++j) {
+        json_t *of = json_array_get(rows, j), *images = json_object_get(of, "images");
+        row *r = &s->last[j];
+        whole =
+            json_is_array(images) && read_numbers(r->values, VALUES, json_object_get(of, "values"));
+        r->images = json_incref(images);
+        r->category = imiad_split_category(s->splits[j]);
+        r->value = "";
+        r->seed = s->seed;
+        output_name(r->name, r, s->bench->front.repeats > 1);
+    }
+    return whole;
+}
+
+/* Whether the record is of this very sequence; what it says is taken over then. */
+static int read_stage(sequence *s, const json_t *record)
+{
+    const char *key = json_string_value(json_object_get(record, "cell"));
+    json_t *names = names_record(s);
+    json_int_t learned = json_integer_value(json_object_get(record, "learned"));
+    int whole = key && strcmp(key, s->key) == 0 && learned > 0 && learned <= (json_int_t)s->tasks &&
+                json_equal(names, json_object_get(record, "categories"));
+    json_decref(names);
+    size_t count = whole ? (size_t)learned : 0;
+    for (int k = 0; whole && k < METRICS; ++k)
+        whole = read_numbers(s->matrix[k], count * s->tasks,
+                             json_object_get(json_object_get(record, "matrices"), value_name(k)));
+    whole = whole && read_numbers(s->bytes, count, json_object_get(record, "kept_bytes"));
+    if (whole && count == s->tasks)
+        whole = read_rows(s, json_object_get(record, "last"));
+    if (whole)
+        s->learned = count;
+    return whole;
+}
+
+static int forgets(const imiad_detector *detector)
+{
+    for (size_t i = 0; i < imiad_detector_type_count(); ++i)
+        if (strcmp(imiad_detector_type_name(i), imiad_detector_name(detector)) == 0)
+            return strcmp(imiad_detector_type_new_task(i), "forgets") == 0;
+    return 0;
+}
+
+/* Takes up what an earlier run left of the same sequence; *detector is replaced by it. */
+static imiad_status stage_recall(sequence *s, imiad_detector **detector)
+{
+    char path[4096];
+    stage_path(path, s, ".json");
+    if (access(path, F_OK) != 0)
+        return IMIAD_OK;
+    json_t *record = json_load_file(path, 0, NULL);
+    int whole = read_stage(s, record);
+    json_decref(record);
+    if (!whole) {
+        char message[4352];
+        snprintf(message, sizeof message,
+                 "%s is of another sequence, or damaged: take another folder, or remove it", path);
+        return imiad_fail(IMIAD_MISMATCH, message);
+    }
+    printf("seed %llu: goes on after task %zu of %zu\n", (unsigned long long)s->seed, s->learned,
+           s->tasks);
+    if (forgets(*detector)) /* the next task needs nothing of the earlier ones */
+        return IMIAD_OK;
+    imiad_detector *learned;
+    detector_path(path, s, s->learned);
+    imiad_status status = imiad_detector_load(&learned, path, s->bench->front.device);
+    if (status != IMIAD_OK)
+        return status;
+    imiad_detector_free(*detector);
+    *detector = learned;
+    return IMIAD_OK;
+}
+
+/* ---- learning ---- */
+
+static imiad_status measure_task(sequence *s, imiad_detector *detector, size_t i, size_t j)
+{
+    row r = {.value = "", .seed = s->seed};
+    int keep = i + 1 == s->tasks;
+    r.category = imiad_split_category(s->splits[j]);
+    output_name(r.name, &r, s->bench->front.repeats > 1);
+    if (keep)
+        output_begin(s->bench, &r);
+    imiad_status status = bench_measure(&r, s->bench, detector, s->splits[j], keep);
+    for (int k = 0; status == IMIAD_OK && k < METRICS; ++k)
+        s->matrix[k][i * s->tasks + j] = r.values[k];
+    if (keep)
+        s->last[j] = r;
+    else
+        json_decref(r.images);
+    return status;
+}
+
+/* Learns the next task, then measures every task up to it. */
+static imiad_status learn_and_measure(sequence *s, imiad_detector *detector)
+{
+    size_t i = s->learned;
+    uint64_t bytes = 0;
+    front_progress shown = {imiad_split_category(s->splits[i]), NULL, 0};
+    imiad_status status =
+        imiad_detector_fit_more(detector, s->splits[i], front_show_progress, &shown);
+    for (size_t j = 0; status == IMIAD_OK && j <= i; ++j)
+        status = measure_task(s, detector, i, j);
+    if (status == IMIAD_OK)
+        status = imiad_detector_bytes(&bytes, detector);
+    s->bytes[i] = (double)bytes;
+    if (status == IMIAD_OK && s->bench->front.save)
+        status = stage_keep(s, detector);
+    s->learned += status == IMIAD_OK;
+    return status;
+}
+
+/* ---- what came out ---- */
+
+static double accuracy(const sequence *s, int metric)
+{
+    double value = NAN;
+    imiad_continual_average(&value, s->matrix[metric], s->tasks);
+    return value;
+}
+
+static double forgetting(const sequence *s, int metric, imiad_forgetting_form form)
+{
+    double value = NAN;
+    imiad_continual_forgetting_measure(&value, s->matrix[metric], s->tasks, form);
+    return value;
+}
+
+/* As published, the last task counts as 0. */
+static double forgetting_of(const sequence *s, int metric, size_t task)
+{
+    double value = task + 1 == s->tasks ? 0 : NAN;
+    imiad_continual_forgetting(&value, s->matrix[metric], s->tasks, task);
+    return value;
+}
+
+/* What a task added on average. */
+static double growth(const sequence *s)
+{
+    return s->tasks > 1 ? (s->bytes[s->tasks - 1] - s->bytes[0]) / (double)(s->tasks - 1) : NAN;
+}
+
+static void print_memory(const sequence *s)
+{
+    printf("\nkept after each task, in bytes\n");
+    for (size_t i = 0; i < s->tasks; ++i)
+        printf("%-16s %14.0f\n", s->last[i].category, s->bytes[i]);
+    if (s->tasks > 1)
+        printf("%-16s %+14.0f a task\n", "growth", growth(s));
+}
+
+static void print_matrix(const sequence *s, int metric)
+{
+    printf("\n%s after each task\n%-16s", value_name(metric), "learned");
+    for (size_t j = 0; j < s->tasks; ++j)
+        printf(" %10.10s", s->last[j].category);
+    for (size_t i = 0; i < s->tasks; ++i) {
+        printf("\n%-16s", s->last[i].category);
+        for (size_t j = 0; j <= i; ++j)
+            printf(" %10.4f", s->matrix[metric][i * s->tasks + j]);
+    }
+    printf("\n");
+}
+
+static void print_signed(double value)
+{
+    if (isnan(value))
+        printf("       -");
+    else
+        printf(" %+6.4f", value);
+}
+
+static void print_forgetting(const sequence *s)
+{
+    printf("\nforgetting, metrics in the order above\n");
+    for (size_t j = 0; j < s->tasks; ++j) {
+        printf("%-16s", s->last[j].category);
+        for (int k = 0; k < METRICS; ++k)
+            print_signed(forgetting_of(s, k, j));
+        printf("\n");
+    }
+    printf("%-16s", "mean");
+    for (int k = 0; k < METRICS; ++k)
+        print_signed(forgetting(s, k, IMIAD_FORGETTING_STANDARD));
+    printf("   over all tasks but the last\n%-16s", "as published");
+    for (int k = 0; k < METRICS; ++k)
+        print_signed(forgetting(s, k, IMIAD_FORGETTING_PUBLISHED));
+    printf("   over all tasks\n");
+}
+
+/* Of the tasks that were learned. */
+static json_t *matrix_record(const sequence *s, int metric)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < s->learned; ++i) {
+        json_t *columns = json_array();
+        for (size_t j = 0; j <= i; ++j) {
+            double value = s->matrix[metric][i * s->tasks + j];
+            json_array_append_new(columns, isnan(value) ? json_null() : json_real(value));
+        }
+        json_array_append_new(rows, columns);
+    }
+    return rows;
+}
+
+static json_t *bytes_record(const sequence *s)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->learned; ++i)
+        json_array_append_new(list, json_real(s->bytes[i]));
+    return list;
+}
+
+static json_t *sequence_record(const sequence *s)
+{
+    json_t *matrices = json_object(), *last = json_array();
+    double mean[VALUES], forgotten[VALUES], published[VALUES];
+    for (int k = 0; k < VALUES; ++k)
+        mean[k] = forgotten[k] = published[k] = NAN;
+    for (int k = 0; k < METRICS; ++k) {
+        json_object_set_new(matrices, value_name(k), matrix_record(s, k));
+        mean[k] = accuracy(s, k);
+        forgotten[k] = forgetting(s, k, IMIAD_FORGETTING_STANDARD);
+        published[k] = forgetting(s, k, IMIAD_FORGETTING_PUBLISHED);
+    }
+    for (size_t j = 0; j < s->tasks; ++j)
+        json_array_append_new(last, row_record(&s->last[j]));
+    json_t *record =
+        json_pack("{s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "seed", (json_int_t)s->seed, "cell",
+                  s->key, "categories", last, "matrices", matrices, "average", metrics_record(mean),
+                  "forgetting", metrics_record(forgotten), "forgetting_as_published",
+                  metrics_record(published), "kept_bytes", bytes_record(s));
+    if (s->tasks > 1)
+        json_object_set_new(record, "growth_bytes", json_real(growth(s)));
+    return record;
+}
+
+/* The last task's measurements and each task's forgetting, one cell a task. */
+static imiad_status put(sequence *s, const imiad_detector *detector)
+{
+    imiad_status status = IMIAD_OK;
+    for (size_t j = 0; status == IMIAD_OK && j < s->tasks; ++j) {
+        const char *names[LOCO + METRICS + 1];
+        char own[METRICS][32];
+        double values[LOCO + METRICS + 1];
+        imiad_cell cell;
+        for (int i = 0; i < LOCO; ++i) {
+            names[i] = value_name(i);
+            values[i] = s->last[j].values[i];
+        }
+        for (int k = 0; k < METRICS; ++k) {
+            snprintf(own[k], sizeof own[k], "%s_fm", value_name(k));
+            names[LOCO + k] = own[k];
+            values[LOCO + k] = forgetting_of(s, k, j);
+        }
+        names[LOCO + METRICS] = "kept_bytes";
+        values[LOCO + METRICS] = s->bytes[j];
+        status = bench_describe(&cell, s->bench, s->splits[j], detector, s->seed);
+        cell.setting = "continual";
+        if (status == IMIAD_OK)
+            status = imiad_results_put(s->bench->results, &cell, names, values, LOCO + METRICS + 1);
+    }
+    return status;
+}
+
+/* ---- a sequence ---- */
+
+/* Whether the pictures of every task are there; marks them as there where `make` says so. */
+static int pictures_are_made(sequence *s, int make)
+{
+    int made = 1;
+    for (size_t j = 0; j < s->tasks; ++j) {
+        row r = {.value = "", .seed = s->seed, .category = imiad_split_category(s->splits[j])};
+        output_name(r.name, &r, s->bench->front.repeats > 1);
+        memcpy(r.key, s->key, sizeof r.key);
+        if (make)
+            made &= output_end(s->bench, &r) == IMIAD_OK;
+        else
+            made &= output_maps_are_made(s->bench, &r);
+    }
+    return made;
+}
+
+/* Whether the store has the sequence already: its last task is put last. */
+static imiad_status is_finished(int *out, const sequence *s, const imiad_detector *detector)
+{
+    imiad_cell cell;
+    *out = 0;
+    if (!s->bench->results)
+        return IMIAD_OK;
+    imiad_status status =
+        bench_describe(&cell, s->bench, s->splits[s->tasks - 1], detector, s->seed);
+    cell.setting = "continual";
+    return status == IMIAD_OK ? imiad_results_has(out, s->bench->results, &cell) : status;
+}
+
+static imiad_status write_record(const bench *b, json_t *records)
+{
+    json_t *document = json_pack("{s:O, s:O}", "run", b->facts, "sequences", records);
+    imiad_status status = front_write_json(&b->front, document);
+    json_decref(document);
+    return status;
+}
+
+/* Everything that the sequence leaves behind, and last the store, which says that it is finished.
+ */
+static imiad_status keep(sequence *s, const imiad_detector *detector, json_t *records)
+{
+    bench *b = s->bench;
+    json_array_append_new(records, sequence_record(s));
+    if (!b->results)
+        return IMIAD_OK;
+    imiad_status status = pictures_are_made(s, 1) ? IMIAD_OK : IMIAD_IO;
+    if (status == IMIAD_OK && output_wants_record(b))
+        status = write_record(b, records);
+    return status == IMIAD_OK ? put(s, detector) : status;
+}
+
+/* Nothing is missing of a sequence that the store has: its record comes from the earlier one. */
+static int recall(sequence *s, json_t *records)
+{
+    json_t *recorded = output_recorded(s->bench, "sequences", s->key);
+    if (!pictures_are_made(s, 0) || (output_wants_record(s->bench) && !recorded))
+        return 0;
+    if (recorded)
+        json_array_append(records, recorded);
+    printf("seed %llu: in %s already\n", (unsigned long long)s->seed, s->bench->front.results);
+    return 1;
+}
+
+/* Every task that an earlier run did not finish. */
+static imiad_status learn_all(sequence *s, imiad_detector **detector)
+{
+    imiad_status status = s->bench->front.save ? stage_recall(s, detector) : IMIAD_OK;
+    while (status == IMIAD_OK && s->learned < s->tasks)
+        status = learn_and_measure(s, *detector);
+    return status;
+}
+
+static imiad_status run(sequence *s, json_t *records)
+{
+    bench *b = s->bench;
+    imiad_detector *detector = NULL;
+    int finished = 0;
+    imiad_status status = front_detector(&detector, &b->front, b->backbone, s->seed);
+    if (status == IMIAD_OK && !b->facts)
+        b->facts = front_facts(&b->front, "continual", b->dataset, b->backbone, detector);
+    if (status == IMIAD_OK)
+        status = sequence_key(s, detector);
+    if (status == IMIAD_OK)
+        status = is_finished(&finished, s, detector);
+    finished = status == IMIAD_OK && finished && recall(s, records);
+    if (status == IMIAD_OK && !finished)
+        status = learn_all(s, &detector);
+    if (status == IMIAD_OK && !finished)
+        status = keep(s, detector, records);
+    if (status == IMIAD_OK && !finished) {
+        rows_print(b, "continual, after the last task", s->last, s->tasks, NULL);
+        print_forgetting(s);
+        print_memory(s);
+        print_matrix(s, IMAGE_AUROC);
+    }
+    imiad_detector_free(detector);
+    return status;
+}
+
+int sequence_main(int argc, char **argv)
+{
+    bench b = {.dataset = NULL};
+    int go_on = front_read(
+        &b.front, argc, argv,
+        "Fits one detector on the categories as tasks, one after another, and "
+        "measures it on every\ntask met so far: the last row is the accuracy, "
+        "what was lost on the way is the forgetting.\nWith --results FILE, --save DIR keeps what "
+        "was learned and measured after every task; the same command goes\non "
+        "from there after an interruption.",
+        NULL, 0);
+    if (go_on <= 0)
+        return go_on < 0 ? 2 : 0;
+    if (b.front.save && !b.front.results) {
+        fprintf(stderr, "%s: --save goes on with a sequence that --results knows: give both\n",
+                b.front.program);
+        free(b.front.command);
+        return 2;
+    }
+    int code = bench_open(&b);
+    json_t *records = json_array();
+    for (int k = 0; code == 0 && k < b.front.repeats; ++k) {
+        sequence s;
+        imiad_status status = sequence_make(&s, &b, b.front.seed + (uint64_t)k);
+        if (status == IMIAD_OK)
+            status = run(&s, records);
+        if (status != IMIAD_OK)
+            code = front_fail(&b.front, "continual");
+        sequence_free(&s);
+    }
+    if (b.front.json && b.facts && write_record(&b, records) != IMIAD_OK)
+        code = 1;
+    json_decref(records);
+    code = checked_stdout(b.front.program, code, 1);
+    bench_close(&b);
+    return code;
+}

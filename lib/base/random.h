@@ -31,6 +31,12 @@ uint64_t random_below(random_stream *stream, uint64_t bound); /* unbiased, in [0
 double random_real(random_stream *stream);                    /* in [0, 1), 53 bits */
 double random_between(random_stream *stream, double low, double high);
 double random_normal(random_stream *stream); /* mean 0, deviation 1 */
+
+/* Many at once, from a stream of which no block is begun: what `count` calls of random_normal give,
+ * times the deviation and moved by the mean, or of random_between, each rounded to a float. */
+void random_normals(float *out, size_t count, random_stream stream, double mean, double deviation);
+void random_uniforms(float *out, size_t count, random_stream stream, double low, double high);
+
 /* Fisher-Yates; the first n entries of a shuffled 0..count-1 are a draw of n without replacement.
  */
 void random_shuffle(random_stream *stream, size_t *values, size_t count);

@@ -4,32 +4,33 @@
 #include "base/random.h"
 #include "base/threads.h"
 
+/* Draws `count` floats from the beginning of a stream; two numbers say which. */
+using draw_floats = void (*)(float *out, size_t count, random_stream stream, double a, double b);
+
 /* Numbers that each take a fixed share of a block: pieces are drawn side by side, and are what one
  * draw from the beginning would be. */
-template <typename Draw> struct side_by_side {
+struct side_by_side {
     float *numbers;
     random_stream stream;
-    uint64_t a_block;
-    const Draw &draw;
+    size_t a_block;
+    draw_floats draw;
+    double a, b;
 
     static void fill(void *context, size_t begin, size_t end)
     {
         const side_by_side *s = static_cast<const side_by_side *>(context);
-        random_stream stream = random_from(s->stream, begin / s->a_block);
-        for (size_t i = begin; i < end; ++i)
-            s->numbers[i] = static_cast<float>(s->draw(&stream));
+        s->draw(s->numbers + begin, end - begin, random_from(s->stream, begin / s->a_block), s->a,
+                s->b);
     }
 };
 
 enum : size_t { PIECE = 1 << 14 };
 
-template <typename Draw>
-static at::Tensor drawn(int rank, const int64_t *shape, device d, const random_stream &stream,
-                        uint64_t a_block, const Draw &draw)
+static at::Tensor drawn(int rank, const int64_t *shape, device d, side_by_side how)
 {
     at::Tensor numbers = at::empty(shape_of(rank, shape), options_of(F32, {false, 0}));
-    side_by_side<Draw> all{numbers.data_ptr<float>(), stream, a_block, draw};
-    parallel_for(static_cast<size_t>(numbers.numel()), PIECE, all.fill, &all);
+    how.numbers = numbers.data_ptr<float>();
+    parallel_for(static_cast<size_t>(numbers.numel()), PIECE, how.fill, &how);
     return d.cuda ? numbers.to(torch_device(d)) : numbers;
 }
 
@@ -37,8 +38,9 @@ tensor *t_uniform(int rank, const int64_t *shape, double low, double high, uint6
                   const char *purpose, device d)
 {
     return operation("uniform", {}, [&] {
-        return drawn(rank, shape, d, random_open(seed, purpose), REALS_A_BLOCK,
-                     [&](random_stream *s) { return random_between(s, low, high); });
+        return drawn(
+            rank, shape, d,
+            {nullptr, random_open(seed, purpose), REALS_A_BLOCK, random_uniforms, low, high});
     });
 }
 
@@ -46,8 +48,9 @@ tensor *t_normal(int rank, const int64_t *shape, double mean, double std, uint64
                  const char *purpose, device d)
 {
     return operation("normal", {}, [&] {
-        return drawn(rank, shape, d, random_open(seed, purpose), NORMALS_A_BLOCK,
-                     [&](random_stream *s) { return mean + std * random_normal(s); });
+        return drawn(
+            rank, shape, d,
+            {nullptr, random_open(seed, purpose), NORMALS_A_BLOCK, random_normals, mean, std});
     });
 }
 

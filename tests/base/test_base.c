@@ -65,6 +65,40 @@ START_TEST(bounded_draws_are_even_and_normals_are_normal)
 }
 END_TEST
 
+/* In the last two draws are numbers whose float only the exact logarithm and cosine tell. */
+START_TEST(many_numbers_are_those_drawn_one_by_one)
+{
+    enum { MOST = 50001 };
+    static float many[MOST];
+    static const struct {
+        uint64_t first; /* block */
+        size_t count;
+        double mean, deviation;
+    } draws[] = {{UINT64_C(0xFFFFFF00), MOST, 0, 1},
+                 {0, MOST, 0.25, 0.01},
+                 {0, MOST, -3, 1e-9},
+                 {7, 1, 0, 1},
+                 {7, 129, 1, 0},
+                 {26026700, 200, 0, 1},
+                 {52451000, 200, 0, 1}};
+    for (size_t d = 0; d < sizeof draws / sizeof *draws; ++d) {
+        double low = draws[d].mean - draws[d].deviation, high = draws[d].mean;
+        random_stream stream = random_from(random_open(0, "many"), draws[d].first), s = stream;
+        random_normals(many, draws[d].count, stream, draws[d].mean, draws[d].deviation);
+        for (size_t i = 0; i < draws[d].count; ++i) {
+            float one = (float)(draws[d].mean + draws[d].deviation * random_normal(&s));
+            ck_assert_msg(memcmp(&many[i], &one, sizeof one) == 0, "draw %zu, normal %zu", d, i);
+        }
+        s = stream;
+        random_uniforms(many, draws[d].count, stream, low, high);
+        for (size_t i = 0; i < draws[d].count; ++i) {
+            float one = (float)random_between(&s, low, high);
+            ck_assert_msg(memcmp(&many[i], &one, sizeof one) == 0, "draw %zu, even %zu", d, i);
+        }
+    }
+}
+END_TEST
+
 START_TEST(a_shuffle_is_a_permutation)
 {
     size_t values[100];
@@ -279,7 +313,8 @@ END_TEST
 
 SUITE("base", TEST(philox_gives_its_published_vectors),
       TEST(streams_repeat_and_differ_by_seed_and_purpose),
-      TEST(bounded_draws_are_even_and_normals_are_normal), TEST(a_shuffle_is_a_permutation),
+      TEST(bounded_draws_are_even_and_normals_are_normal),
+      TEST(many_numbers_are_those_drawn_one_by_one), TEST(a_shuffle_is_a_permutation),
       LOOP_TEST(parallel_for_visits_everything_once, 5), TEST(several_threads_may_use_the_pool),
       TEST(the_last_error_belongs_to_its_thread),
       TEST(a_message_may_quote_the_last_one_and_is_cut_when_long),

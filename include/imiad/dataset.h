@@ -149,9 +149,13 @@ IMIAD_API const char *imiad_dataset_sample_group(const imiad_dataset *dataset, s
  */
 IMIAD_API imiad_status imiad_dataset_image_size(int32_t *width, int32_t *height,
                                                 const imiad_dataset *dataset, size_t index);
-/* The decoded image of a sample at its native size. */
+/* The decoded image of a sample at its native size, 8 bits a channel. */
 IMIAD_API imiad_status imiad_dataset_read_image(imiad_image **out, const imiad_dataset *dataset,
                                                 size_t index);
+/* The same as detectors are shown it: GRAY16 where a grey image has more than 8 bits. Scores of
+ * this image are those of the dataset's sample. */
+IMIAD_API imiad_status imiad_dataset_read_deep_image(imiad_image **out,
+                                                     const imiad_dataset *dataset, size_t index);
 /* The ground truth of a sample, GRAY8, 0 or 255, at the size of its image: where any of its masks
  * reaches the option mask_threshold; all zero for a good one. Errors: IMIAD_NOT_FOUND where a
  * defective image has no mask (unless the dataset was opened with missing_mask=empty),

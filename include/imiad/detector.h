@@ -159,7 +159,8 @@ IMIAD_API imiad_status imiad_detector_score_batch(float *scores, float *maps, si
  * cannot be fitted either (IMIAD_WRONG_STATE), only freed, in any order. Cloning is cheap. */
 IMIAD_API imiad_status imiad_detector_clone(imiad_detector **out, imiad_detector *detector);
 
-/* The image as the detector sees it: resized and cropped, RGB8, before normalisation. */
+/* The image as the detector sees it: resized and cropped, before normalisation; RGB8, also where
+ * the detector sees 16 bits. */
 IMIAD_API imiad_status imiad_detector_preprocess(imiad_image **out, const imiad_detector *detector,
                                                  const imiad_image *image);
 

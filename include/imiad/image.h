@@ -13,7 +13,8 @@ typedef enum imiad_pixel_format {
     IMIAD_PIXEL_RGB8 = 2,  /* three bytes: red, green, blue */
     IMIAD_PIXEL_BGR8 = 3,  /* three bytes: blue, green, red */
     IMIAD_PIXEL_RGBA8 = 4, /* four bytes; alpha is ignored where an image is scored */
-    IMIAD_PIXEL_BGRA8 = 5  /* four bytes: blue, green, red, alpha, which is ignored likewise */
+    IMIAD_PIXEL_BGRA8 = 5, /* four bytes: blue, green, red, alpha, which is ignored likewise */
+    IMIAD_PIXEL_GRAY16 = 6 /* two bytes in the machine's order: 0 is black, 65535 white */
 } imiad_pixel_format;
 
 /* A rectangle of pixels. Either the caller's own memory (fill the fields in and keep it alive), or
@@ -49,10 +50,15 @@ typedef struct imiad_decode_options {
     /* Values of samples with more than 8 bits that become 0 and 255; what lies beyond is clamped.
      * 0 and 4095 for a camera of 12 bits. Equal: the range of the type, 0 and 65535. */
     double low, high;
+    /* 1: grey of more than 8 bits becomes GRAY16, nothing of it is lost, and low and high become 0
+     * and 65535. Equal, they are what the file says of itself: the significant bits of a PNG
+     * (sBIT), the largest value of a PNM, the bits of a TIFF. 0: GRAY8. Colours are always 8 bits.
+     */
+    int32_t deep;
 } imiad_decode_options;
 #define IMIAD_DECODE_OPTIONS_INIT                                                                  \
     {                                                                                              \
-        sizeof(imiad_decode_options), 0, 0, 0                                                      \
+        sizeof(imiad_decode_options), 0, 0, 0, 0                                                   \
     }
 /* The same with options, which may be NULL. Errors: also IMIAD_INVALID_ARGUMENT (a range that is
  * none). */
@@ -80,16 +86,23 @@ typedef struct imiad_float_pixels {
     const float *values;                                /* borrowed for the call */
     ptrdiff_t row_stride, pixel_stride, channel_stride; /* in floats; negative ones flip */
     float low, high; /* the values that become 0 and 255; what lies beyond is clamped */
+    int32_t deep;    /* 1: GRAY16 of one channel, high becomes 65535; 0: 8 bits a channel */
 } imiad_float_pixels;
 #define IMIAD_FLOAT_PIXELS_INIT                                                                    \
     {                                                                                              \
-        sizeof(imiad_float_pixels), 0, 0, 0, 0, 0, 0, 0, 0, 1                                      \
+        sizeof(imiad_float_pixels), 0, 0, 0, 0, 0, 0, 0, 0, 1, 0                                   \
     }
 /* A new GRAY8 or RGB8 image: (value - low) / (high - low) * 255, rounded to the nearest whole
- * number. Detectors see 8 bits a channel, as the benchmark's data sets have them; choose low and
- * high once for a station, not image by image. Errors: IMIAD_INVALID_ARGUMENT (low not below high,
- * another number of channels), IMIAD_NOT_FINITE (a NaN). */
+ * number, or GRAY16 likewise. Choose low and high once for a station, not image by image. Errors:
+ * IMIAD_INVALID_ARGUMENT (low not below high, another number of channels), IMIAD_NOT_FINITE (a
+ * NaN). */
 IMIAD_API imiad_status imiad_image_from_floats(imiad_image **out, const imiad_float_pixels *pixels);
+
+/* A new GRAY16 image of a GRAY16 one: low becomes 0, high 65535, rounded between, clamped beyond. A
+ * camera of 12 bits has 0 and 4095. Errors: IMIAD_INVALID_ARGUMENT (another format, low not below
+ * high). */
+IMIAD_API imiad_status imiad_image_stretch(imiad_image **out, const imiad_image *image, double low,
+                                           double high);
 
 /* Squares of side x side pixels that cover an image: as few as overlap by at least overlap * side
  * pixels (overlap in [0, 0.5]), evenly spaced, rows first. 0 where the image is smaller than a tile
@@ -102,11 +115,12 @@ IMIAD_API size_t imiad_image_tile_count(int32_t width, int32_t height, int32_t s
 IMIAD_API imiad_status imiad_image_tile(imiad_image *out, const imiad_image *image, int32_t side,
                                         double overlap, size_t index);
 
-/* Writes a PNG file, whole or not at all; missing folders are made. */
+/* Writes a PNG file, of 16 bits where the image is GRAY16, whole or not at all; missing folders are
+ * made. */
 IMIAD_API imiad_status imiad_image_write_png(const imiad_image *image, const char *path);
 
 /* Pillow's antialiased bilinear resize, byte for byte (Image.resize with BILINEAR), in the image's
- * own format. RGBA8 is weighted with its alpha, as Pillow does. */
+ * own format. RGBA8 is weighted with its alpha, as Pillow does; GRAY16 is its mode I;16. */
 IMIAD_API imiad_status imiad_image_resize(imiad_image **out, const imiad_image *image,
                                           int32_t width, int32_t height);
 

@@ -25,7 +25,8 @@ typedef struct imiad_batch {
     uint32_t struct_size;
     size_t count; /* at least 1 */
     int32_t width, height;
-    const imiad_image *const *images;   /* RGB8, after resize and crop, before normalisation */
+    const imiad_image *const *images;   /* RGB8, after resize and crop, before normalisation; of 16
+                                         * bits the high ones, while the features see them all */
     size_t layer_count;                 /* as many as the function `layers` names, in its order */
     const imiad_layer_features *layers; /* structures of layers[0].struct_size bytes each */
     /* While training: `count` entries each; NULL while scoring. */

@@ -163,7 +163,7 @@ static imiad_status export_sample(const imiad_dataset *dataset, size_t index, co
     }
     size_t number = number_of(dataset, s);
     imiad_image *image;
-    TRY(imiad_dataset_read_image(&image, dataset, index));
+    TRY(imiad_dataset_read_deep_image(&image, dataset, index));
     imiad_status status = write_numbered(
         image, folder_of(root, dataset->categories[s->category].name, parts[s->subset], s->kind),
         number, "");

@@ -125,8 +125,12 @@ static imiad_status frame_image(imiad_image **out, const loading *l, const imiad
     preprocessing as_it_is = {.squash = false,
                               .resize = decoded->width < decoded->height ? decoded->width
                                                                          : decoded->height};
-    return preprocess_image(out, decoded,
-                            l->frame_geometry.resize ? &l->frame_geometry : &as_it_is);
+    imiad_image *framed;
+    TRY(preprocess_image(&framed, decoded,
+                         l->frame_geometry.resize ? &l->frame_geometry : &as_it_is));
+    TRY(image_show(&framed, IMIAD_PIXEL_RGB8));
+    *out = framed;
+    return IMIAD_OK;
 }
 
 /* Failures to decode name their file; those of the geometry cannot. */
@@ -189,7 +193,8 @@ imiad_status loaded_read(loaded *result, const loading *l)
         return finish_image(result, l, position, l->source.images[position]);
     imiad_image *decoded;
     double before = clock_seconds();
-    TRY(imiad_dataset_read_image(&decoded, l->source.dataset, loaded_sample(&l->source, position)));
+    TRY(imiad_dataset_read_deep_image(&decoded, l->source.dataset,
+                                      loaded_sample(&l->source, position)));
     result->decode_seconds = clock_seconds() - before;
     imiad_status status = finish_image(result, l, position, decoded);
     imiad_image_free(decoded);

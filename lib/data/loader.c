@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "image/pixels.h"
 
 /* One place of the ring. Ticket t, the t-th image of the round, is always worked on in the place
  * t % places. */
@@ -98,8 +99,19 @@ static imiad_status obtain(loaded *result, bool *cached, loader *l)
 typedef struct borrowed_image {
     loaded image;
     bool cached;
+    imiad_image *shown; /* bytes of an image of 16 bits; NULL: the image itself */
     struct borrowed_image *next;
 } borrowed_image;
+
+/* What a maker is shown of an image; *copy is freed after it. */
+static imiad_status show_bytes(loaded *shown, imiad_image **copy)
+{
+    if (shown->image->format != IMIAD_PIXEL_GRAY16)
+        return IMIAD_OK;
+    TRY(image_to_rgb(copy, shown->image));
+    shown->image = *copy;
+    return IMIAD_OK;
+}
 
 imiad_status loader_other(loaded *out, making *m, size_t position)
 {
@@ -119,9 +131,9 @@ imiad_status loader_other(loaded *out, making *m, size_t position)
         return status;
     }
     other->next = m->others;
-    m->others = other;
+    m->others = other; /* which frees it, whatever comes */
     *out = other->image;
-    return IMIAD_OK;
+    return show_bytes(out, &other->shown);
 }
 
 static void give_back_others(borrowed_image *others)
@@ -130,6 +142,7 @@ static void give_back_others(borrowed_image *others)
         borrowed_image *next = others->next;
         if (!others->cached)
             loaded_free(&others->image);
+        imiad_image_free(others->shown);
         free(others);
         others = next;
     }
@@ -143,9 +156,14 @@ static imiad_status make_more(loaded *result, loader *l, size_t ticket)
     void *made = malloc(bytes ? bytes : 1);
     if (!made)
         return fail_memory("what is made of an image", bytes);
-    making m = {.image = result, .place = ticket, .loader = l};
-    imiad_status status = maker->make(maker->context, &m, made);
+    loaded shown = *result;
+    imiad_image *copy = NULL;
+    making m = {.image = &shown, .place = ticket, .loader = l};
+    imiad_status status = show_bytes(&shown, &copy);
+    if (status == IMIAD_OK)
+        status = maker->make(maker->context, &m, made);
     give_back_others(m.others);
+    imiad_image_free(copy);
     if (status == IMIAD_OK)
         result->made = made;
     else

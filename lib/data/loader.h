@@ -25,7 +25,7 @@ typedef struct loaded {
     int32_t label;            /* 1 defective, 0 good: what training is told, or else the truth */
     split_role role;          /* of an entry; of what has none by its label */
     int32_t category;         /* in the dataset; of images in memory what the source says */
-    const imiad_image *image; /* RGB8 after resize, crop and augmentation */
+    const imiad_image *image; /* RGB8, or GRAY16, after resize, crop and augmentation */
     /* GRAY8, 0 or 255, through the same geometry: all zero where the label is 0; NULL where masks
      * were not asked for, or where a defective image has none and the dataset says
      * missing_mask=skip */
@@ -41,7 +41,7 @@ typedef struct loaded {
 typedef struct loader loader;
 
 /* Makes more of an image: what a detector's synthesis draws. `make` runs on the loader's threads,
- * for several images at once. */
+ * for several images at once, and is shown RGB8 of images of 16 bits as well. */
 typedef struct making making;
 typedef struct loader_maker {
     void *context;

@@ -27,13 +27,32 @@ static imiad_status read_below_root(imiad_image **out, const imiad_dataset *data
     return status;
 }
 
-imiad_status imiad_dataset_read_image(imiad_image **out, const imiad_dataset *dataset, size_t index)
+static imiad_status read_image(imiad_image **out, const imiad_dataset *dataset, size_t index,
+                               bool deep)
 {
     TRY(check_index(out, dataset, index));
     const sample *s = &dataset->samples[index];
-    if (dataset->ops->draw_image)
-        return dataset->ops->draw_image(out, dataset, s);
-    return read_below_root(out, dataset, s->path, &dataset->decoding);
+    if (!dataset->ops->draw_image) {
+        imiad_decode_options options = dataset->decoding;
+        options.deep = deep;
+        return read_below_root(out, dataset, s->path, &options);
+    }
+    imiad_image *drawn;
+    TRY(dataset->ops->draw_image(&drawn, dataset, s));
+    TRY(deep ? IMIAD_OK : image_show(&drawn, IMIAD_PIXEL_GRAY8));
+    *out = drawn;
+    return IMIAD_OK;
+}
+
+imiad_status imiad_dataset_read_image(imiad_image **out, const imiad_dataset *dataset, size_t index)
+{
+    return read_image(out, dataset, index, false);
+}
+
+imiad_status imiad_dataset_read_deep_image(imiad_image **out, const imiad_dataset *dataset,
+                                           size_t index)
+{
+    return read_image(out, dataset, index, true);
 }
 
 imiad_status imiad_dataset_image_size(int32_t *width, int32_t *height, const imiad_dataset *dataset,

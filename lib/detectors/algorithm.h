@@ -30,7 +30,8 @@ enum { MADE_TENSORS = 8, MOST_BATCH = 512 /* images */ };
 typedef struct batch {
     tensor *images; /* count x 3 x height x width, float32, normalised, on the detector's device */
     int64_t count, height, width;
-    const imiad_image *const *pixels; /* the same, RGB8; until the next batch */
+    const imiad_image *const *pixels; /* the same, RGB8 or GRAY16; until the next
+                                       * batch */
     /* While training, until the next batch: what is known of each; NULL while scoring. */
     const train_image *told;
     /* count x 1 x height x width, float32, 1 where defective and 0 elsewhere: with TAKES_MASKS,
@@ -90,7 +91,7 @@ typedef struct made_output {
 } made_output;
 typedef struct made_from {
     const imiad_detector *detector; /* to be read only */
-    const imiad_image *image;       /* RGB8, preprocessed */
+    const imiad_image *image;       /* RGB8, preprocessed; what is made has 8 bits */
     const imiad_image *mask;        /* GRAY8, 0 or 255; NULL without TAKES_MASKS */
     train_image told;
     size_t index;         /* in the train set */

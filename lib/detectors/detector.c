@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "detectors/anomaly_map.h"
 #include "detectors/calibration.h"
+#include "image/pixels.h"
 #include "image/preprocess.h"
 
 /* ---- making ---- */
@@ -227,7 +228,11 @@ imiad_status imiad_detector_preprocess(imiad_image **out, const imiad_detector *
 {
     if (!out || !self || !image)
         return fail(IMIAD_INVALID_ARGUMENT, "preprocess: NULL");
-    return preprocess_image(out, image, &self->preprocessing);
+    imiad_image *seen;
+    TRY(preprocess_image(&seen, image, &self->preprocessing));
+    TRY(image_show(&seen, IMIAD_PIXEL_RGB8));
+    *out = seen;
+    return IMIAD_OK;
 }
 
 imiad_status imiad_detector_timings(imiad_timings *out, const imiad_detector *self)

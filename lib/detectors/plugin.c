@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/registry.h"
 #include "detectors/training/training.h"
+#include "image/pixels.h"
 
 enum { MOST_LAYERS = 16 };
 
@@ -78,6 +79,8 @@ static const char *const *used_layers(const imiad_detector *self, int *count)
 typedef struct view {
     imiad_batch batch;
     imiad_layer_features layers[MOST_LAYERS];
+    imiad_image bytes[256]; /* of images of 16 bits */
+    const imiad_image *images[256];
     int32_t labels[256], roles[256], categories[256];
 } view;
 
@@ -106,6 +109,31 @@ static void show_told(view *v, const batch *b)
     v->batch.masks = b->mask_pixels;
 }
 
+/* Plug-ins know RGB8 alone; the features are those of all 16 bits. */
+static void show_images(view *v, const batch *b)
+{
+    bool deep = false;
+    for (int64_t i = 0; i < b->count; ++i)
+        deep |= b->pixels[i]->format != IMIAD_PIXEL_RGB8;
+    if (!deep)
+        return;
+    size_t row = 3 * (size_t)b->width, bytes = row * (size_t)b->height;
+    uint8_t *pixels = t_data(t_zeros(2, (int64_t[]){b->count, (int64_t)bytes}, U8, CPU));
+    for (int64_t i = 0; pixels && i < b->count; ++i, pixels += bytes) {
+        v->bytes[i] = (imiad_image){sizeof(imiad_image),
+                                    IMIAD_PIXEL_RGB8,
+                                    (int32_t)b->width,
+                                    (int32_t)b->height,
+                                    row,
+                                    pixels};
+        for (int64_t y = 0; y < b->height; ++y)
+            pixels_to_rgb(pixels + (size_t)y * row, image_row(b->pixels[i], (int32_t)y),
+                          (size_t)b->width, b->pixels[i]->format);
+        v->images[i] = &v->bytes[i];
+    }
+    v->batch.images = v->images;
+}
+
 /* Shows a batch as plain buffers, which the innermost scope owns; failures stick. */
 static void show(view *v, imiad_detector *self, const batch *b)
 {
@@ -118,6 +146,7 @@ static void show(view *v, imiad_detector *self, const batch *b)
                              .images = b->pixels,
                              .layer_count = (size_t)m->layer_count,
                              .layers = v->layers};
+    show_images(v, b);
     if (b->told)
         show_told(v, b);
     if (m->layer_count == 0)

@@ -342,12 +342,40 @@ static uint8_t mean_luminance(const imiad_image *rgb)
     return (uint8_t)((double)sum / ((double)rgb->width * rgb->height) + 0.5);
 }
 
+/* Grey of 16 bits likewise; its luminance is itself. */
+static void blend_deep(imiad_image *image, double from, double amount)
+{
+    for (int32_t y = 0; y < image->height; ++y)
+        for (int32_t x = 0; x < image->width; ++x) {
+            double value = pixel_get16(image_row(image, y), x);
+            value = from + amount * (value - from);
+            pixel_put16(image_row(image, y), x,
+                        (uint16_t)(value <= 0       ? 0
+                                   : value >= 65535 ? 65535
+                                                    : value));
+        }
+}
+
+static double mean_deep(const imiad_image *image)
+{
+    uint64_t sum = 0;
+    for (int32_t y = 0; y < image->height; ++y)
+        for (int32_t x = 0; x < image->width; ++x)
+            sum += pixel_get16(image_row(image, y), x);
+    return floor((double)sum / ((double)image->width * image->height) + 0.5);
+}
+
 static imiad_status jitter(imiad_image **out, const imiad_image *image, const augmentation *a)
 {
     imiad_image *copy;
     TRY(copy_image(&copy, image));
-    blend_all(copy, 0, (float)real(a->values[0]));
-    blend_all(copy, mean_luminance(copy), (float)real(a->values[1]));
+    if (copy->format == IMIAD_PIXEL_GRAY16) {
+        blend_deep(copy, 0, real(a->values[0]));
+        blend_deep(copy, mean_deep(copy), real(a->values[1]));
+    } else {
+        blend_all(copy, 0, (float)real(a->values[0]));
+        blend_all(copy, mean_luminance(copy), (float)real(a->values[1]));
+    }
     *out = copy;
     return IMIAD_OK;
 }
@@ -371,8 +399,8 @@ static imiad_status move_pixels(imiad_image **out, const imiad_image *image, con
 imiad_status augment_image(imiad_image **out, const imiad_image *image, const augmentation *a)
 {
     TRY(image_check(image, "augmentation: image"));
-    if (image->format != IMIAD_PIXEL_RGB8)
-        return fail(IMIAD_INVALID_ARGUMENT, "augmentation: the image is not RGB8");
+    if (image->format != IMIAD_PIXEL_RGB8 && image->format != IMIAD_PIXEL_GRAY16)
+        return fail(IMIAD_INVALID_ARGUMENT, "augmentation: the image is neither RGB8 nor GRAY16");
     return a->kind == AUGMENT_COLOR_JITTER ? jitter(out, image, a) : move_pixels(out, image, a);
 }
 

@@ -1,5 +1,6 @@
 /* From the caller's floats to pixels, and an image as tiles. */
 #include <math.h>
+#include <stddef.h>
 
 #include "base/error.h"
 #include "image/pixels.h"
@@ -14,6 +15,9 @@ static imiad_status check_floats(const imiad_float_pixels *p)
     if (p->channels != 1 && p->channels != 3)
         return fail(IMIAD_INVALID_ARGUMENT, "float pixels: %d channels; there must be 1 or 3",
                     p->channels);
+    if (p->deep && p->channels != 1)
+        return fail(IMIAD_INVALID_ARGUMENT, "float pixels: 16 bits are for one channel, not %d",
+                    p->channels);
     if (!(p->low < p->high) || !isfinite(p->low) || !isfinite(p->high))
         return fail(IMIAD_INVALID_ARGUMENT, "float pixels: low is %g, but high is %g",
                     (double)p->low, (double)p->high);
@@ -22,6 +26,7 @@ static imiad_status check_floats(const imiad_float_pixels *p)
 
 static imiad_status convert_row(uint8_t *out, const imiad_float_pixels *p, int32_t y)
 {
+    double white = p->deep ? 65535 : 255;
     for (int32_t x = 0; x < p->width; ++x)
         for (int32_t c = 0; c < p->channels; ++c) {
             float value =
@@ -30,7 +35,11 @@ static imiad_status convert_row(uint8_t *out, const imiad_float_pixels *p, int32
                 return fail(IMIAD_NOT_FINITE, "float pixels: channel %d at (%d, %d) is NaN", c, x,
                             y);
             double at = ((double)value - p->low) / ((double)p->high - p->low);
-            *out++ = (uint8_t)lrint(255 * (at < 0 ? 0 : at > 1 ? 1 : at));
+            uint16_t made = (uint16_t)lrint(white * (at < 0 ? 0 : at > 1 ? 1 : at));
+            if (p->deep)
+                pixel_put16(out, x, made);
+            else
+                *out++ = (uint8_t)made;
         }
     return IMIAD_OK;
 }
@@ -40,11 +49,13 @@ imiad_status imiad_image_from_floats(imiad_image **out, const imiad_float_pixels
     imiad_float_pixels p = IMIAD_FLOAT_PIXELS_INIT;
     if (!out || !pixels)
         return fail(IMIAD_INVALID_ARGUMENT, "float pixels: NULL");
-    TRY(struct_read(&p, sizeof p, pixels, sizeof p, "float pixels"));
+    TRY(struct_read(&p, sizeof p, pixels, offsetof(imiad_float_pixels, deep), "float pixels"));
     TRY(check_floats(&p));
     imiad_image *image;
-    TRY(image_create(&image, p.channels == 1 ? IMIAD_PIXEL_GRAY8 : IMIAD_PIXEL_RGB8, p.width,
-                     p.height));
+    imiad_pixel_format format = p.deep            ? IMIAD_PIXEL_GRAY16
+                                : p.channels == 1 ? IMIAD_PIXEL_GRAY8
+                                                  : IMIAD_PIXEL_RGB8;
+    TRY(image_create(&image, format, p.width, p.height));
     for (int32_t y = 0; y < p.height; ++y) {
         imiad_status status = convert_row(image_row(image, y), &p, y);
         if (status != IMIAD_OK) {

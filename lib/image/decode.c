@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -85,9 +86,7 @@ const char *image_name_problem(const char *name)
     return "it is no image file of a format that is read";
 }
 
-/* ---- samples of 16 bits ---- */
-
-enum { DEEP_VALUES = 1 << 16, FEW_VALUES = 1 << 12 };
+/* ---- decoding ---- */
 
 static imiad_status check_options(const imiad_decode_options *o)
 {
@@ -95,31 +94,6 @@ static imiad_status check_options(const imiad_decode_options *o)
         return fail(IMIAD_INVALID_ARGUMENT, "decoding: the range is %g..%g", o->low, o->high);
     return IMIAD_OK;
 }
-
-/* The byte of every value, low and below 0, high and above 255, rounded; NULL for the type's own
- * range, or where memory runs out. */
-static uint8_t *make_range(const imiad_decode_options *o)
-{
-    uint8_t *bytes = o->low < o->high ? malloc(DEEP_VALUES) : NULL;
-    for (int i = 0; bytes && i < DEEP_VALUES; ++i) {
-        double share = (i - o->low) / (o->high - o->low);
-        bytes[i] = (uint8_t)lrint(255 * (share < 0 ? 0 : share > 1 ? 1 : share));
-    }
-    return bytes;
-}
-
-static void warn_of_dark(const encoded_image *e)
-{
-    unsigned highest = e->range->highest;
-    if (highest > 0 && highest < FEW_VALUES && !e->range->bytes)
-        log_message(
-            IMIAD_LOG_WARNING,
-            "%s has 16 bits a sample, but no value above %u, and is nearly black; state the "
-            "range of its values, such as range=0..%d",
-            e->name, highest, highest < 1024 ? 1023 : 4095);
-}
-
-/* ---- decoding ---- */
 
 static imiad_status decode(imiad_image **out, const encoded_image *e)
 {
@@ -139,20 +113,18 @@ imiad_status image_decode(imiad_image **out, const void *bytes, size_t size, con
                           const imiad_decode_options *options)
 {
     imiad_decode_options o = IMIAD_DECODE_OPTIONS_INIT;
-    TRY(struct_read(&o, sizeof o, options, sizeof o, "decoding: the options"));
+    TRY(struct_read(&o, sizeof o, options, offsetof(imiad_decode_options, deep),
+                    "decoding: the options"));
     TRY(check_options(&o));
-    uint8_t *table = make_range(&o);
-    if (o.low < o.high && !table)
-        return fail_memory("a range of values", DEEP_VALUES);
-    deep_range range = {table, 0};
+    deep_range range = {.low = o.low, .high = o.high, .deep = o.deep != 0};
     encoded_image e = {bytes, size, name, &range};
     imiad_image *image = NULL;
     imiad_status status = decode(&image, &e);
     if (status == IMIAD_OK)
-        warn_of_dark(&e);
+        deep_warn(&e);
     if (status == IMIAD_OK && o.upright)
         status = image_turn(&image, image_orientation(&e));
-    free(table);
+    free(range.values);
     if (status == IMIAD_OK)
         *out = image;
     return status;

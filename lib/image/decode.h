@@ -3,11 +3,12 @@
 #define IMAGE_DECODE_H
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "imiad/image.h"
 
-/* GRAY8 or RGB8, as imiad_image_read says. name is what messages call it: the file's path. options
- * may be NULL. */
+/* GRAY8, RGB8 or GRAY16, as imiad_image_read_with says. name is what messages call it: the file's
+ * path. options may be NULL. */
 imiad_status image_decode(imiad_image **out, const void *bytes, size_t size, const char *name,
                           const imiad_decode_options *options);
 
@@ -23,24 +24,43 @@ const char *image_name_problem(const char *name);
 
 /* ---- the parts ---- */
 
-/* How samples of 16 bits become bytes, and what was seen of them. */
+typedef struct encoded_image encoded_image;
+
+/* What becomes of samples of more than 8 bits, and what was seen of them. */
 typedef struct deep_range {
-    const uint8_t *bytes; /* of every value; NULL: the high byte */
-    unsigned highest;     /* that was met */
+    double low, high; /* values that become black and white; equal: those that the file says */
+    bool deep;        /* grey becomes GRAY16 */
+    bool wide;        /* what this file's samples become: 16 bits each, not a byte */
+    uint16_t *values; /* what each value becomes; NULL: itself, or its high byte */
+    unsigned highest; /* that was met */
 } deep_range;
 
-static inline uint8_t deep_to_byte(deep_range *range, unsigned value)
+/* Before the first value, once the file's header says what they are: `top` is the largest that its
+ * kind has, of which `bits` bits count. */
+imiad_status deep_prepare(deep_range *range, bool gray, unsigned top, int bits);
+/* Tells the log of a file that is nearly black because nobody said its range. */
+void deep_warn(const encoded_image *e);
+imiad_pixel_format deep_format(const deep_range *range, bool gray);
+
+/* One sample of a deep file to its place in the image: a byte, or two. */
+static inline void deep_put(uint8_t *out, deep_range *range, unsigned value)
 {
     range->highest = value > range->highest ? value : range->highest;
-    return range->bytes ? range->bytes[value] : (uint8_t)(value >> 8);
+    uint16_t made = range->values ? range->values[value]
+                    : range->wide ? (uint16_t)value
+                                  : (uint16_t)(value >> 8);
+    if (range->wide)
+        memcpy(out, &made, sizeof made);
+    else
+        *out = (uint8_t)made;
 }
 
-typedef struct encoded_image {
+struct encoded_image {
     const uint8_t *bytes;
     size_t size;
     const char *name;
     deep_range *range;
-} encoded_image;
+};
 
 /* Fails with IMIAD_FORMAT and "cannot decode NAME: ...". */
 imiad_status fail_decoding(const encoded_image *e, const char *format, ...)

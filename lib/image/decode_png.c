@@ -75,6 +75,7 @@ static imiad_status read_header(png_layout *png, const encoded_image *e, const p
                         .depth = depth,
                         .color = color,
                         .samples = color_types[color].samples,
+                        .significant = depth,
                         .interlaced = c->bytes[12] == 1};
     return IMIAD_OK;
 }
@@ -92,6 +93,10 @@ static imiad_status note_chunk(png_layout *png, const encoded_image *e, const pn
         png->data_bytes += c->length;
         png->data_chunks += 1;
         png->data = png->data ? png->data : c->bytes - 8;
+        break;
+    case CHUNK('s', 'B', 'I', 'T'): /* one that is damaged is no reason to refuse the image */
+        if (c->length > 0 && c->bytes[0] >= 1 && c->bytes[0] <= png->depth)
+            png->significant = c->bytes[0];
         break;
     case CHUNK('I', 'E', 'N', 'D'):
         break;
@@ -200,6 +205,10 @@ static imiad_status make_pixels(imiad_image **out, uint8_t **raw, const png_layo
         uint8_t *pixels = *raw;
         *raw = NULL;
         return image_adopt(out, format, png->width, png->height, pixels);
+    }
+    if (png->depth == 16) {
+        TRY(deep_prepare(e->range, gray, 65535, png->significant));
+        format = deep_format(e->range, gray);
     }
     imiad_image *image = NULL;
     TRY(image_create(&image, format, png->width, png->height));

@@ -10,6 +10,7 @@ typedef struct png_layout {
     bool interlaced;
     const uint8_t *palette; /* three bytes a colour */
     int colors;
+    int significant;     /* bits of a grey sample that count (sBIT) */
     const uint8_t *data; /* the first IDAT chunk, at its length */
     size_t data_bytes, data_chunks;
 } png_layout;

@@ -175,24 +175,37 @@ static inline int sample_at(const uint8_t *row, int32_t i, int depth)
     return row[bit / 8] >> (8 - depth - (int)(bit % 8)) & ((1 << depth) - 1);
 }
 
-/* The largest sample becomes 255; 16 bits become a byte as `range` says; alpha is left out. */
+/* Big-endian samples, as `range` says. */
+static void expand_deep(uint8_t *out, const uint8_t *row, int32_t width, const png_layout *png,
+                        deep_range *range)
+{
+    size_t pixel = 2 * (size_t)png->samples, kept = png->samples < 3 ? 1 : 3;
+    size_t bytes = range->wide ? 2 : 1;
+    for (size_t i = 0; i < (size_t)width; ++i)
+        for (size_t c = 0; c < kept; ++c) {
+            const uint8_t *at = row + pixel * i + 2 * c;
+            deep_put(out + bytes * (kept * i + c), range, (unsigned)(at[0] << 8 | at[1]));
+        }
+}
+
+/* The largest sample becomes 255; alpha is left out. */
 static void expand_samples(uint8_t *out, const uint8_t *row, int32_t width, const png_layout *png,
                            deep_range *range)
 {
+    if (png->depth == 16) {
+        expand_deep(out, row, width, png, range);
+        return;
+    }
     if (png->depth < 8) {
         int scale = 255 / ((1 << png->depth) - 1);
         for (int32_t i = 0; i < width; ++i)
             out[i] = (uint8_t)(sample_at(row, i, png->depth) * scale);
         return;
     }
-    size_t sample = (size_t)png->depth / 8, pixel = sample * (size_t)png->samples;
-    size_t kept = png->samples < 3 ? 1 : 3;
+    size_t pixel = (size_t)png->samples, kept = png->samples < 3 ? 1 : 3;
     for (size_t i = 0; i < (size_t)width; ++i)
-        for (size_t c = 0; c < kept; ++c) {
-            const uint8_t *at = row + pixel * i + sample * c;
-            out[kept * i + c] =
-                sample == 1 ? *at : deep_to_byte(range, (unsigned)(at[0] << 8 | at[1]));
-        }
+        for (size_t c = 0; c < kept; ++c)
+            out[kept * i + c] = row[pixel * i + c];
 }
 
 static imiad_status look_up(uint8_t *out, const uint8_t *row, int32_t width, const png_layout *png,

@@ -10,7 +10,7 @@ typedef struct pnm_file {
     const encoded_image *encoded;
     size_t at;
     int64_t width, height, top; /* top: the largest value */
-    int channels;
+    int channels, bytes;        /* of a sample in the image */
     bool bitmap, text;
 } pnm_file;
 
@@ -81,12 +81,12 @@ static imiad_status read_header(pnm_file *p)
 
 /* 255 is the largest, rounded as Pillow does. The largest value of more than 8 bits is the range of
  * its file, unless the caller knows better. */
-static uint8_t scale(const pnm_file *p, int64_t value)
+static void put(uint8_t *out, const pnm_file *p, int64_t value)
 {
-    deep_range *range = p->encoded->range;
-    if (p->top == 65535 || (p->top > 255 && range->bytes))
-        return deep_to_byte(range, (unsigned)value);
-    return (uint8_t)lrint((double)value / (double)p->top * 255);
+    if (p->top > 255)
+        deep_put(out, p->encoded->range, (unsigned)value);
+    else
+        *out = (uint8_t)lrint((double)value / (double)p->top * 255);
 }
 
 static imiad_status fail_large(const pnm_file *p, int64_t value)
@@ -104,7 +104,7 @@ static imiad_status read_text_value(uint8_t *out, pnm_file *p)
         TRY(read_number(&value, p));
         if (value > p->top)
             return fail_large(p, value);
-        *out = scale(p, value);
+        put(out, p, value);
         return IMIAD_OK;
     }
     skip_space(p);
@@ -128,7 +128,7 @@ static imiad_status read_bytes_row(uint8_t *out, pnm_file *p)
         int64_t value = wide ? in[2 * x] << 8 | in[2 * x + 1] : in[x];
         if (value > p->top)
             return fail_large(p, value);
-        out[x] = scale(p, value);
+        put(out + x * p->bytes, p, value);
     }
     return IMIAD_OK;
 }
@@ -156,7 +156,7 @@ static imiad_status read_row(uint8_t *out, pnm_file *p)
         return IMIAD_OK;
     }
     for (int64_t x = 0; x < p->width * p->channels; ++x)
-        TRY(read_text_value(&out[x], p));
+        TRY(read_text_value(out + x * p->bytes, p));
     return IMIAD_OK;
 }
 
@@ -174,9 +174,11 @@ imiad_status decode_pnm(imiad_image **out, const encoded_image *e)
     pnm_file p = {.encoded = e};
     TRY(read_header(&p));
     TRY(check_amount(&p));
+    if (p.top > 255)
+        TRY(deep_prepare(e->range, p.channels == 1, (unsigned)p.top, 16));
+    p.bytes = e->range->wide ? 2 : 1;
     imiad_image *image;
-    TRY(image_create(&image, p.channels == 1 ? IMIAD_PIXEL_GRAY8 : IMIAD_PIXEL_RGB8, p.width,
-                     p.height));
+    TRY(image_create(&image, deep_format(e->range, p.channels == 1), p.width, p.height));
     imiad_status status = IMIAD_OK;
     for (int32_t y = 0; status == IMIAD_OK && y < image->height; ++y)
         status = read_row(image_row(image, y), &p);

@@ -1,5 +1,6 @@
-/* TIFF through libtiff: grey and RGB of 8 and 16 bits row by row; palettes, bilevel and other kinds
- * of 8 bits as libtiff makes RGB of them. Of several pages the first is read. */
+/* TIFF through libtiff: grey of 8 to 16 bits and RGB of 8 and 16 row by row, or tile by tile;
+ * palettes, bilevel and other kinds of 8 bits as libtiff makes RGB of them. Of several pages the
+ * first is read. */
 #include "image/decode.h"
 
 #include <stdarg.h>
@@ -126,7 +127,8 @@ static imiad_status read_layout(tiff_layout *l, TIFF *tiff, const tiff_source *s
         return fail_decoding(s->encoded, "a TIFF of %d samples a pixel; at most 8 are read",
                              l->samples);
     if (l->bits > 16)
-        return fail_decoding(s->encoded, "a TIFF of %d bits a sample; 8 and 16 are read", l->bits);
+        return fail_decoding(s->encoded, "a TIFF of %d bits a sample; at most 16 are read",
+                             l->bits);
     return IMIAD_OK;
 }
 
@@ -135,34 +137,67 @@ static bool is_gray(const tiff_layout *l)
     return l->photometric == PHOTOMETRIC_MINISBLACK || l->photometric == PHOTOMETRIC_MINISWHITE;
 }
 
-/* Whether rows hold the samples of whole pixels that need no more than to be copied. */
+static bool is_deep_gray(const tiff_layout *l)
+{
+    return is_gray(l) && l->bits > 8;
+}
+
+/* Whether rows hold the samples of whole pixels that need no more than to be copied. Tiles are
+ * libtiff's business, but for what it would make 8 bits of. */
 static bool has_plain_rows(const tiff_layout *l)
 {
     bool kind = is_gray(l) ? l->samples >= 1 : l->photometric == PHOTOMETRIC_RGB && l->samples >= 3;
-    return kind && (l->bits == 8 || l->bits == 16) && !l->tiled &&
-           (l->planes == PLANARCONFIG_CONTIG || l->samples == 1);
+    return kind && (l->bits == 8 || l->bits == 16 || is_deep_gray(l)) &&
+           (!l->tiled || is_deep_gray(l)) && (l->planes == PLANARCONFIG_CONTIG || l->samples == 1);
 }
 
 /* ---- pixels ---- */
 
-/* A byte of each sample; alpha and others are left out. */
-static void copy_row(uint8_t *out, const uint8_t *row, const tiff_layout *l, deep_range *range)
+/* Sample i of a row of more than 8 bits each. Those of 9 to 15 follow each other without gaps, the
+ * first in the highest bits. */
+static unsigned deep_sample(const uint8_t *row, size_t i, int bits)
 {
-    size_t kept = is_gray(l) ? 1 : 3, samples = l->samples;
-    const uint16_t *wide = (const uint16_t *)(const void *)row; /* libtiff's rows are aligned */
-    uint8_t flip = l->photometric == PHOTOMETRIC_MINISWHITE ? 255 : 0;
-    for (size_t x = 0; x < l->width; ++x)
+    if (bits == 16)
+        return pixel_get16(row, (int32_t)i);
+    size_t bit = i * (size_t)bits;
+    unsigned value = 0;
+    for (int left = bits; left > 0;) {
+        int there = 8 - (int)(bit % 8), taken = there < left ? there : left;
+        unsigned part = (unsigned)row[bit / 8] >> (there - taken) & ((1u << taken) - 1);
+        value = value << taken | part;
+        bit += (size_t)taken;
+        left -= taken;
+    }
+    return value;
+}
+
+/* `count` pixels; alpha and others are left out. */
+static void copy_pixels(uint8_t *out, const uint8_t *row, size_t count, const tiff_layout *l,
+                        deep_range *range)
+{
+    size_t kept = is_gray(l) ? 1 : 3, bytes = range->wide ? 2 : 1;
+    for (size_t x = 0; x < count; ++x)
         for (size_t c = 0; c < kept; ++c) {
-            size_t i = x * samples + c;
-            out[x * kept + c] = (l->bits == 8 ? row[i] : deep_to_byte(range, wide[i])) ^ flip;
+            size_t i = x * l->samples + c, at = (x * kept + c) * bytes;
+            if (l->bits == 8)
+                out[at] = row[i];
+            else
+                deep_put(out + at, range, deep_sample(row, i, l->bits));
         }
+    for (size_t i = 0; l->photometric == PHOTOMETRIC_MINISWHITE && i < count * kept * bytes; ++i)
+        out[i] ^= 255;
+}
+
+static uint64_t row_bytes(const tiff_layout *l, uint64_t width)
+{
+    return (width * l->samples * l->bits + 7) / 8;
 }
 
 static imiad_status read_rows(imiad_image *image, TIFF *tiff, const tiff_layout *l,
                               const tiff_source *s)
 {
     tmsize_t size = TIFFScanlineSize(tiff);
-    if (size < (tmsize_t)l->width * l->samples * (l->bits / 8))
+    if (size < 0 || (uint64_t)size < row_bytes(l, l->width))
         return fail_tiff(s);
     uint8_t *row = malloc((size_t)size);
     if (!row)
@@ -172,9 +207,46 @@ static imiad_status read_rows(imiad_image *image, TIFF *tiff, const tiff_layout 
         if (TIFFReadScanline(tiff, row, y, 0) < 0)
             status = fail_tiff(s);
         else
-            copy_row(image_row(image, (int32_t)y), row, l, s->encoded->range);
+            copy_pixels(image_row(image, (int32_t)y), row, l->width, l, s->encoded->range);
     }
     free(row);
+    return status;
+}
+
+/* The part of a tile that lies in the image. */
+static void copy_tile(imiad_image *image, const uint8_t *tile, uint32_t left, uint32_t top,
+                      uint32_t side, uint32_t rows, const tiff_layout *l, deep_range *range)
+{
+    size_t bytes = range->wide ? 2 : 1, count = l->width - left < side ? l->width - left : side;
+    for (uint32_t y = top; y < l->height && y - top < rows; ++y)
+        copy_pixels(image_row(image, (int32_t)y) + left * bytes,
+                    tile + (y - top) * row_bytes(l, side), count, l, range);
+}
+
+/* A header may promise any tile, even one far larger than its image. */
+enum { TILE_BYTES = 1 << 26 };
+
+static imiad_status read_tiles(imiad_image *image, TIFF *tiff, const tiff_layout *l,
+                               const tiff_source *s)
+{
+    uint32_t side = 0, rows = 0;
+    if (!TIFFGetField(tiff, TIFFTAG_TILEWIDTH, &side) ||
+        !TIFFGetField(tiff, TIFFTAG_TILELENGTH, &rows) || side == 0 || rows == 0)
+        return fail_tiff(s);
+    uint64_t bytes = row_bytes(l, side);
+    if (bytes > TILE_BYTES / rows || TIFFTileSize64(tiff) != bytes * rows)
+        return fail_decoding(s->encoded, "the TIFF has tiles of %u x %u pixels", side, rows);
+    uint8_t *tile = malloc((size_t)bytes * rows);
+    if (!tile)
+        return fail_memory("a TIFF's tile", (size_t)bytes * rows);
+    imiad_status status = IMIAD_OK;
+    for (uint64_t y = 0; status == IMIAD_OK && y < l->height; y += rows)
+        for (uint64_t x = 0; status == IMIAD_OK && x < l->width; x += side)
+            if (TIFFReadTile(tiff, tile, (uint32_t)x, (uint32_t)y, 0, 0) < 0)
+                status = fail_tiff(s);
+            else
+                copy_tile(image, tile, (uint32_t)x, (uint32_t)y, side, rows, l, s->encoded->range);
+    free(tile);
     return status;
 }
 
@@ -212,12 +284,14 @@ static imiad_status read_page(imiad_image **out, TIFF *tiff, const tiff_source *
     if (l.bits >= 8 && (uint64_t)l.width * l.height / 4096 > s->encoded->size)
         return fail_decoding(s->encoded, "the TIFF has %zu bytes for %u x %u pixels",
                              s->encoded->size, l.width, l.height);
+    bool plain = has_plain_rows(&l);
+    if (plain && l.bits > 8)
+        TRY(deep_prepare(s->encoded->range, is_gray(&l), (1u << l.bits) - 1, l.bits));
     imiad_image *image;
-    TRY(image_create(&image, is_gray(&l) ? IMIAD_PIXEL_GRAY8 : IMIAD_PIXEL_RGB8, l.width,
-                     l.height));
+    TRY(image_create(&image, deep_format(s->encoded->range, is_gray(&l)), l.width, l.height));
     imiad_status status;
-    if (has_plain_rows(&l)) {
-        status = read_rows(image, tiff, &l, s);
+    if (plain) {
+        status = l.tiled ? read_tiles(image, tiff, &l, s) : read_rows(image, tiff, &l, s);
     } else {
         TIFFSetField(tiff, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);
         status = read_converted(image, tiff, &l, s);

@@ -7,11 +7,9 @@
 
 int pixel_bytes(imiad_pixel_format format)
 {
-    static const int bytes[] = {[IMIAD_PIXEL_GRAY8] = 1,
-                                [IMIAD_PIXEL_RGB8] = 3,
-                                [IMIAD_PIXEL_BGR8] = 3,
-                                [IMIAD_PIXEL_RGBA8] = 4,
-                                [IMIAD_PIXEL_BGRA8] = 4};
+    static const int bytes[] = {
+        [IMIAD_PIXEL_GRAY8] = 1, [IMIAD_PIXEL_RGB8] = 3,  [IMIAD_PIXEL_BGR8] = 3,
+        [IMIAD_PIXEL_RGBA8] = 4, [IMIAD_PIXEL_BGRA8] = 4, [IMIAD_PIXEL_GRAY16] = 2};
     unsigned index = (unsigned)format;
     return index < sizeof bytes / sizeof *bytes ? bytes[index] : 0;
 }
@@ -118,6 +116,10 @@ void pixels_to_rgb(uint8_t *restrict rgb, const uint8_t *restrict pixels, size_t
             rgb[3 * i + 2] = pixels[4 * i];
         }
         break;
+    case IMIAD_PIXEL_GRAY16:
+        for (size_t i = 0; i < count; ++i)
+            memset(rgb + 3 * i, pixel_get16(pixels, (int32_t)i) >> 8, 3);
+        break;
     }
 }
 
@@ -129,4 +131,25 @@ imiad_status image_to_rgb(imiad_image **out, const imiad_image *image)
         pixels_to_rgb(image_row(rgb, y), image_row(image, y), (size_t)image->width, image->format);
     *out = rgb;
     return IMIAD_OK;
+}
+
+static imiad_status image_to_gray8(imiad_image **out, const imiad_image *deep)
+{
+    TRY(image_create(out, IMIAD_PIXEL_GRAY8, deep->width, deep->height));
+    for (int32_t y = 0; y < deep->height; ++y)
+        for (int32_t x = 0; x < deep->width; ++x)
+            image_row(*out, y)[x] = (uint8_t)(pixel_get16(image_row(deep, y), x) >> 8);
+    return IMIAD_OK;
+}
+
+imiad_status image_show(imiad_image **image, imiad_pixel_format format)
+{
+    imiad_image *deep = *image, *shown = NULL;
+    if (deep->format != IMIAD_PIXEL_GRAY16)
+        return IMIAD_OK;
+    imiad_status status =
+        format == IMIAD_PIXEL_GRAY8 ? image_to_gray8(&shown, deep) : image_to_rgb(&shown, deep);
+    imiad_image_free(deep);
+    *image = shown;
+    return status;
 }

@@ -41,12 +41,11 @@ static void write_chunk(FILE *stream, const char type[4], const uint8_t *bytes, 
 
 static void write_header(FILE *stream, const imiad_image *image)
 {
-    static const uint8_t color_types[] = {[IMIAD_PIXEL_GRAY8] = 0,
-                                          [IMIAD_PIXEL_RGB8] = 2,
-                                          [IMIAD_PIXEL_BGR8] = 2,
-                                          [IMIAD_PIXEL_RGBA8] = 6,
-                                          [IMIAD_PIXEL_BGRA8] = 6};
-    uint8_t header[13] = {[8] = 8, [9] = color_types[image->format]};
+    static const uint8_t color_types[] = {
+        [IMIAD_PIXEL_GRAY8] = 0, [IMIAD_PIXEL_RGB8] = 2,  [IMIAD_PIXEL_BGR8] = 2,
+        [IMIAD_PIXEL_RGBA8] = 6, [IMIAD_PIXEL_BGRA8] = 6, [IMIAD_PIXEL_GRAY16] = 0};
+    uint8_t depth = image->format == IMIAD_PIXEL_GRAY16 ? 16 : 8;
+    uint8_t header[13] = {[8] = depth, [9] = color_types[image->format]};
     big_endian(header, (uint32_t)image->width);
     big_endian(header + 4, (uint32_t)image->height);
     fwrite("\x89PNG\r\n\x1a\n", 1, 8, stream);
@@ -126,6 +125,12 @@ static void load_row(png_writer *w, const imiad_image *image, int32_t y)
                       image->format);
     else
         memcpy(w->current + w->pixel, image_row(image, y), w->row);
+    for (int32_t x = 0; image->format == IMIAD_PIXEL_GRAY16 && x < image->width; ++x) {
+        uint8_t *at = w->current + w->pixel + 2 * (size_t)x; /* a PNG's high byte comes first */
+        uint16_t value = pixel_get16(at, 0);
+        at[0] = (uint8_t)(value >> 8);
+        at[1] = (uint8_t)value;
+    }
     for (size_t i = w->pixel; image->format == IMIAD_PIXEL_BGRA8 && i <= w->row; i += 4) {
         uint8_t blue = w->current[i];
         w->current[i] = w->current[i + 2];

@@ -99,21 +99,28 @@ static imiad_status resize_and_crop(imiad_image **out, const imiad_image *image,
     return status;
 }
 
-/* Takes `seen`. */
-static imiad_status pad_to_rgb(imiad_image **out, imiad_image *seen, const geometry *g)
+/* Takes `seen`. The result is RGB8, or GRAY16 where that is. */
+static imiad_status pad(imiad_image **out, imiad_image *seen, const geometry *g)
 {
-    if (seen->format == IMIAD_PIXEL_RGB8 && seen->width == g->x.out && seen->height == g->y.out) {
+    bool deep = seen->format == IMIAD_PIXEL_GRAY16;
+    imiad_pixel_format format = deep ? IMIAD_PIXEL_GRAY16 : IMIAD_PIXEL_RGB8;
+    if (seen->format == format && seen->width == g->x.out && seen->height == g->y.out) {
         *out = seen;
         return IMIAD_OK;
     }
-    imiad_image *rgb = NULL;
-    imiad_status status = image_create(&rgb, IMIAD_PIXEL_RGB8, g->x.out, g->y.out);
-    for (int32_t y = 0; status == IMIAD_OK && y < seen->height; ++y)
-        pixels_to_rgb(image_row(rgb, g->y.at + y) + 3 * (size_t)g->x.at, image_row(seen, y),
-                      (size_t)seen->width, seen->format);
+    imiad_image *padded = NULL;
+    imiad_status status = image_create(&padded, format, g->x.out, g->y.out);
+    for (int32_t y = 0; status == IMIAD_OK && y < seen->height; ++y) {
+        uint8_t *row = image_row(padded, g->y.at + y);
+        if (deep)
+            memcpy(row + 2 * (size_t)g->x.at, image_row(seen, y), seen->stride);
+        else
+            pixels_to_rgb(row + 3 * (size_t)g->x.at, image_row(seen, y), (size_t)seen->width,
+                          seen->format);
+    }
     imiad_image_free(seen);
     if (status == IMIAD_OK)
-        *out = rgb;
+        *out = padded;
     return status;
 }
 
@@ -131,13 +138,13 @@ imiad_status preprocess_image(imiad_image **out, const imiad_image *image, const
     } else {
         TRY(resize_and_crop(&seen, image, &g));
     }
-    return pad_to_rgb(out, seen, &g);
+    return pad(out, seen, &g);
 }
 
 /* Above zero in any colour; alpha does not count. */
 static bool is_defect(const uint8_t *pixel, int bytes)
 {
-    return pixel[0] > 0 || (bytes > 1 && (pixel[1] > 0 || pixel[2] > 0));
+    return pixel[0] > 0 || (bytes > 1 && pixel[1] > 0) || (bytes > 2 && pixel[2] > 0);
 }
 
 imiad_status preprocess_mask(imiad_image **out, const imiad_image *mask, const preprocessing *p)
@@ -181,7 +188,18 @@ imiad_status preprocess_mask_openiad(imiad_image **out, const imiad_image *mask,
     return status;
 }
 
-void preprocess_normalize(float *out, const imiad_image *rgb, const preprocessing *p)
+static void normalize_deep(float *out, const imiad_image *deep, const preprocessing *p)
+{
+    size_t plane = (size_t)deep->width * (size_t)deep->height;
+    for (int32_t y = 0; y < deep->height; ++y)
+        for (int32_t x = 0; x < deep->width; ++x, ++out) {
+            float value = (float)pixel_get16(image_row(deep, y), x) / 65535.0f;
+            for (int c = 0; c < 3; ++c)
+                out[(size_t)c * plane] = (value - p->mean[c]) / p->std[c];
+        }
+}
+
+static void normalize_rgb(float *out, const imiad_image *rgb, const preprocessing *p)
 {
     size_t plane = (size_t)rgb->width * (size_t)rgb->height;
     float values[3][256];
@@ -197,4 +215,12 @@ void preprocess_normalize(float *out, const imiad_image *rgb, const preprocessin
             target[x + 2 * plane] = values[2][row[2]];
         }
     }
+}
+
+void preprocess_normalize(float *out, const imiad_image *image, const preprocessing *p)
+{
+    if (image->format == IMIAD_PIXEL_GRAY16)
+        normalize_deep(out, image, p);
+    else
+        normalize_rgb(out, image, p);
 }

@@ -27,7 +27,8 @@ typedef struct preprocess_window {
 } preprocess_window;
 void preprocess_find_window(preprocess_window *out, const preprocessing *p, int32_t width,
                             int32_t height);
-/* Resize (Pillow's antialiased bilinear on 8-bit channels) and crop, always RGB8. Only what the
+/* Resize (Pillow's antialiased bilinear on 8-bit channels) and crop: RGB8, but GRAY16 of a GRAY16
+ * image, at its full depth. Only what the
  * crop shows is computed; an image smaller than the crop is padded with zeros. */
 imiad_status preprocess_image(imiad_image **out, const imiad_image *image, const preprocessing *p);
 /* Binarises at native size (above zero), then resizes by nearest neighbour and crops: GRAY8, 0/255.
@@ -36,7 +37,8 @@ imiad_status preprocess_mask(imiad_image **out, const imiad_image *mask, const p
 /* As the IM-IAD code does it: bilinear like an image, then from one half on. For comparison. */
 imiad_status preprocess_mask_openiad(imiad_image **out, const imiad_image *mask,
                                      const preprocessing *p);
-/* (x / 255 - mean) / std into planes: 3 x height x width floats. */
-void preprocess_normalize(float *out, const imiad_image *rgb, const preprocessing *p);
+/* (x / 255 - mean) / std into planes: 3 x height x width floats. The planes of a GRAY16 image hold
+ * x / 65535 likewise. */
+void preprocess_normalize(float *out, const imiad_image *image, const preprocessing *p);
 
 #endif

@@ -1,4 +1,4 @@
-/* Resizing as Pillow does it (Image.resize with BILINEAR): a triangle filter as wide as the shrink
+/* Resizing as Pillow does it (Image.resize with BILINEAR): a shares filter as wide as the shrink
  * factor, horizontally and then vertically, each pass in fixed point and rounded to a byte. */
 #include "image/resize.h"
 
@@ -19,26 +19,14 @@ static void bank_free(filter_bank *bank)
     *bank = (filter_bank){0, NULL, NULL, NULL};
 }
 
-/* The weights of one result: a triangle around its centre, 1 in sum before rounding. */
-static void fill_taps(filter_bank *bank, double *triangle, int32_t index, double center,
-                      double scale, int32_t size)
+/* The weights of one result in fixed point. */
+static void fill_taps(filter_bank *bank, double *shares, int32_t index, double center, double scale,
+                      int32_t size)
 {
-    double low = center - scale + 0.5, high = center + scale + 0.5;
-    int32_t begin = low < 0 ? 0 : (int32_t)low;
-    int32_t end = high > size ? size : (int32_t)high;
     uint32_t *weights = bank->weights + index * bank->taps;
-    double sum = 0;
-    for (int32_t i = begin; i < end; ++i) {
-        double distance = fabs((i - center + 0.5) * (1 / scale));
-        triangle[i - begin] = distance < 1 ? 1 - distance : 0;
-        sum += triangle[i - begin];
-    }
-    for (int32_t i = 0; i < end - begin; ++i) {
-        double share = sum != 0 ? triangle[i] / sum : triangle[i];
-        weights[i] = (uint32_t)(0.5 + share * (1 << RESIZE_PRECISION));
-    }
-    bank->begin[index] = begin;
-    bank->count[index] = end - begin;
+    bank->count[index] = resize_shares(shares, &bank->begin[index], center, scale, size);
+    for (int32_t i = 0; i < bank->count[index]; ++i)
+        weights[i] = (uint32_t)(0.5 + shares[i] * (1 << RESIZE_PRECISION));
 }
 
 /* For results first..first+count-1 of resizing `size` positions to `full`. */
@@ -48,18 +36,18 @@ static imiad_status bank_make(filter_bank *bank, int32_t size, int32_t full, int
     double step = (double)size / full, scale = step < 1 ? 1 : step;
     filter_bank made = {2 * (int64_t)ceil(scale) + 1, NULL, NULL, NULL};
     size_t weights = (size_t)made.taps * (size_t)count;
-    double *triangle = malloc((size_t)made.taps * sizeof *triangle);
+    double *shares = malloc((size_t)made.taps * sizeof *shares);
     made.begin = malloc((size_t)count * sizeof *made.begin);
     made.count = malloc((size_t)count * sizeof *made.count);
     made.weights = malloc(weights * sizeof *made.weights);
-    if (!triangle || !made.begin || !made.count || !made.weights) {
+    if (!shares || !made.begin || !made.count || !made.weights) {
         bank_free(&made);
-        free(triangle);
+        free(shares);
         return fail_memory("a resize filter", weights * sizeof *made.weights);
     }
     for (int32_t i = 0; i < count; ++i)
-        fill_taps(&made, triangle, i, (first + i + 0.5) * step, scale, size);
-    free(triangle);
+        fill_taps(&made, shares, i, (first + i + 0.5) * step, scale, size);
+    free(shares);
     *bank = made;
     return IMIAD_OK;
 }
@@ -187,6 +175,8 @@ static imiad_status resampler_make(resampler *r)
 imiad_status resize_bilinear(uint8_t *out, size_t stride, const imiad_image *image,
                              const resize_region *region)
 {
+    if (image->format == IMIAD_PIXEL_GRAY16)
+        return resize_deep(out, stride, image, region);
     size_t channels = (size_t)pixel_bytes(image->format);
     resampler r = {.image = image,
                    .region = region,

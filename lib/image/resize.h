@@ -15,6 +15,14 @@ typedef struct resize_region {
 imiad_status resize_bilinear(uint8_t *out, size_t stride, const imiad_image *image,
                              const resize_region *region);
 
+/* The same of a GRAY16 image: in double precision, each pass rounded to 16 bits, as Pillow does
+ * with its mode I;16. */
+imiad_status resize_deep(uint8_t *out, size_t stride, const imiad_image *image,
+                         const resize_region *region);
+/* The weights of one result, of which there are at most 2 * ceil(scale) + 1: a triangle around its
+ * centre, 1 in sum. Their number, and the first pixel that has one. */
+int32_t resize_shares(double *shares, int32_t *begin, double center, double scale, int32_t size);
+
 /* The source index of each of `count` resized positions from `first` on, by nearest neighbour. */
 void nearest_indices(int32_t *out, int32_t size, int32_t full, int32_t first, int32_t count);
 /* A GRAY8 image to another size by nearest neighbour: each value is one of the source's. */

@@ -9,6 +9,7 @@
 #include "detectors/detector.h"
 #include "imiad/protocol.h"
 #include "image/frame.h"
+#include "image/pixels.h"
 
 enum { MOST_IMAGES = 256 };
 
@@ -97,6 +98,19 @@ static void remember_group(evaluation *e, const imiad_scored *result)
     ++e->grouped_count;
 }
 
+/* Callers know RGB8. */
+static imiad_status tell(evaluation *e, imiad_scored *result)
+{
+    imiad_image *shown = NULL;
+    if (result->image->format != IMIAD_PIXEL_RGB8) {
+        TRY(image_to_rgb(&shown, result->image));
+        result->image = shown;
+    }
+    imiad_status status = e->scored(e->user, result);
+    imiad_image_free(shown);
+    return status;
+}
+
 static imiad_status take(evaluation *e, const loaded *item, const outcome *o)
 {
     imiad_scored result = {.struct_size = sizeof result,
@@ -118,7 +132,7 @@ static imiad_status take(evaluation *e, const loaded *item, const outcome *o)
             TRY(imiad_metrics_add_map(e->metrics, result.map, result.width, result.height,
                                       item->mask));
     }
-    return e->scored ? e->scored(e->user, &result) : IMIAD_OK;
+    return e->scored ? tell(e, &result) : IMIAD_OK;
 }
 
 static imiad_status find_range(evaluation *e, const loaded *item, const outcome *o)

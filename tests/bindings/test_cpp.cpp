@@ -33,6 +33,20 @@ static void data(const std::string &folder)
     imiad::image again = imiad::image::read(folder + "/image.png");
     holds(again.view().row(5)[17] == image.view().row(5)[17], "a PNG file keeps the pixels");
 
+    imiad::image deep = imiad::image::create(IMIAD_PIXEL_GRAY16, 3, 1);
+    deep.row(0)[4] = 1; /* the last pixel: 1 or 256 */
+    imiad_decode_options whole = IMIAD_DECODE_OPTIONS_INIT;
+    whole.deep = 1;
+    imiad::write_png(deep, folder + "/deep.png");
+    imiad::image kept = imiad::image::read(folder + "/deep.png", whole);
+    holds(kept.view().channels() == 1 && kept.view().row(0).size() == 6, "two bytes a deep pixel");
+    holds(kept.view().deep(2, 0) == deep.view().deep(2, 0), "a PNG file keeps 16 bits");
+    holds(imiad::stretch(kept, 0, 256).view().deep(2, 0) >= 256, "a range is stretched");
+    const unsigned char file[] = "P5 1 1 4095\n\x08";
+    holds(imiad::image::decode(file, sizeof file, whole).view().deep(0, 0) == 32776,
+          "files in memory are decoded");
+    holds(drawn.read_deep_image(0).view().format() == IMIAD_PIXEL_RGB8, "eight bits stay eight");
+
     const float grey[] = {0, 0.5f, 1, 1};
     imiad_float_pixels pixels = IMIAD_FLOAT_PIXELS_INIT;
     pixels.width = pixels.height = 2;

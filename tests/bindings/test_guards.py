@@ -68,12 +68,37 @@ def test_a_pillow_image_is_not_bgr(fitted):
         fitted.score(Image.fromarray(COLOR), bgr=True)
 
 
-def test_deep_arrays_need_a_range(fitted):
+def test_deep_arrays_keep_their_low_bytes(fitted, tmp_path):
+    deep = PICTURE.astype(np.uint16) * 256
+    other = deep + 255
+    score = fitted.score(deep).score
+    assert fitted.score(other).score != score == fitted.score(deep.astype(">u2")).score
+    assert (fitted.preprocess(deep) == fitted.preprocess(other)).all()
+    path = tmp_path / "deep.png"
+    imiad.write_png(deep, path)
+    assert fitted.score(path).score == fitted.score_batch([path]).scores[0] == score
+    back = imiad.read_image(path, deep=True)
+    assert back.dtype == np.uint16 and (back == deep).all() and imiad.read_image(path).dtype == np.uint8
+    memory = imiad.dataset_from_images("deep", [(deep, 0, "train"), (other, 0, "test")])
+    assert (memory.read_image(1, deep=True) == other).all()
+    assert (memory.read_image(1) == PICTURE).all()
+
+
+def test_deep_arrays_of_twelve_bits_are_told_and_stretched(fitted):
     deep = PICTURE.astype(np.uint16) * 16
-    with pytest.raises(TypeError, match="from_floats"):
+    with pytest.warns(UserWarning, match="without any value above 4032"):
         fitted.score(deep)
+    whole = imiad.stretch(deep, 0, 4095)
+    assert whole.dtype == np.uint16 and whole.max() == round(4032 / 4095 * 65535)
+    assert (imiad.from_floats(deep, 0, 4095, deep=True) == whole).all()
+    assert [tile.shape for tile in imiad.tiles(whole, 32, 0)] == [(32, 32)] * 4
+    assert imiad.resize(whole, 20, 10).dtype == np.uint16
+    with pytest.raises(TypeError, match="uint16"):
+        imiad.stretch(PICTURE, 0, 4095)
     with pytest.raises(TypeError, match="need a range"):
         imiad.from_floats(deep)
+    with pytest.raises(TypeError, match="from_floats"):
+        fitted.score(deep.astype(np.int32))
     assert imiad.from_floats(deep, 0, 4095).max() == 251
 
 

@@ -3,6 +3,7 @@
 
 #include "base/random.h"
 #include "data/loader.h"
+#include "image/pixels.h"
 #include "trees.h"
 
 enum { IMAGES = 23 };
@@ -317,7 +318,64 @@ START_TEST(an_empty_source_has_no_batches)
 }
 END_TEST
 
-SUITE("loader", LOOP_TEST(the_order_does_not_depend_on_threads_or_batches, 8),
+/* ---- images of 16 bits ---- */
+
+static size_t byte_of(void *context, int32_t width, int32_t height)
+{
+    return 2;
+}
+
+/* The first byte of the image, and of the one before it. */
+static imiad_status take_bytes(void *context, making *m, void *out)
+{
+    loaded other;
+    ck_ok(loader_other(&other, m, (m->image->position + 2) % 3));
+    ck_assert_int_eq(m->image->image->format, IMIAD_PIXEL_RGB8);
+    ck_assert_int_eq(other.image->format, IMIAD_PIXEL_RGB8);
+    ((uint8_t *)out)[0] = m->image->image->pixels[0];
+    ((uint8_t *)out)[1] = other.image->pixels[0];
+    return IMIAD_OK;
+}
+
+START_TEST(images_of_16_bits_stay_so_but_makers_see_bytes)
+{
+    static uint16_t pixels[3][8 * 8];
+    imiad_image images[3];
+    const imiad_image *pointers[3];
+    for (int i = 0; i < 3; ++i) {
+        for (int j = 0; j < 64; ++j)
+            pixels[i][j] = (uint16_t)(0x1011 * (i + 1));
+        images[i] =
+            (imiad_image){sizeof *images, IMIAD_PIXEL_GRAY16, 8, 8, 16, (uint8_t *)pixels[i]};
+        pointers[i] = &images[i];
+    }
+    const image_source source = {.images = pointers, .count = 3};
+    const loader_maker maker = {NULL, byte_of, take_bytes};
+    const loader_round round = {.order = (size_t[]){0, 1, 2}, .count = 3, .maker = &maker};
+    loader_settings settings = settings_of(3);
+    settings.cache_bytes = 1 << 20;
+    loader *l;
+    const loaded *results;
+    size_t count;
+    ck_ok(loader_open(&l, &source, &settings));
+    for (int pass = 0; pass < 2; ++pass) { /* of the second they come from the cache */
+        ck_ok(loader_begin(l, &round));
+        ck_ok(loader_next(&results, &count, l));
+        ck_assert_uint_eq(count, 3);
+        for (int i = 0; i < 3; ++i) {
+            const uint8_t *made = results[i].made;
+            ck_assert_int_eq(results[i].image->format, IMIAD_PIXEL_GRAY16);
+            ck_assert_int_eq(pixel_get16(results[i].image->pixels, 15), 0x1011 * (i + 1));
+            ck_assert_int_eq(made[0], 0x10 * (i + 1));
+            ck_assert_int_eq(made[1], 0x10 * ((i + 2) % 3 + 1));
+        }
+    }
+    loader_close(l);
+}
+END_TEST
+
+SUITE("loader", TEST(images_of_16_bits_stay_so_but_makers_see_bytes),
+      LOOP_TEST(the_order_does_not_depend_on_threads_or_batches, 8),
       TEST(a_loader_can_be_closed_at_any_moment),
       LOOP_TEST(a_round_can_begin_again_in_another_order_at_any_moment, 3),
       TEST(cached_images_are_not_read_again), TEST(without_a_cache_a_vanished_image_is_missed),

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "../image/deep_files.h"
 #include "../image/format_files.h"
 #include "fuzz.h"
 #include "image/decode.h"
@@ -62,6 +63,14 @@ const fuzz_seed fuzz_seeds[] = {
     FILE_SEED(lossless_webp),
     FILE_SEED(lossy_webp),
     FILE_SEED(alpha_webp),
+    FILE_SEED(deep_deep_alpha_png),
+    FILE_SEED(deep_sbit12_png),
+    FILE_SEED(deep_deep_lzw_tif),
+    FILE_SEED(deep_deep_tiles_tif),
+    FILE_SEED(deep_packed12_tif),
+    FILE_SEED(deep_inverse_tif),
+    FILE_SEED(deep_deep12_pgm),
+    FILE_SEED(deep_deep12_text_pgm),
     {NULL, 0},
 };
 
@@ -80,9 +89,11 @@ static void work_with(const imiad_image *image)
 static void decode(const uint8_t *bytes, size_t size)
 {
     imiad_image *image = NULL;
-    const imiad_decode_options options = {sizeof options, 1, 0, 4095};
-    const imiad_decode_options *given = size % 2 ? &options : NULL;
-    if (image_decode(&image, bytes, size, "fuzzed", given) == IMIAD_OK)
+    const imiad_decode_options options = {.struct_size = sizeof options,
+                                          .upright = 1,
+                                          .high = size % 4 == 1 ? 4095 : 0,
+                                          .deep = size % 4 > 1};
+    if (image_decode(&image, bytes, size, "fuzzed", size % 4 ? &options : NULL) == IMIAD_OK)
         work_with(image);
     else if (image)
         abort(); /* a failure leaves its result alone */

@@ -20,7 +20,7 @@ from ._library import Error, Progress, Status, lib as _lib, text as _text
 from ._bank import Bank, BankNeeds
 from ._data import CategoryInfo, Dataset, Defect, OfficialCounts, Sample, Split
 from ._evaluation import Scored, evaluate
-from ._images import decode_image, draw_heatmap, from_floats, read_image, resize, tiles, write_png
+from ._images import decode_image, draw_heatmap, from_floats, read_image, resize, stretch, tiles, write_png
 from ._models import (Backbone, Batch, Calibration, Detector, LabelledImage, Layer, Result, Timings,
                       architectures, device_memory)
 from ._options import Option
@@ -75,5 +75,5 @@ __all__ = ["Backbone", "Bank", "BankNeeds", "Batch", "Batches", "Blocks", "Calib
            "decode_image", "detectors",
            "device_memory", "draw_heatmap", "evaluate", "find_published", "find_regions", "from_floats",
            "load_plugin", "metrics", "open_dataset", "published", "read_image", "register_dataset",
-           "register_detector", "resize", "set_log", "set_threads", "settings", "threads", "tiles",
+           "register_detector", "resize", "set_log", "set_threads", "settings", "stretch", "threads", "tiles",
            "torch_version", "write_png"]

@@ -190,10 +190,11 @@ class Dataset(Handle):
         name = lib.imiad_dataset_sample_group(self, index)
         return None if name is None else text(name)
 
-    def read_image(self, index: int) -> np.ndarray:
-        """The image of a sample at its native size."""
+    def read_image(self, index: int, deep: bool = False) -> np.ndarray:
+        """The image of a sample at its native size; with `deep` as detectors are shown it: grey of more than
+        8 bits is uint16."""
         out = ctypes.POINTER(_abi.imiad_image)()
-        lib.imiad_dataset_read_image(out, self, index)
+        (lib.imiad_dataset_read_deep_image if deep else lib.imiad_dataset_read_image)(out, self, index)
         return taken(out)
 
     def read_mask(self, index: int) -> np.ndarray:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import warnings
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -12,11 +13,12 @@ from ._library import Error, Status, lib, made, name_of
 
 ImageLike = Union[np.ndarray, str, "os.PathLike[str]", Any]
 """height x width (grey), x 3 (RGB) or x 4 (RGBA) bytes, or anything that NumPy makes such an array of;
-a Pillow image, which is converted to grey or RGB; or the path of an image file."""
+height x width of uint16, where 0 is black and 65535 white (`stretch` makes it of 0..4095); a Pillow image,
+which is converted to grey or RGB; or the path of an image file."""
 
 _FORMATS = {0: _abi.IMIAD_PIXEL_GRAY8, 3: _abi.IMIAD_PIXEL_RGB8, 4: _abi.IMIAD_PIXEL_RGBA8}
 _CHANNELS = {_abi.IMIAD_PIXEL_GRAY8: 1, _abi.IMIAD_PIXEL_RGB8: 3, _abi.IMIAD_PIXEL_BGR8: 3,
-             _abi.IMIAD_PIXEL_RGBA8: 4, _abi.IMIAD_PIXEL_BGRA8: 4}
+             _abi.IMIAD_PIXEL_RGBA8: 4, _abi.IMIAD_PIXEL_BGRA8: 4, _abi.IMIAD_PIXEL_GRAY16: 1}
 _BGR = {3: _abi.IMIAD_PIXEL_BGR8, 4: _abi.IMIAD_PIXEL_BGRA8}
 
 
@@ -32,11 +34,11 @@ class _Pixels:
 
 
 def _interface(image: Any) -> dict[str, Any]:
-    channels = _CHANNELS[image.format]
-    shape, strides = (image.height, image.width), (image.stride, channels)
+    channels, deep = _CHANNELS[image.format], image.format == _abi.IMIAD_PIXEL_GRAY16
+    shape, strides = (image.height, image.width), (image.stride, 2 if deep else channels)
     if channels > 1:
         shape, strides = shape + (channels,), strides + (1,)
-    return {"version": 3, "typestr": "|u1", "shape": shape, "strides": strides,
+    return {"version": 3, "typestr": np.dtype(np.uint16 if deep else np.uint8).str, "shape": shape, "strides": strides,
             "data": (image.pixels, False)}
 
 
@@ -70,10 +72,18 @@ def _plain(image: Any) -> Any:
     return image.convert(_CONVERTED[image.mode])
 
 
-def given(image: ImageLike, bgr: bool = False) -> Any:
-    """An imiad_image of an array's own memory, which it keeps alive; a path is read first."""
+def _warn_of_dark(pixels: np.ndarray) -> None:
+    highest = int(pixels.max()) if pixels.size else 0
+    if 0 < highest < 4096:
+        warnings.warn(f"an image of uint16 without any value above {highest} is nearly black: "
+                      f"imiad.stretch(image, 0, 4095) states its range", stacklevel=4)
+
+
+def given(image: ImageLike, bgr: bool = False, deep: bool = False) -> Any:
+    """An imiad_image of an array's own memory, which it keeps alive; a path is read first, with `deep` at
+    full depth."""
     if isinstance(image, (str, bytes, os.PathLike)):
-        image, bgr = read_image(image), False
+        image, bgr = read_image(image, deep=deep), False
     if isinstance(getattr(image, "mode", None), str) and callable(getattr(image, "convert", None)):
         if bgr:
             raise TypeError("a Pillow image is in the order RGB: bgr is for arrays")
@@ -82,16 +92,28 @@ def given(image: ImageLike, bgr: bool = False) -> Any:
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     channels = pixels.shape[2] if pixels.ndim == 3 else 0
+    wide = pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2 and pixels.ndim == 2
+    if wide:
+        pixels = pixels.astype(np.uint16, copy=False)  # of this machine's byte order
+        _warn_of_dark(pixels)
+        return _rectangle(pixels)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels not in _FORMATS:
-        deep = pixels.dtype.kind in "uif" and pixels.dtype != np.uint8
-        raise TypeError(f"an image is height x width (x 3 or 4) of uint8, not {pixels.shape} of "
-                        f"{pixels.dtype}"
-                        + (": from_floats(image, low, high) makes one of a stated range" if deep else ""))
-    across = (channels, 1) if channels else (1,)
-    if pixels.strides[1:] != across or pixels.strides[0] < pixels.shape[1] * max(1, channels):
+        other = pixels.dtype.kind in "uif" and pixels.dtype != np.uint8
+        raise TypeError(f"an image is height x width (x 3 or 4) of uint8, or height x width of uint16, not "
+                        f"{pixels.shape} of {pixels.dtype}"
+                        + (": from_floats(image, low, high) makes one of a stated range" if other else ""))
+    return _rectangle(pixels, bgr)
+
+
+def _rectangle(pixels: np.ndarray, bgr: bool = False) -> Any:
+    channels, size = pixels.shape[2] if pixels.ndim == 3 else 0, pixels.itemsize
+    across = (channels, 1) if channels else (size,)
+    if pixels.strides[1:] != across or pixels.strides[0] < pixels.shape[1] * max(size, channels):
         pixels = np.ascontiguousarray(pixels)
     out = made(_abi.imiad_image)
     out.format = _BGR[channels] if bgr and channels in _BGR else _FORMATS[channels]
+    if size == 2:
+        out.format = _abi.IMIAD_PIXEL_GRAY16
     out.height, out.width = pixels.shape[:2]
     out.stride, out.pixels = pixels.strides[0], pixels.ctypes.data
     out.keep = pixels
@@ -133,29 +155,32 @@ def given_mask(mask: Any) -> Any:
     return given(mask)
 
 
-def _decoding(low: float, high: float, upright: bool) -> Any:
+def _decoding(low: float, high: float, upright: bool, deep: bool) -> Any:
     options = made(_abi.imiad_decode_options)
-    options.low, options.high, options.upright = low, high, upright
+    options.low, options.high, options.upright, options.deep = low, high, upright, deep
     return options
 
 
 def read_image(path: Union[str, bytes, "os.PathLike[str]"], *, low: float = 0, high: float = 0,
-               upright: bool = False) -> np.ndarray:
+               upright: bool = False, deep: bool = False) -> np.ndarray:
     """Reads an image file: height x width bytes where it is grey, else x 3, RGB.
 
     low, high: values of samples with more than 8 bits that become 0 and 255; equal: 0 and 65535
     upright: turned as the camera wrote; False: as it is stored, as Pillow opens it
+    deep: grey of more than 8 bits becomes uint16, as detectors are shown a path or a dataset's image; low
+        and high become 0 and 65535, and where they are equal, the file says its range
     """
     out = ctypes.POINTER(_abi.imiad_image)()
-    lib.imiad_image_read_with(out, name_of(path), _decoding(low, high, upright))
+    lib.imiad_image_read_with(out, name_of(path), _decoding(low, high, upright, deep))
     return taken(out)
 
 
-def decode_image(data: bytes, *, low: float = 0, high: float = 0, upright: bool = False) -> np.ndarray:
+def decode_image(data: bytes, *, low: float = 0, high: float = 0, upright: bool = False,
+                 deep: bool = False) -> np.ndarray:
     """The same from the bytes of an image file in memory."""
     out = ctypes.POINTER(_abi.imiad_image)()
     held = bytes(data)
-    lib.imiad_image_decode(out, held, len(held), _decoding(low, high, upright))
+    lib.imiad_image_decode(out, held, len(held), _decoding(low, high, upright, deep))
     return taken(out)
 
 
@@ -171,10 +196,24 @@ def resize(image: ImageLike, width: int, height: int) -> np.ndarray:
     return taken(out)
 
 
-def from_floats(pixels: Any, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+def stretch(image: Any, low: float, high: float) -> np.ndarray:
+    """Grey of uint16 to its full range: low becomes 0, high 65535, rounded between, clamped beyond.
+
+    A camera of 12 bits: stretch(frame, 0, 4095). Choose low and high once for a station.
+    """
+    pixels = np.asarray(image)
+    if pixels.ndim != 2 or pixels.dtype.kind != "u" or pixels.itemsize != 2:
+        raise TypeError(f"stretch takes height x width of uint16, not {pixels.shape} of {pixels.dtype}")
+    out = ctypes.POINTER(_abi.imiad_image)()
+    lib.imiad_image_stretch(out, _rectangle(pixels.astype(np.uint16, copy=False)), low, high)
+    return taken(out)
+
+
+def from_floats(pixels: Any, low: float = 0.0, high: float = 1.0, deep: bool = False) -> np.ndarray:
     """An image of bytes from floats, height x width or x 3: low becomes 0, high 255, between rounded.
 
-    16-bit cameras: from_floats(frame, 0, 4095). Choose low and high once for a station.
+    deep: height x width of uint16; high becomes 65535
+    Choose low and high once for a station.
     """
     values = np.asarray(pixels)
     if values.ndim not in (2, 3):
@@ -192,7 +231,7 @@ def from_floats(pixels: Any, low: float = 0.0, high: float = 1.0) -> np.ndarray:
     options.values = values.ctypes.data
     options.row_stride, options.pixel_stride = steps[:2]
     options.channel_stride = steps[2] if values.ndim == 3 else 0
-    options.low, options.high = low, high
+    options.low, options.high, options.deep = low, high, deep
     out = ctypes.POINTER(_abi.imiad_image)()
     lib.imiad_image_from_floats(out, options)
     return taken(out)
@@ -205,7 +244,7 @@ def tiles(image: ImageLike, side: int, overlap: float = 0.25) -> list[np.ndarray
     for i in range(lib.imiad_image_tile_count(whole.width, whole.height, side, overlap)):
         lib.imiad_image_tile(view, whole, side, overlap, i)
         y, x = divmod(view.pixels - whole.pixels, whole.stride)
-        x //= _CHANNELS[whole.format]
+        x //= whole.keep.itemsize * _CHANNELS[whole.format]
         found.append(whole.keep[y:y + side, x:x + side])
     return found
 

@@ -258,7 +258,7 @@ class Detector(Handle):
             if isinstance(normals, Split):
                 lib.imiad_detector_fit(self, normals, show, None)
             else:
-                images = [given(image) for image in normals]
+                images = [given(image, deep=True) for image in normals]
                 lib.imiad_detector_fit_images(self, _pointers(images), len(images), show, None)
         return self
 
@@ -272,7 +272,7 @@ class Detector(Handle):
         for place, row in zip(array, rows):
             place.struct_size = ctypes.sizeof(_abi.imiad_labelled_image)
             place.label, place.category = row.label, row.category
-            pixels, mask = given(row.image), None if row.mask is None else given_mask(row.mask)
+            pixels, mask = given(row.image, deep=True), None if row.mask is None else given_mask(row.mask)
             held += [pixels, mask]
             place.image = ctypes.pointer(pixels)
             if mask is not None:
@@ -348,7 +348,7 @@ class Detector(Handle):
     def score(self, image: ImageLike, *, bgr: bool = False) -> Result:
         """Scores one image of any size; bgr: an array's channels are in OpenCV's order."""
         out = made(_abi.imiad_result)
-        lib.imiad_detector_score(out, self, given(image, bgr))
+        lib.imiad_detector_score(out, self, given(image, bgr, deep=True))
         return Result(out.score, map_of(out))
 
     def score_batch(self, images: Sequence[ImageLike], *, maps: bool = True, map_frame: str = "input",
@@ -367,7 +367,7 @@ class Detector(Handle):
             raise TypeError("score_batch takes a list of images; score takes one")
         if not isinstance(tiles, (bool, np.bool_)):
             raise TypeError(f"tiles is True or False, not {tiles!r}; tile_side is their side in pixels")
-        held = [given(image, bgr) for image in images]
+        held = [given(image, bgr, deep=True) for image in images]
         array = _pointers(held)
         options = made(_abi.imiad_score_options)
         options.map_frame = chosen("map_frame", map_frame, {"input": _abi.IMIAD_MAP_INPUT,
@@ -405,7 +405,7 @@ class Detector(Handle):
     def preprocess(self, image: ImageLike, *, bgr: bool = False) -> np.ndarray:
         """The image as the detector sees it: resized and cropped, RGB, before normalisation."""
         out = ctypes.POINTER(_abi.imiad_image)()
-        lib.imiad_detector_preprocess(out, self, given(image, bgr))
+        lib.imiad_detector_preprocess(out, self, given(image, bgr, deep=True))
         return taken(out)
 
     @property

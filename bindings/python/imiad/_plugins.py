@@ -444,7 +444,7 @@ def dataset_from_images(name: str, samples: Iterable[Union[MemorySample, tuple[A
     for place, row in zip(array, rows):
         place.struct_size = ctypes.sizeof(_abi.imiad_memory_sample)
         place.subset, place.label = SUBSETS[row.subset], row.label
-        pixels, mask = given(row.image), None if row.mask is None else given_mask(row.mask)
+        pixels, mask = given(row.image, deep=True), None if row.mask is None else given_mask(row.mask)
         held += [pixels, mask]
         place.image = ctypes.pointer(pixels)
         if mask is not None:

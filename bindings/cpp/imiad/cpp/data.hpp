@@ -48,6 +48,12 @@ class dataset : public detail::handle<imiad_dataset, imiad_dataset_free>
         return image::made(
             [&](imiad_image **out) { return imiad_dataset_read_image(out, get(), index); });
     }
+    /* As detectors are shown it: GRAY16 where a grey image has more than 8 bits. */
+    image read_deep_image(std::size_t index) const
+    {
+        return image::made(
+            [&](imiad_image **out) { return imiad_dataset_read_deep_image(out, get(), index); });
+    }
     image read_mask(std::size_t index) const
     {
         return image::made(

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 
 namespace imiad
@@ -46,14 +47,23 @@ class image_view
     }
     int channels() const noexcept
     {
-        return image_.format == IMIAD_PIXEL_GRAY8                                         ? 1
-               : image_.format == IMIAD_PIXEL_RGBA8 || image_.format == IMIAD_PIXEL_BGRA8 ? 4
-                                                                                          : 3;
+        bool gray = image_.format == IMIAD_PIXEL_GRAY8 || image_.format == IMIAD_PIXEL_GRAY16;
+        bool alpha = image_.format == IMIAD_PIXEL_RGBA8 || image_.format == IMIAD_PIXEL_BGRA8;
+        return gray ? 1 : alpha ? 4 : 3;
     }
+    /* The bytes of a row: two a pixel of GRAY16. */
     span<const std::uint8_t> row(int y) const noexcept
     {
+        int bytes = image_.format == IMIAD_PIXEL_GRAY16 ? 2 : channels();
         return {image_.pixels + static_cast<std::size_t>(y) * image_.stride,
-                static_cast<std::size_t>(image_.width * channels())};
+                static_cast<std::size_t>(image_.width * bytes)};
+    }
+    /* A value of a GRAY16 image. */
+    std::uint16_t deep(int x, int y) const noexcept
+    {
+        std::uint16_t value;
+        std::memcpy(&value, row(y).data() + 2 * static_cast<std::size_t>(x), sizeof value);
+        return value;
     }
 
   private:
@@ -76,6 +86,17 @@ class image : public detail::handle<imiad_image, imiad_image_free>
     static image read(const std::string &path)
     {
         return made([&](imiad_image **out) { return imiad_image_read(out, path.c_str()); });
+    }
+    static image read(const std::string &path, const imiad_decode_options &how)
+    {
+        return made(
+            [&](imiad_image **out) { return imiad_image_read_with(out, path.c_str(), &how); });
+    }
+    /* From the bytes of a file in memory. */
+    static image decode(const void *bytes, std::size_t size,
+                        const imiad_decode_options &how = IMIAD_DECODE_OPTIONS_INIT)
+    {
+        return made([&](imiad_image **out) { return imiad_image_decode(out, bytes, size, &how); });
     }
     static image from_floats(const imiad_float_pixels &pixels)
     {
@@ -112,6 +133,13 @@ class image : public detail::handle<imiad_image, imiad_image_free>
 inline void write_png(const image_view &picture, const std::string &path)
 {
     check(imiad_image_write_png(picture.get(), path.c_str()));
+}
+
+/* A GRAY16 image whose values low and high become 0 and 65535. */
+inline image stretch(const image_view &picture, double low, double high)
+{
+    return image::made(
+        [&](imiad_image **out) { return imiad_image_stretch(out, picture.get(), low, high); });
 }
 
 inline image resize(const image_view &picture, int width, int height)

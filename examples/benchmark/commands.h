@@ -3,6 +3,7 @@
 #ifndef BENCHMARK_COMMANDS_H
 #define BENCHMARK_COMMANDS_H
 
+int estimate_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 int status_main(int argc, char **argv);

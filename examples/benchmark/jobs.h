@@ -28,6 +28,7 @@ typedef struct job {
     char *reason;                     /* why it failed or cannot be run; NULL */
     char *also;                       /* a second thing that it lacks; NULL */
     size_t train_images, test_images; /* 0 where unknown */
+    uint64_t kind;                    /* of cells that cost alike: cost_model.h */
 } job;
 
 /* Which jobs: NULL admits all. */

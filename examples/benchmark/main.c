@@ -11,6 +11,8 @@ static const struct {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"list", "a plan's cells with their keys, and what this machine lacks", list_main},
+    {"estimate", "hours and memory of the cells still to be run, from those in the store",
+     estimate_main},
     {"run", "run the cells that the store lacks, each in a process of its own", run_main},
     {"status", "how many cells are finished, failed and open, and why they failed", status_main},
     {"merge", "make one store of several", merge_main},

@@ -16,6 +16,8 @@ enum {
     SHARD,
     RETRY_FAILED,
     KEEP_FIRST,
+    CELLS,
+    ALL,
     SETTING,
     DATASET,
     DETECTOR,
@@ -35,6 +37,8 @@ static const struct option long_options[] = {
     {"shard", required_argument, NULL, SHARD},
     {"retry-failed", no_argument, NULL, RETRY_FAILED},
     {"keep-first", no_argument, NULL, KEEP_FIRST},
+    {"cells", no_argument, NULL, CELLS},
+    {"all", no_argument, NULL, ALL},
     {"setting", required_argument, NULL, SETTING},
     {"dataset", required_argument, NULL, DATASET},
     {"detector", required_argument, NULL, DETECTOR},
@@ -124,6 +128,10 @@ static int take_option(options *o, int option, const char *value)
         return o->retry_failed = 1;
     case KEEP_FIRST:
         return o->keep_first = 1;
+    case CELLS:
+        return o->cells = 1;
+    case ALL:
+        return o->all = 1;
     case SETTING:
         return take_text(&o->filter.setting, value);
     case DATASET:
@@ -174,6 +182,12 @@ int options_read(options *o, int argc, char **argv, const char *usage, const cha
         if (add_text(o, o->words, &o->word_count, MOST_WORDS, argv[i]) < 0)
             return -1;
     return 1;
+}
+
+int worker_threads(const options *o)
+{
+    int threads = o->threads ? o->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return threads / o->workers > 1 ? threads / o->workers : 1;
 }
 
 /* ---- what a plan needs ---- */

@@ -18,7 +18,7 @@ typedef struct options {
     const char *plugins[MOST_PLUGINS];
     size_t plugin_count;
     int workers, threads;
-    int retry_failed, keep_first;
+    int retry_failed, keep_first, cells, all;
     char default_store[256]; /* of the plan */
 } options;
 
@@ -26,6 +26,9 @@ typedef struct options {
  * is printed. `usage` is what --help prints; `taken` the command's options by name, with a space on
  * either side. */
 int options_read(options *o, int argc, char **argv, const char *usage, const char *taken);
+
+/* How many threads each of --workers gets of --threads. */
+int worker_threads(const options *o);
 
 enum { MOST_STORES = MOST_PLACES };
 

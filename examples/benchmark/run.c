@@ -278,10 +278,8 @@ static int run_all(runner *r)
 static void prepare(runner *r)
 {
     session *s = r->session;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    int threads = s->options.threads ? s->options.threads : (int)cores;
     r->worker_count = (size_t)s->options.workers;
-    r->threads = threads / s->options.workers > 1 ? threads / s->options.workers : 1;
+    r->threads = worker_threads(&s->options);
     for (size_t i = 0; i < r->worker_count; ++i)
         r->workers[i].errors = -1;
     for (size_t i = 0; i < s->jobs.count; ++i) {

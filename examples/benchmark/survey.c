@@ -1,7 +1,7 @@
 /* What of a plan can be run on this machine, what its cells are called, and which of them a store
  * has. Everything that a cell's key depends on is opened: a mistake is told before anything runs.
  */
-#include "benchmark/jobs.h"
+#include "benchmark/cost_model.h"
 #include "outputs.h"
 
 #include <stdlib.h>
@@ -213,8 +213,10 @@ static int survey_job(survey *s, job *j)
     status = bench_describe(&cell, &s->bench, split, s->detector, j->seed);
     if (strcmp(j->part->setting, "continual") == 0)
         cell.setting = "continual";
-    if (status == IMIAD_OK)
+    if (status == IMIAD_OK) {
         output_key(j->key, &cell);
+        j->kind = cost_kind(&cell);
+    }
     if (status == IMIAD_OK)
         status = s->message ? put_failure(s, j, &cell) : look_up(s, j, &cell);
     imiad_split_free(split);

@@ -50,7 +50,7 @@ cat >lacking.json <<'JSON'
 JSON
 works "a plan for another machine" sh -c "'$benchmark' list lacking.json >lacking"
 works "a dataset without a place is told" grep -q 'lacking for 6 cells: .*--root mvtec_ad=FOLDER' lacking
-works "weights without a file are told" grep -q 'lacking for 1 cells: .*--weights resnet50=FILE' lacking
+works "weights without a file are told" grep -q 'lacking for 3 cells: .*--weights resnet50=FILE' lacking
 works "what needs neither can be run" test "$(grep -c ' open ' lacking)" -eq 2
 works "a folder that is not there is told" sh -c "'$benchmark' list lacking.json --root mvtec_ad=/nowhere | grep -q 'lacking for 6 cells: .*/nowhere'"
 

@@ -24,4 +24,5 @@ for reader in "$build"/tests/fuzz/fuzz-*; do
     "$reader" -runs="$mutants" -seed=14
 done
 python3 tests/robust/kills.py "$build/examples/unsupervised" "$kills"
+python3 tests/robust/benchmark_kills.py "$build/examples/imiad-benchmark" 200 100
 "$build/tests/robust/soak" "$soak"

@@ -116,10 +116,12 @@ typedef struct imiad_option_info {
         sizeof(imiad_option_info), (imiad_option_type)0, 0, 0, 0, 0                                \
     }
 
-/* The number of threads that the library and libtorch compute with; 0 asks for one per core.
- * Process-wide, because libtorch's own setting is: call it once, before the first computation. What
- * is trained depends on the number in its last digits, and after many steps in its first ones: the
- * same number gives the same bytes, and a trained detector's file says which it was. */
+/* The number of threads that the library and libtorch compute with; 0 asks for one for each core
+ * that the process may run on. Process-wide, because libtorch's own setting is: call it once, before
+ * the first computation. What is trained depends on the number in its last digits, and after many
+ * steps in its first ones: the same number gives the same bytes, and a trained detector's file says
+ * which it was. With more than one thread the first computation starts two that sleep for good:
+ * they keep libtorch's idle threads from spinning, which would slow other programs down. */
 IMIAD_API imiad_status imiad_set_threads(int threads);
 IMIAD_API int imiad_threads(void);
 

@@ -1,6 +1,7 @@
 #include "base/threads.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -33,14 +34,20 @@ static _Thread_local bool inside_body;
 
 static atomic_int thread_count;
 
+/* Of the machine's cores, those that this process was given: by taskset, a container or a cluster.
+ */
+static int cores_at_hand(void)
+{
+    cpu_set_t given;
+    long cores = sched_getaffinity(0, sizeof given, &given) == 0 ? CPU_COUNT(&given)
+                                                                 : sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > MOST_THREADS ? MOST_THREADS : (int)cores;
+}
+
 int imiad_threads(void)
 {
     int threads = atomic_load(&thread_count);
-    if (threads == 0) {
-        long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        threads = cores < 1 ? 1 : cores > MOST_THREADS ? MOST_THREADS : (int)cores;
-    }
-    return threads;
+    return threads == 0 ? cores_at_hand() : threads;
 }
 
 imiad_status imiad_set_threads(int threads)

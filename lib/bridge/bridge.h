@@ -45,6 +45,9 @@ struct thread_state {
 
 thread_state &this_thread();
 
+/* Once a process, after the number of threads is set. */
+void let_idle_threads_sleep() noexcept;
+
 /* The tensors given to an operation: for the check that they are there, and for messages. The first
  * `required` must not be NULL. */
 struct operands {

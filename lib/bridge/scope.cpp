@@ -66,6 +66,8 @@ void apply_threads(thread_state &thread)
     if (threads != thread.threads) {
         at::set_num_threads(threads);
         thread.threads = threads;
+        if (threads > 1)
+            let_idle_threads_sleep();
     }
 }
 

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "bridge/tensor.h"
@@ -344,6 +345,31 @@ START_TEST(a_tensor_is_kept_by_its_own_thread_and_a_thread_takes_its_scopes_alon
 }
 END_TEST
 
+static double processor_time(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Spinning threads would burn nearly all of the pauses, as another program would feel. */
+START_TEST(threads_without_work_leave_the_processor_to_others)
+{
+    enum { ROUNDS = 50, PAUSE = 3000000 };
+    double waiting = 0;
+    scope s = scope_begin();
+    tensor *many = ones(1024, 4096);
+    for (int i = 0; i < ROUNDS; ++i) {
+        t_add_scalar_(many, 1);
+        double before = processor_time();
+        nanosleep(&(struct timespec){0, PAUSE}, NULL);
+        waiting += processor_time() - before;
+    }
+    ck_ok(scope_end(&s));
+    ck_assert_double_lt(waiting, 0.2 * ROUNDS * 1e-9 * PAUSE);
+}
+END_TEST
+
 START_TEST(devices_are_parsed_and_named)
 {
     device d = {true, 9};
@@ -380,4 +406,4 @@ SUITE("bridge-scopes", TEST(a_scope_frees_what_was_made_in_it),
       TEST(threads_have_their_own_scopes_and_failures),
       TEST(threads_that_share_a_parameter_leave_no_gradient_in_it),
       TEST(a_tensor_is_kept_by_its_own_thread_and_a_thread_takes_its_scopes_along),
-      TEST(devices_are_parsed_and_named))
+      TEST(threads_without_work_leave_the_processor_to_others), TEST(devices_are_parsed_and_named))

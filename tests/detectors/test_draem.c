@@ -206,6 +206,7 @@ static void write_checkpoint(const params *store, const char *path, double wider
         ck_ok(weights_writer_add_tensor(w, p->name, t_contiguous(value)));
     }
     ck_ok(weights_writer_commit(w, path));
+    weights_writer_free(w);
     ck_ok(scope_end(&s));
 }
 

@@ -254,14 +254,15 @@ tensor *source_load(const weights_source *source, const char *ours, int block, i
     tensor *parts[PIECES] = {NULL};
     memcpy(part, shape, (size_t)rank * sizeof *part);
     part[0] /= count;
+    scope s = scope_begin(); /* a large tensor's copies do not wait for the end of the caller's */
     for (int piece = 0; piece < count; ++piece) {
         const weight *w;
         if (!t_try(find_piece(&w, source, ours, block, piece, rank, part)))
-            return NULL;
+            break;
         tensor *t = t_from(w->data, w->rank, w->shape, w->type, CPU);
         check_finite(t, w);
         weights_spend(source->file, w); /* each is loaded once */
         parts[piece] = turned(t, change_of(rule), rank, part);
     }
-    return count == 1 ? parts[0] : t_cat(parts, count, 0);
+    return scope_return(&s, count == 1 ? parts[0] : t_cat(parts, count, 0));
 }

@@ -132,7 +132,8 @@ static imiad_status add_array(weights *w, const char *name, size_t length, const
         return fail(IMIAD_FORMAT, "%s: %zu bytes follow array %s", file, left - needed, text.text);
     if (columns_first)
         turn(&layout);
-    return weights_add(w, name, length, &layout, bytes + begin + header, left);
+    const uint8_t *data = weights_align(w, bytes + begin + header, left); /* over the header */
+    return weights_add(w, name, length, &layout, data, left);
 }
 
 static bool is_array(const zip_member *m)

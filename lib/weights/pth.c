@@ -313,7 +313,7 @@ static imiad_status list_storages(legacy *l, const pickle_storage *references)
 }
 
 /* A count of elements, which must be the one that the object knows, and the elements. */
-static imiad_status place_storage(legacy *l, const pickle_node *key)
+static imiad_status place_storage(const weights *w, legacy *l, const pickle_node *key)
 {
     if (key->kind != PICKLE_TEXT)
         return fail(IMIAD_FORMAT, "%s: a storage's key is %s", l->file,
@@ -335,8 +335,9 @@ static imiad_status place_storage(legacy *l, const pickle_node *key)
     left -= sizeof count;
     if (__builtin_mul_overflow((size_t)count, expected->kind->bytes, &bytes) || bytes > left)
         return fail(IMIAD_FORMAT, "%s: storage %s is truncated", l->file, name.text);
-    storage->bytes = l->at + sizeof count;
-    l->at = storage->bytes + bytes;
+    l->at += sizeof count;
+    storage->bytes = weights_align(w, l->at, bytes); /* over the count at most */
+    l->at += bytes;
     return IMIAD_OK;
 }
 
@@ -360,7 +361,7 @@ static imiad_status read_stream(weights *w, legacy *l)
     TRY(list_storages(l, object.storages));
     TRY(next_pickle(&keys, l, PICKLE_LIST));
     for (size_t i = 0; i < keys.top->items.count; ++i)
-        TRY(place_storage(l, keys.top->items.at[i]));
+        TRY(place_storage(w, l, keys.top->items.at[i]));
     if (l->at != l->end)
         return fail(IMIAD_FORMAT, "%s: %zu bytes follow the last storage", l->file,
                     (size_t)(l->end - l->at));

@@ -157,6 +157,8 @@ static imiad_status read_header(weights *w, json_t *header, const uint8_t *data,
         if (status != IMIAD_OK)
             break;
     }
+    if (status == IMIAD_OK && !weights_metadata(w, CHECKSUM_KEY)) /* which is over these bytes */
+        data = weights_align(w, data, size);
     if (status == IMIAD_OK)
         status = add_entries(w, entries, count, data, size);
     free(entries);

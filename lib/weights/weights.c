@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "weights/weights_file.h"
 
+enum { WIDEST_ELEMENT = 8 };
+
 /* ---- filling, by the readers ---- */
 
 imiad_status layout_contiguous(weight_layout *layout, size_t *bytes, const char *file,
@@ -104,6 +106,15 @@ static imiad_status place(weight *out, weights *w, const weight_layout *layout,
     return IMIAD_OK;
 }
 
+const uint8_t *weights_align(const weights *w, const uint8_t *data, size_t size)
+{
+    size_t ahead = (uintptr_t)data % WIDEST_ELEMENT;
+    bool inside = w->own && data >= w->bytes + ahead && data + size <= w->bytes + w->size;
+    if (!inside || ahead == 0)
+        return data;
+    return memmove(w->own + (data - w->bytes) - ahead, data, size);
+}
+
 imiad_status weights_add(weights *w, const char *name, size_t name_length,
                          const weight_layout *layout, const uint8_t *storage, size_t storage_bytes)
 {
@@ -122,6 +133,35 @@ imiad_status weights_add(weights *w, const char *name, size_t name_length,
                           show_text(name, name_length).text));
     TRY(place(&item, w, layout, storage, storage_bytes));
     w->items[w->count++] = item;
+    return IMIAD_OK;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    const weight *x = *(weight *const *)a, *y = *(weight *const *)b;
+    uintptr_t first = (uintptr_t)x->data, second = (uintptr_t)y->data;
+    return (first > second) - (first < second);
+}
+
+imiad_status weights_mark_shared(weights *w)
+{
+    if (w->count == 0)
+        return IMIAD_OK;
+    weight **places = malloc(w->count * sizeof(weight *)), *reaching = NULL;
+    if (!places)
+        return fail_memory("an index of tensors", w->count * sizeof *places);
+    for (size_t i = 0; i < w->count; ++i)
+        places[i] = &w->items[i];
+    qsort(places, w->count, sizeof *places, compare_places);
+    for (size_t i = 0; i < w->count; ++i) { /* against the one before that reaches farthest */
+        weight *here = places[i];
+        uintptr_t end = reaching ? (uintptr_t)reaching->data + reaching->bytes : 0;
+        if ((uintptr_t)here->data < end && here->bytes > 0)
+            here->shared = reaching->shared = true;
+        if ((uintptr_t)here->data + here->bytes > end)
+            reaching = here;
+    }
+    free(places);
     return IMIAD_OK;
 }
 
@@ -181,7 +221,7 @@ void weights_spend(const weights *w, const weight *item)
     for (size_t i = 0; i < w->shard_count; ++i)
         weights_spend(w->shards[i], item);
     const uint8_t *data = item->data;
-    if (w->view.bytes && data >= w->view.bytes &&
+    if (!item->shared && w->view.bytes && data >= w->view.bytes &&
         data + item->bytes <= w->view.bytes + w->view.size)
         file_forget(data, item->bytes);
 }

@@ -16,6 +16,7 @@ typedef struct weight {
     int64_t shape[WEIGHT_RANK];
     const void *data; /* contiguous, rows last, little endian, aligned for its type; borrowed */
     size_t bytes;
+    bool shared; /* another array of the file has some of these bytes too */
 } weight;
 
 typedef struct weights weights;
@@ -31,8 +32,9 @@ typedef struct weights weights;
  * The whole file must be sound: checksums that it carries (zip's, weights_writer's) are verified. A
  * tensor whose type is not among dtype's is refused by name when the file is opened.
  *
- * Arrays point into the file's bytes where they lie there contiguous and aligned, and are copied
- * otherwise. The bytes are read once: what happens to the file afterwards does not matter.
+ * Arrays point into the file's bytes where they lie there contiguous and aligned, or can be moved
+ * to where they are aligned, and are copied otherwise. The bytes are read once: what happens to the
+ * file afterwards does not matter.
  *
  * Errors: IMIAD_NOT_FOUND, IMIAD_IO, IMIAD_NO_MEMORY, IMIAD_FORMAT (path and what was wrong). */
 imiad_status weights_open(weights **out, const char *path);
@@ -52,7 +54,7 @@ void weights_free(weights *w);
 void weights_let_go(const weights *w);
 
 /* The array was copied and is never read again: gives its pages back, which a large load would
- * otherwise hold twice. Its contents are lost. */
+ * otherwise hold twice. Its contents are lost; a shared one stays. */
 void weights_spend(const weights *w, const weight *item);
 
 size_t weights_count(const weights *w);

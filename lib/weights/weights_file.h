@@ -13,6 +13,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "weight files are litt
 
 struct weights {
     const uint8_t *bytes; /* the whole file */
+    uint8_t *own;         /* the same where they may be changed; NULL: a caller's, or mapped */
     size_t size;
     file_view view; /* of a file that was opened here */
     arena memory;   /* names, and data that could not be left in place; .owner is the file's name */
@@ -60,6 +61,11 @@ imiad_status layout_contiguous(weight_layout *layout, size_t *bytes, const char 
 imiad_status weights_add(weights *w, const char *name, size_t name_length,
                          const weight_layout *layout, const uint8_t *storage, size_t storage_bytes);
 
+/* The same bytes at a multiple of 8, where the file is this handle's own: moved by up to 7 bytes,
+ * over what stands before them, which is lost. Else where they are, and weights_add copies them. */
+const uint8_t *weights_align(const weights *w, const uint8_t *data, size_t size);
+/* Finds out which arrays are shared, once all are there. */
+imiad_status weights_mark_shared(weights *w);
 /* Sorts the names for weights_find, once all are there. IMIAD_FORMAT where two are the same. */
 imiad_status weights_index_names(weights *w);
 

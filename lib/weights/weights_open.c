@@ -82,11 +82,13 @@ static imiad_status read_all(weights *w)
     TRY(read_content(w));
     if (!w->checksummed)
         drop_shared_prefix(w);
+    TRY(weights_mark_shared(w));
     return weights_index_names(w);
 }
 
-/* `open_beside` opens the files that an index names; NULL where there are none to open. */
-static imiad_status parse(weights **out, const void *bytes, size_t size, const char *name,
+/* `open_beside` opens the files that an index names; NULL where there are none to open. `own` is
+ * the view's bytes where they may be changed. */
+static imiad_status parse(weights **out, file_view view, uint8_t *own, const char *name,
                           imiad_status (*open_beside)(weights **out, const char *path),
                           bool unverified)
 {
@@ -97,12 +99,13 @@ static imiad_status parse(weights **out, const void *bytes, size_t size, const c
         free(owner);
         return fail_memory("a weight file", sizeof *w);
     }
-    w->bytes = bytes;
-    w->size = size;
+    w->bytes = view.bytes;
+    w->size = view.size;
+    w->own = own;
     w->memory.owner = owner;
     w->open_beside = open_beside;
     w->unverified = unverified;
-    if (__builtin_mul_overflow(size, MEMORY_FACTOR, &w->memory.allowance) ||
+    if (__builtin_mul_overflow(view.size, MEMORY_FACTOR, &w->memory.allowance) ||
         __builtin_add_overflow(w->memory.allowance, MEMORY_FLOOR, &w->memory.allowance))
         w->memory.allowance = SIZE_MAX;
     imiad_status status = read_all(w);
@@ -116,7 +119,7 @@ static imiad_status parse(weights **out, const void *bytes, size_t size, const c
 
 imiad_status weights_parse(weights **out, const void *bytes, size_t size, const char *name)
 {
-    return parse(out, bytes, size, name, NULL, false);
+    return parse(out, (file_view){.bytes = bytes, .size = size}, NULL, name, NULL, false);
 }
 
 typedef imiad_status take_file(file_view *out, const char *path);
@@ -126,7 +129,8 @@ static imiad_status open_file(weights **out, const char *path, take_file *take, 
     file_view view;
     weights *w = NULL;
     TRY(take(&view, path));
-    imiad_status status = parse(&w, view.bytes, view.size, path, weights_open, unverified);
+    uint8_t *own = view.mapped ? NULL : (uint8_t *)view.bytes; /* a copy, which nobody else has */
+    imiad_status status = parse(&w, view, own, path, weights_open, unverified);
     if (status != IMIAD_OK) {
         file_unmap(&view);
         return status;

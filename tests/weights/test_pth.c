@@ -1,5 +1,6 @@
 /* Files of PyTorch's own making, in pth_files.h; make_pth.py states what is in them. */
 #include <string.h>
+#include <unistd.h>
 
 #include "check_suite.h"
 #include "weights/weights.h"
@@ -197,8 +198,36 @@ START_TEST(no_changed_byte_breaks_the_reader)
 }
 END_TEST
 
+/* Which moves what lies there between multiples of its size. */
+START_TEST(a_file_is_read_as_its_bytes_are)
+{
+    const sample_file *sample = &all_files[_i];
+    uint8_t *copy;
+    weights *parsed = NULL, *opened = NULL;
+    ck_ok(parse(&parsed, sample->bytes, sample->size, &copy));
+    char path[] = "/tmp/imiad-pth-XXXXXX";
+    int file = mkstemp(path);
+    ck_assert_int_eq(write(file, sample->bytes, sample->size), (ssize_t)sample->size);
+    close(file);
+    ck_ok(weights_open(&opened, path));
+    unlink(path);
+    ck_assert_uint_eq(weights_count(opened), weights_count(parsed));
+    for (size_t i = 0; i < weights_count(parsed); ++i) {
+        const weight *x = weights_get(opened, i), *y = weights_get(parsed, i);
+        ck_assert_str_eq(x->name, y->name);
+        ck_assert_uint_eq(x->bytes, y->bytes);
+        ck_assert_uint_eq((uintptr_t)x->data % dtype_bytes(x->type), 0);
+        ck_assert_mem_eq(x->data, y->data, x->bytes);
+    }
+    weights_free(opened);
+    weights_free(parsed);
+    free(copy);
+}
+END_TEST
+
 SUITE("pth", LOOP_TEST(every_kind_of_tensor_is_read, EVERY_KIND_FILES), TEST(zip64_sizes_are_read),
       LOOP_TEST(a_state_dict_is_found_where_training_scripts_put_it, 2),
+      LOOP_TEST(a_file_is_read_as_its_bytes_are, ALL_FILES),
       TEST(networks_side_by_side_are_told_apart), TEST(what_holds_no_state_dict_says_what_it_holds),
       LOOP_TEST(no_truncation_is_taken_for_a_file, ALL_FILES),
       LOOP_TEST(no_changed_byte_breaks_the_reader, ALL_FILES))

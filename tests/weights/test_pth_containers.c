@@ -1,4 +1,6 @@
 /* What stands around the pickle: zip archives and the legacy stream, damaged in one place each. */
+#include <unistd.h>
+
 #include "build_pth.h"
 
 /* ---- archives ---- */
@@ -268,7 +270,43 @@ START_TEST(a_storage_must_be_in_the_stream)
 }
 END_TEST
 
+/* ---- giving memory back ---- */
+
+#define MANY      "M\0\x10" /* 4096 */
+#define MANY_LEFT "\0\x10\0\0\0\0\0\0"
+#define ALL_OF_IT                                                                                  \
+    TENSOR("(" TEXT("\7", "storage") "ctorch\nFloatStorage\n" TEXT("\1", "0") TEXT("\3", "cpu")    \
+               MANY "NtQ",                                                                         \
+           "K\0", MANY "\x85", "K\1\x85")
+
+/* Two names for one storage, as networks have that use a layer twice. */
+START_TEST(a_tensor_that_another_shares_is_not_given_back)
+{
+    static const char stream[] = STREAM(
+        "\x80\2}(" TEXT("\1", "a") ALL_OF_IT TEXT("\1", "b") ALL_OF_IT "u.", KEYS, MANY_LEFT);
+    float values[4096];
+    for (int i = 0; i < 4096; ++i)
+        values[i] = (float)(i + 1);
+    made.size = 0;
+    put(stream, sizeof stream - 1);
+    put(values, sizeof values);
+    char path[] = "/tmp/imiad-shared-XXXXXX";
+    int file = mkstemp(path);
+    ck_assert_int_eq(write(file, made.bytes, made.size), (ssize_t)made.size);
+    close(file);
+    weights *w = NULL;
+    ck_ok(weights_open(&w, path));
+    unlink(path);
+    const weight *a = weights_find(w, "a"), *b = weights_find(w, "b");
+    ck_assert_ptr_eq(a->data, b->data);
+    ck_assert_mem_eq(a->data, values, sizeof values);
+    weights_spend(w, a);
+    ck_assert_mem_eq(b->data, values, sizeof values);
+    weights_free(w);
+}
+END_TEST
+
 SUITE("pth-containers", TEST(members_are_checked), TEST(names_are_only_compared),
       TEST(the_directory_is_checked), TEST(impossible_sizes_are_refused),
       TEST(what_is_unpacked_is_bounded), TEST(legacy_streams_are_checked),
-      TEST(a_storage_must_be_in_the_stream))
+      TEST(a_storage_must_be_in_the_stream), TEST(a_tensor_that_another_shares_is_not_given_back))

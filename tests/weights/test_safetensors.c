@@ -286,6 +286,30 @@ START_TEST(a_header_of_any_length_is_read)
 }
 END_TEST
 
+/* An array of eight-byte numbers begins anywhere in a file whose header is not padded. */
+START_TEST(a_file_whose_header_is_not_padded_is_read)
+{
+    static const double values[] = {1.5, -2, 3};
+    char header[128], folder[] = "/tmp/imiad-safetensors-XXXXXX";
+    char *path = temporary_path(folder);
+    for (int length = 80; length < 88; ++length) {
+        snprintf(header, sizeof header, "%-*s", length,
+                 "{\"a\":{\"dtype\":\"F64\",\"shape\":[3],\"data_offsets\":[0,24]}}");
+        made file = make_file(header, values, sizeof values);
+        FILE *stream = fopen(path, "wb");
+        ck_assert_uint_eq(fwrite(file.bytes, 1, file.size, stream), file.size);
+        fclose(stream);
+        weights *w = NULL;
+        ck_ok(weights_open(&w, path));
+        ck_assert_uint_eq((uintptr_t)weights_get(w, 0)->data % 8, 0);
+        ck_assert_mem_eq(weights_get(w, 0)->data, values, sizeof values);
+        weights_free(w);
+        free(file.bytes);
+    }
+    remove_temporary(path, folder);
+}
+END_TEST
+
 START_TEST(what_is_written_is_read)
 {
     char folder[] = "/tmp/imiad-test-XXXXXX", *path = temporary_path(folder);
@@ -462,7 +486,7 @@ SUITE("safetensors", TEST(arrays_are_read_in_the_order_of_their_data),
       TEST(what_breaks_the_format_is_refused),
       TEST(a_header_may_not_be_longer_than_the_file_or_the_limit), TEST(deep_nesting_is_refused),
       TEST(other_files_are_called_by_their_name), TEST(a_header_of_any_length_is_read),
-      TEST(what_is_written_is_read), TEST(the_same_calls_write_the_same_bytes),
-      TEST(no_changed_byte_of_our_own_files_goes_unseen), TEST(no_truncation_is_taken_for_a_file),
-      TEST(the_writer_refuses_what_it_could_not_read), TEST(a_file_of_nothing_is_a_file),
-      TEST(a_real_resnet18_loads))
+      TEST(a_file_whose_header_is_not_padded_is_read), TEST(what_is_written_is_read),
+      TEST(the_same_calls_write_the_same_bytes), TEST(no_changed_byte_of_our_own_files_goes_unseen),
+      TEST(no_truncation_is_taken_for_a_file), TEST(the_writer_refuses_what_it_could_not_read),
+      TEST(a_file_of_nothing_is_a_file), TEST(a_real_resnet18_loads))

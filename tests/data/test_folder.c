@@ -351,6 +351,25 @@ START_TEST(what_is_excluded_is_neither_image_nor_mask)
 }
 END_TEST
 
+/* The masks of two cameras have the good images' names too, and nobody looks for theirs. */
+START_TEST(good_images_may_be_called_as_masks_of_several_domains)
+{
+    static const char *const images[] = {"train/front/1.png", "good/back/1.png",
+                                         "bad/front/1.png",   "bad/back/1.png",
+                                         "masks/front/1.png", "masks/back/1.png"};
+    tree_begin();
+    for (int i = 0; i < 6; ++i)
+        tree_image(images[i], 4, 4, 40 * i);
+    imiad_dataset *d =
+        open_logged(OPTIONS("train", "train/*/*", "test_good", "good/*/*", "test_defective",
+                            "bad/{domain}/*", "masks", "masks/{domain}/{stem}.png"));
+    expect_paths(d, (const char *const[]){"train/front/1.png", "bad/back/1.png", "bad/front/1.png",
+                                          "good/back/1.png", NULL});
+    expect_mask(d, 1, 1, 255);
+    imiad_dataset_free(d);
+}
+END_TEST
+
 /* AeBAD: the same names in several domains. */
 START_TEST(masks_of_another_domain_are_not_united_by_accident)
 {
@@ -443,6 +462,7 @@ SUITE("folder", TEST(two_flat_folders_need_two_options),
       TEST(labels_by_masks_name_the_mask_that_cannot_be_read),
       TEST(a_folder_of_masks_beside_the_kinds_holds_no_defects),
       TEST(a_pattern_that_fits_nothing_is_told), TEST(what_is_excluded_is_neither_image_nor_mask),
+      TEST(good_images_may_be_called_as_masks_of_several_domains),
       TEST(masks_of_another_domain_are_not_united_by_accident),
       TEST(a_mask_without_suffix_is_taken_where_the_pattern_finds_none),
       TEST(nothing_is_left_out_silently), TEST(images_of_one_thing_form_a_group))

@@ -74,7 +74,9 @@ static bool lies_beside(const char *path, const char *image)
  * does not, such as another domain with the same names. */
 static imiad_status check_same_folder(const mask_search *m, size_t first, const char *path)
 {
-    if (m->count == first)
+    const option_set *options = m->tree->dataset->options;
+    bool looked_at = m->image->label == 1 || strcmp(options_text(options, "label"), "mask") == 0;
+    if (m->count == first || !looked_at) /* good images may share their names with anything */
         return IMIAD_OK;
     const char *other = m->found[first];
     if (lies_beside(path, other))

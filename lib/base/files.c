@@ -178,7 +178,22 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Most file systems say it beside the name. */
+static bool is_folder(DIR *listed, const struct dirent *entry)
+{
+    struct stat info;
+    if (entry->d_type != DT_UNKNOWN && entry->d_type != DT_LNK)
+        return entry->d_type == DT_DIR;
+    return fstatat(dirfd(listed), entry->d_name, &info, 0) == 0 && S_ISDIR(info.st_mode);
+}
+
 imiad_status folder_list(name_list *out, const char *path)
+{
+    return folder_list_without(out, path, NULL, NULL);
+}
+
+imiad_status folder_list_without(name_list *out, const char *path,
+                                 bool (*drop)(const char *folder, void *context), void *context)
 {
     DIR *folder = opendir(path);
     if (!folder)
@@ -188,6 +203,8 @@ imiad_status folder_list(name_list *out, const char *path)
     imiad_status status = IMIAD_OK;
     for (struct dirent *entry; status == IMIAD_OK && (entry = readdir(folder));) {
         if (entry->d_name[0] == '.' || strcasecmp(entry->d_name, "Thumbs.db") == 0)
+            continue;
+        if (drop && is_folder(folder, entry) && drop(entry->d_name, context))
             continue;
         char *name = strdup(entry->d_name);
         status = name ? array_reserve(&list.names, list.count, &room, sizeof *list.names,

@@ -48,6 +48,9 @@ typedef struct name_list {
     size_t count;
 } name_list;
 imiad_status folder_list(name_list *out, const char *path);
+/* The same without the folders in it of which `drop` says so. */
+imiad_status folder_list_without(name_list *out, const char *path,
+                                 bool (*drop)(const char *folder, void *context), void *context);
 void name_list_free(name_list *list);
 
 imiad_status folder_make(const char *path);       /* with its parents; no error where it exists */

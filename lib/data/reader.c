@@ -12,7 +12,10 @@
 
 /* ---- looking below the root ---- */
 
-imiad_status reader_list(name_list *out, const imiad_dataset *dataset, const char *folder)
+typedef bool (*dropping)(const char *name, void *context);
+
+static imiad_status list_without(name_list *out, const imiad_dataset *dataset, const char *folder,
+                                 dropping drop, void *context)
 {
     char *whole = path_join(dataset->root, folder);
     if (!whole)
@@ -20,9 +23,34 @@ imiad_status reader_list(name_list *out, const imiad_dataset *dataset, const cha
     imiad_status status = IMIAD_OK;
     *out = (name_list){NULL, 0};
     if (folder_exists(whole))
-        status = folder_list(out, whole);
+        status = folder_list_without(out, whole, drop, context);
     free(whole);
     return status;
+}
+
+imiad_status reader_list(name_list *out, const imiad_dataset *dataset, const char *folder)
+{
+    return list_without(out, dataset, folder, NULL, NULL);
+}
+
+typedef struct listed_folder {
+    const imiad_dataset *dataset;
+    const char *path;
+} listed_folder;
+
+static bool drop_named_as_image(const char *name, void *context)
+{
+    const listed_folder *listed = context;
+    if (!is_image_name(name))
+        return false;
+    reader_left_out(listed->dataset, listed->path, name, "it is a folder, not an image");
+    return true;
+}
+
+imiad_status reader_list_files(name_list *out, const imiad_dataset *dataset, const char *folder)
+{
+    listed_folder listed = {dataset, folder};
+    return list_without(out, dataset, folder, drop_named_as_image, &listed);
 }
 
 bool reader_has_folder(const imiad_dataset *dataset, const char *folder, const char *name)

@@ -8,6 +8,8 @@
 
 /* Sorted bytewise; a folder that does not exist is empty. */
 imiad_status reader_list(name_list *out, const imiad_dataset *dataset, const char *folder);
+/* Without folders that are called as images are, which the log is told. */
+imiad_status reader_list_files(name_list *out, const imiad_dataset *dataset, const char *folder);
 bool reader_has_folder(const imiad_dataset *dataset, const char *folder, const char *name);
 bool reader_has_file(const imiad_dataset *dataset, const char *path);
 

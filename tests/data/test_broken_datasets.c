@@ -319,7 +319,70 @@ START_TEST(text_files_of_other_kinds_are_refused)
 }
 END_TEST
 
-SUITE("broken-datasets", LOOP_TEST(a_damaged_tree_is_refused_by_path_and_line, DAMAGES),
+/* ---- folders that are called as images are ---- */
+
+START_TEST(a_folder_named_as_an_image_is_none)
+{
+    static const struct {
+        const char *dataset, *image, *folder, *mask_folder;
+        imiad_option options[3];
+        size_t count, samples;
+    } cases[] = {
+        {"mvtec_ad",
+         NULL,
+         "nut/train/good/dir.png/x.png",
+         "nut/ground_truth/hole/000.png/x",
+         {{0}},
+         0,
+         4},
+        {"folder",
+         "train/0.png",
+         "train/dir.png/x.png",
+         "test/dir.jpg/y.png",
+         {{"train", "train/*"}, {"test_good", "test/*"}, {"test_defective", ""}},
+         3,
+         1},
+        {"mtd",
+         "MT_Free/Imgs/a.jpg",
+         "MT_Free/Imgs/dir.jpg/x.png",
+         "MT_Free/Imgs/a.png/x",
+         {{0}},
+         0,
+         1},
+        {"dagm", "Class1/1.png", "Class1/dir.png/x.png", "Class1/x.png/y", {{0}}, 0, 1},
+    };
+    imiad_dataset *d;
+    tree_begin();
+    if (cases[_i].image)
+        tree_image(cases[_i].image, 8, 6, 9);
+    else
+        tree_category("nut");
+    tree_image(cases[_i].folder, 8, 6, 9);
+    tree_image(cases[_i].mask_folder, 8, 6, 9);
+    if (strcmp(cases[_i].dataset, "dagm") == 0) {
+        tree_image("Class1_def/1.png", 8, 6, 9);
+        tree_bytes("Class1_def/labels.txt", "1\t3\t2\t0\t4\t3\n", 12);
+    }
+    ck_ok(imiad_dataset_open(&d, cases[_i].dataset, tree, cases[_i].options, cases[_i].count));
+    for (size_t i = 0; i < imiad_dataset_sample_count(d); ++i) {
+        imiad_sample s = IMIAD_SAMPLE_INIT;
+        imiad_image *image;
+        ck_ok(imiad_dataset_sample(&s, d, i));
+        ck_ok(imiad_dataset_read_image(&image, d, i));
+        imiad_image_free(image);
+        if (s.label == 1) {
+            ck_ok(imiad_dataset_read_mask(&image, d, i));
+            imiad_image_free(image);
+        }
+    }
+    ck_assert_uint_eq(imiad_dataset_sample_count(d),
+                      cases[_i].samples + (strcmp(cases[_i].dataset, "dagm") == 0));
+    imiad_dataset_free(d);
+}
+END_TEST
+
+SUITE("broken-datasets", LOOP_TEST(a_folder_named_as_an_image_is_none, 4),
+      LOOP_TEST(a_damaged_tree_is_refused_by_path_and_line, DAMAGES),
       LOOP_TEST(a_damaged_list_of_ellipses_is_refused_by_line, sizeof ellipses / sizeof *ellipses),
       TEST(dagm_with_one_folder_only_names_the_other),
       LOOP_TEST(a_broken_category_leaves_the_others_alone, 2),

@@ -108,9 +108,9 @@ static imiad_status list_part(imiad_dataset *dataset, int32_t category, const ch
         return IMIAD_NO_MEMORY;
     table t;
     TRY(reader_table(&t, dataset, p.labels_path, '\t'));
-    imiad_status status = reader_list(&p.names, dataset, p.folder);
+    imiad_status status = reader_list_files(&p.names, dataset, p.folder);
     if (status == IMIAD_OK)
-        status = reader_list(&p.masks, dataset, p.label_folder);
+        status = reader_list_files(&p.masks, dataset, p.label_folder);
     if (status == IMIAD_OK)
         status = add_part(dataset, &p, &t);
     name_list_free(&p.masks);
@@ -246,7 +246,7 @@ static void keep_images(name_list *names, const imiad_dataset *dataset, const ch
 static imiad_status list_defective(imiad_dataset *dataset, int32_t category, const char *folder)
 {
     name_list names;
-    TRY(reader_list(&names, dataset, folder));
+    TRY(reader_list_files(&names, dataset, folder));
     const char *name = reader_find(&names, "labels.txt");
     const char *labels = dataset_text(dataset, "%s/%s", folder, name ? name : "labels.txt");
     dagm_ellipse *ellipses;
@@ -266,7 +266,7 @@ static imiad_status list_older(imiad_dataset *dataset, int32_t category, const c
 {
     dataset->own_split = true;
     name_list names;
-    TRY(reader_list(&names, dataset, good));
+    TRY(reader_list_files(&names, dataset, good));
     keep_images(&names, dataset, good, NULL);
     imiad_status status = add_good(dataset, category, good, &names);
     name_list_free(&names);

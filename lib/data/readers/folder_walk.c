@@ -100,6 +100,12 @@ static imiad_status enter(visitor *v, const char *path, const char *name, const 
     return status;
 }
 
+/* A folder that is called as an image is. */
+static bool named_as_image(const char *folder, void *context)
+{
+    return is_image_name(folder);
+}
+
 /* The names in root/path against the pattern's first part, and below them the rest. A path that is
  * no folder fits nothing. */
 static imiad_status walk(visitor *v, const char *path, const char *pattern, const captures *known,
@@ -108,15 +114,15 @@ static imiad_status walk(visitor *v, const char *path, const char *pattern, cons
     char *whole = path_join(v->tree->dataset->root, path);
     if (!whole)
         return fail_memory("a path", strlen(path));
+    const char *slash = strchr(pattern, '/');
     name_list names = {NULL, 0};
     imiad_status status = IMIAD_OK;
     if (folder_exists(whole)) {
         status = path_list_add(&v->tree->looked, v->tree->dataset, path);
         if (status == IMIAD_OK)
-            status = folder_list(&names, whole);
+            status = folder_list_without(&names, whole, slash ? NULL : named_as_image, NULL);
     }
     free(whole);
-    const char *slash = strchr(pattern, '/');
     for (size_t i = 0; status == IMIAD_OK && i < names.count; ++i) {
         const char *name = names.names[i];
         captures c = *known;

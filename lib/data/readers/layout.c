@@ -42,7 +42,7 @@ static const char *joined(imiad_dataset *dataset, const char *first, const char 
 static imiad_status set_channels(imiad_dataset *dataset, sample *s, const char *folder)
 {
     name_list names;
-    TRY(reader_list(&names, dataset, folder));
+    TRY(reader_list_files(&names, dataset, folder));
     const char **paths = dataset_memory(dataset, (names.count + 1) * sizeof *paths);
     imiad_status status = paths ? IMIAD_OK : IMIAD_NO_MEMORY;
     s->mask_paths = paths;
@@ -130,9 +130,10 @@ static imiad_status add_images(imiad_dataset *dataset, sample s, image_folder *f
 
 static imiad_status list_images(imiad_dataset *dataset, sample s, image_folder *f)
 {
-    imiad_status status = reader_list(&f->names, dataset, f->path);
+    imiad_status status = reader_list_files(&f->names, dataset, f->path);
     if (status == IMIAD_OK && s.label == 1)
-        status = reader_list(&f->masks, dataset, f->masks_path);
+        status = (f->layout->mask_folders ? reader_list : reader_list_files)(&f->masks, dataset,
+                                                                             f->masks_path);
     if (status == IMIAD_OK) {
         f->used = calloc(f->masks.count + 1, sizeof *f->used);
         status = f->used ? IMIAD_OK : fail_memory("a folder's masks", f->masks.count);

@@ -72,7 +72,7 @@ static imiad_status open_folder(tile_folder *f, imiad_dataset *dataset, const ch
     *f = (tile_folder){.path = dataset_text(dataset, "%s/Imgs", folder)};
     if (!f->path)
         return IMIAD_NO_MEMORY;
-    TRY(reader_list(&f->all, dataset, f->path));
+    TRY(reader_list_files(&f->all, dataset, f->path));
     f->images.names = calloc(f->all.count + 1, sizeof *f->images.names);
     f->masks.names = calloc(f->all.count + 1, sizeof *f->masks.names);
     if (!f->images.names || !f->masks.names) {

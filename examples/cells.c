@@ -519,8 +519,8 @@ json_t *row_record(const row *r)
 {
     static const char *const stages[] = {"decode", "resize", "backbone", "score", "map"};
     json_t *object = metrics_record(r->values), *seconds = json_object();
-    json_object_set_new(object, "category", json_string(r->category));
-    json_object_set_new(object, "value", json_string(r->value));
+    name_into(object, "category", r->category);
+    name_into(object, "value", r->value);
     json_object_set_new(object, "seed", json_integer((json_int_t)r->seed));
     json_object_set_new(object, "fit_seconds", number(r->values[FIT_SECONDS]));
     json_object_set_new(object, "images_per_second", number(r->values[IMAGES_PER_SECOND]));

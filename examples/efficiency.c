@@ -2,6 +2,7 @@
  * stage, memory and file size. */
 #include "cells.h"
 #include "checked.h"
+#include "names.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,11 +139,14 @@ static json_t *report(efficiency *e, const char *category)
            (double)e->file_bytes / 1e6);
     if (e->has_device)
         printf("peak device memory        %10.1f MB\n", (double)e->device_peak / 1e6);
-    return json_pack("{s:s, s:o, s:f, s:f, s:I, s:I, s:o}", "category", category, "stages", stages,
-                     "fit_seconds", e->fit_seconds, "evaluation_seconds_per_image",
-                     e->evaluation_seconds, "peak_rss_bytes", (json_int_t)front_peak_memory(),
-                     "saved_bytes", (json_int_t)e->file_bytes, "peak_device_bytes",
-                     e->has_device ? json_integer((json_int_t)e->device_peak) : json_null());
+    json_t *record =
+        json_pack("{s:s, s:o, s:f, s:f, s:I, s:I, s:o}", "category", "", "stages", stages,
+                  "fit_seconds", e->fit_seconds, "evaluation_seconds_per_image",
+                  e->evaluation_seconds, "peak_rss_bytes", (json_int_t)front_peak_memory(),
+                  "saved_bytes", (json_int_t)e->file_bytes, "peak_device_bytes",
+                  e->has_device ? json_integer((json_int_t)e->device_peak) : json_null());
+    name_into(record, "category", category);
+    return record;
 }
 
 static imiad_status run_category(efficiency *e, const char *category, json_t *records)

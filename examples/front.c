@@ -1,5 +1,6 @@
 #include "front.h"
 #include "checked.h"
+#include "names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -519,8 +520,7 @@ static json_t *settings_record(const imiad_detector *detector, const char *name)
     json_t *object = json_object();
     imiad_option_info info = IMIAD_OPTION_INFO_INIT;
     for (size_t i = 0; imiad_detector_option_info(&info, name, i) == IMIAD_OK; ++i)
-        json_object_set_new(object, info.name,
-                            json_string(imiad_detector_option(detector, info.name)));
+        name_into(object, info.name, imiad_detector_option(detector, info.name));
     return object;
 }
 
@@ -529,18 +529,22 @@ json_t *front_facts(const front *f, const char *setting, const imiad_dataset *da
 {
     char digest[65] = "";
     imiad_dataset_digest(digest, dataset);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:I, s:i, s:s, "
-                     "s:s, s:s, s:i, s:s}",
-                     "libimiad_version", imiad_version(), "libtorch_version", imiad_torch_version(),
-                     "setting", setting, "dataset", f->dataset, "dataset_root",
-                     f->root ? f->root : "", "dataset_digest", digest, "detector", f->detector,
-                     "options", settings_record(detector, f->detector), "backbone",
-                     imiad_backbone_name(backbone), "weights", imiad_backbone_weights(backbone),
-                     "weights_digest", imiad_backbone_digest(backbone), "weights_provenance",
-                     imiad_backbone_provenance(backbone), "seed", (json_int_t)f->seed, "repeats",
-                     f->repeats, "evaluate", f->evaluate, "device", imiad_backbone_device(backbone),
-                     "precision", imiad_backbone_precision(backbone), "threads", imiad_threads(),
-                     "command", f->command ? f->command : "");
+    /* what may hold any bytes has its place here, and its value below */
+    json_t *facts = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:I, s:i, s:s, "
+        "s:s, s:s, s:i, s:s}",
+        "libimiad_version", imiad_version(), "libtorch_version", imiad_torch_version(), "setting",
+        setting, "dataset", f->dataset, "dataset_root", "", "dataset_digest", digest, "detector",
+        f->detector, "options", settings_record(detector, f->detector), "backbone",
+        imiad_backbone_name(backbone), "weights", "", "weights_digest",
+        imiad_backbone_digest(backbone), "weights_provenance", imiad_backbone_provenance(backbone),
+        "seed", (json_int_t)f->seed, "repeats", f->repeats, "evaluate", f->evaluate, "device",
+        imiad_backbone_device(backbone), "precision", imiad_backbone_precision(backbone), "threads",
+        imiad_threads(), "command", "");
+    name_into(facts, "dataset_root", f->root ? f->root : "");
+    name_into(facts, "weights", imiad_backbone_weights(backbone));
+    name_into(facts, "command", f->command ? f->command : "");
+    return facts;
 }
 
 static int write_stream(FILE *stream, const json_t *document)

@@ -2,6 +2,7 @@
  * next. */
 #include "cells.h"
 #include "checked.h"
+#include "names.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +38,7 @@ static imiad_status keep(transfer *t, const row rows[3], const imiad_split *targ
         printf("\n");
         json_t *record = row_record(&rows[i]);
         json_object_set_new(record, "step", json_string(steps[i]));
-        json_object_set_new(record, "source", json_string(source));
+        name_into(record, "source", source);
         json_array_append_new(t->records, record);
         json_decref(rows[i].images);
     }

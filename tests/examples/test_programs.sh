@@ -69,4 +69,18 @@ import json
 images = json.load(open("own.json"))["categories"][0]["images"]
 assert len(images) == 5, images
 assert any(i.get("path_percent") == "test/bad/cass%E9.png" for i in images), images'
+
+folder=$(printf 'caf\351')
+mkdir -p "$folder/$folder/train/good" "$folder/$folder/test/good" "$folder/$folder/test/bad"
+cp own/train/*.png "$folder/$folder/train/good"
+cp own/good/1.png "$folder/$folder/test/good"
+cp own/test/bad/x.jpg "$folder/$folder/test/bad"
+works "a root and a category that are no UTF-8 are read" "$build/unsupervised" --dataset mvtec_ad \
+    --root "$folder" --set-dataset missing_mask=skip --set resize=32 --set crop=0 --json foreign.json
+works "and are in the record, beside all the rest" python3 -c '
+import json
+record = json.load(open("foreign.json"))
+assert record["run"]["dataset_root_percent"] == "caf%E9", record["run"]
+assert record["categories"][0]["category_percent"] == "caf%E9", record["categories"]
+assert record["categories"][0]["images"][0]["path_percent"].startswith("caf%E9/test/"), record'
 finish example-programs

@@ -6,6 +6,7 @@
 int estimate_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int run_main(int argc, char **argv);
+int slurm_main(int argc, char **argv);
 int status_main(int argc, char **argv);
 int merge_main(int argc, char **argv);
 int work_main(int argc, char **argv);

@@ -18,6 +18,12 @@ enum {
     KEEP_FIRST,
     CELLS,
     ALL,
+    FOLDER,
+    ELEMENTS,
+    LIMIT,
+    MEMORY,
+    HOURS,
+    SUBMIT,
     SETTING,
     DATASET,
     DETECTOR,
@@ -39,6 +45,12 @@ static const struct option long_options[] = {
     {"keep-first", no_argument, NULL, KEEP_FIRST},
     {"cells", no_argument, NULL, CELLS},
     {"all", no_argument, NULL, ALL},
+    {"folder", required_argument, NULL, FOLDER},
+    {"elements", required_argument, NULL, ELEMENTS},
+    {"limit", required_argument, NULL, LIMIT},
+    {"memory", required_argument, NULL, MEMORY},
+    {"hours", required_argument, NULL, HOURS},
+    {"submit", no_argument, NULL, SUBMIT},
     {"setting", required_argument, NULL, SETTING},
     {"dataset", required_argument, NULL, DATASET},
     {"detector", required_argument, NULL, DETECTOR},
@@ -132,6 +144,18 @@ static int take_option(options *o, int option, const char *value)
         return o->cells = 1;
     case ALL:
         return o->all = 1;
+    case FOLDER:
+        return take_text(&o->folder, value);
+    case ELEMENTS:
+        return take_number(o, &o->elements, value, 1, 100000);
+    case LIMIT:
+        return take_number(o, &o->limit, value, 1, 100000);
+    case MEMORY:
+        return take_number(o, &o->memory, value, 1, 100000000);
+    case HOURS:
+        return take_number(o, &o->hours, value, 1, 100000);
+    case SUBMIT:
+        return o->submit = 1;
     case SETTING:
         return take_text(&o->filter.setting, value);
     case DATASET:

@@ -19,6 +19,8 @@ typedef struct options {
     size_t plugin_count;
     int workers, threads;
     int retry_failed, keep_first, cells, all;
+    const char *folder; /* of slurm, as those below */
+    int elements, limit, memory, hours, submit;
     char default_store[256]; /* of the plan */
 } options;
 

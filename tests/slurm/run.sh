@@ -22,8 +22,14 @@ clean() {
     done
     rm -rf "$scratch"
 }
+# a daemon takes its pid file along when it has ended
 stop() {
-    [ ! -s "$scratch/$1.pid" ] || kill "$(cat "$scratch/$1.pid")" 2>/dev/null
+    [ -s "$scratch/$1.pid" ] && kill "$(cat "$scratch/$1.pid")" 2>/dev/null || return 0
+    tries=0
+    while [ -e "$scratch/$1.pid" ] && [ $tries -lt 50 ]; do
+        tries=$((tries + 1))
+        sleep 0.2
+    done
 }
 cannot() {
     echo "slurm: cannot run here: $*"

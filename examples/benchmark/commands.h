@@ -9,6 +9,7 @@ int run_main(int argc, char **argv);
 int slurm_main(int argc, char **argv);
 int status_main(int argc, char **argv);
 int merge_main(int argc, char **argv);
+int report_main(int argc, char **argv);
 int work_main(int argc, char **argv);
 
 #endif

@@ -16,6 +16,7 @@ static const struct {
     {"run", "run the cells that the store lacks, each in a process of its own", run_main},
     {"status", "how many cells are finished, failed and open, and why they failed", status_main},
     {"merge", "make one store of several", merge_main},
+    {"report", "a page with the paper's tables, ours beside the published figures", report_main},
     {"slurm", "a job array for Slurm, whose elements run a shard each", slurm_main},
     {"work", NULL, work_main},
 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/figures.h"
 #include "report/markup.h"
 #include "report/page.h"
 
@@ -94,13 +95,13 @@ static void write_heads(FILE *file, const char *first, const name_list *list)
     fputs("</tr></thead>\n<tbody>\n", file);
 }
 
-static void name_configuration(FILE *file, const report_configuration *c)
+/* What tells it from others, behind the detector's name. */
+static void describe_configuration(FILE *file, const report_configuration *c)
 {
-    markup_text(file, c->cell.detector);
     if (*c->cell.backbone)
         markup(file, " <span class=\"d\">%s</span>", c->cell.backbone);
     if (*c->changed)
-        markup(file, " <span class=\"d text\">%s</span>", c->changed);
+        markup(file, " <span class=\"d\">%s</span>", c->changed);
 }
 
 static void write_averages(const report_page *page, size_t first, size_t end, int costs)
@@ -122,8 +123,9 @@ static void write_averages(const report_page *page, size_t first, size_t end, in
     write_heads(file, "Configuration", &list);
     for (size_t i = first; i < end; ++i) {
         fprintf(file, "<tr><th scope=\"row\" class=\"first\"><a href=\"#k%zu\">", i + 1);
-        name_configuration(file, &all[i]);
-        fputs("</a></th>", file);
+        markup(file, "%s</a>", all[i].cell.detector);
+        describe_configuration(file, &all[i]);
+        fputs("</th>", file);
         for (size_t j = 0; j < list.count; ++j)
             write_value(file, report_value_of(report_average(&all[i]), list.names[j]));
         fputs("</tr>\n", file);
@@ -201,8 +203,8 @@ static void write_configuration(const report_page *page, const report_configurat
     for (size_t i = 0; i < c->count; ++i)
         add_names(&list, &c->groups[i], 0);
     qsort(list.names, list.count, sizeof *list.names, compare_names);
-    fputs("<details><summary>", file);
-    name_configuration(file, c);
+    markup(file, "<details><summary>%s", c->cell.detector);
+    describe_configuration(file, c);
     fprintf(file, ", %zu %s</summary>\n<div id=\"k%zu\">\n<dl class=\"facts\">\n", c->count - 1,
             c->count == 2 ? "category" : "categories", page_number(page, c));
     write_fact(file, "options that differ from their defaults", c->changed);
@@ -235,6 +237,7 @@ static void write_comparison(const report_page *page, size_t first, size_t end, 
            cell->dataset);
     write_averages(page, first, end, 0);
     write_averages(page, first, end, 1);
+    figures_of_a_comparison(page, first, end, number);
     for (size_t i = first; i < end; ++i)
         write_configuration(page, &page->data->configurations[i]);
     fputs("</section>\n", file);

@@ -155,8 +155,8 @@ static void write_origins(const report_page *page)
     fputs("<dl class=\"facts\">\n", page->file);
     if (page->command)
         markup(page->file, "<dt>command</dt><dd><code>%s</code></dd>\n", page->command);
-    fprintf(page->file, "<dt>cells</dt><dd>%zu in %zu configurations</dd>\n", data->cell_count,
-            data->count);
+    fprintf(page->file, "<dt>cells</dt><dd>%zu in %zu configurations, %zu failed</dd>\n",
+            data->cell_count, data->count, data->failure_count);
     if (data->first_time)
         markup(page->file, "<dt>finished</dt><dd>%s to %s</dd>\n", data->first_time,
                data->last_time);
@@ -165,10 +165,50 @@ static void write_origins(const report_page *page)
     markup(page->file, "<dt>report made by</dt><dd>libimiad %s</dd>\n</dl>\n", imiad_version());
 }
 
+/* ---- failures ---- */
+
+static void write_failures(const report_page *page)
+{
+    static const char *const heads[] = {"Detector", "Setting", "Dataset", "Category",
+                                        "Seed",     "Message", "Command"};
+    const report_data *data = page->data;
+    FILE *file = page->file;
+    if (data->failure_count == 0)
+        return;
+    fputs("<h3>What failed</h3>\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" "
+          "aria-label=\"What failed\"><table class=\"sort\" id=\"failures\"><caption>Cells that "
+          "failed"
+          "</caption><thead><tr>",
+          file);
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; ++i) {
+        fprintf(file, "<th scope=\"col\" class=\"side%s\" data-column=\"%zu\">", i ? "" : " first",
+                i);
+        markup(file, "%s</th>", heads[i]);
+    }
+    fputs("</tr></thead>\n<tbody>\n", file);
+    for (size_t i = 0; i < data->failure_count; ++i) {
+        const imiad_cell *cell = &data->failures[i].cell;
+        fputs("<tr", file);
+        markup_data(file, "setting", cell->setting);
+        markup_data(file, "dataset", cell->dataset);
+        markup(file,
+               "><th scope=\"row\" class=\"first\">%s</th><td class=\"text\">%s%s%s</td>"
+               "<td class=\"text\">%s</td><td class=\"text\">%s</td><td>",
+               cell->detector, cell->setting, *cell->value ? " " : "", cell->value, cell->dataset,
+               cell->category);
+        fprintf(file, "%llu", (unsigned long long)cell->seed);
+        markup(file,
+               "</td><td class=\"text\">%s</td><td class=\"text\"><code>%s</code></td></tr>\n",
+               data->failures[i].message, cell->command);
+    }
+    fputs("</tbody></table></div>\n", file);
+}
+
 void page_facts(const report_page *page)
 {
     fputs("<section id=\"facts\">\n<h2>Facts</h2>\n", page->file);
     write_origins(page);
+    write_failures(page);
     write_definitions(page->file);
     write_inconsistencies(page->file);
     fputs("</section>\n", page->file);

@@ -251,6 +251,18 @@ static imiad_status gather_cells(report_data *data, const imiad_results *results
     return status;
 }
 
+static imiad_status add_failure(void *user, const imiad_failed *failed)
+{
+    report_data *data = user;
+    TRY(array_reserve(&data->failures, data->failure_count, &data->failure_room,
+                      sizeof *data->failures, "the failures of a report"));
+    report_failure *failure = &data->failures[data->failure_count];
+    TRY(keep_cell(&failure->cell, &data->kept, failed->cell));
+    TRY(kept_text(&failure->message, &data->kept, failed->message));
+    data->failure_count++;
+    return IMIAD_OK;
+}
+
 /* ---- all of it ---- */
 
 imiad_status report_gather(report_data *out, const imiad_results *results,
@@ -265,6 +277,8 @@ imiad_status report_gather(report_data *out, const imiad_results *results,
         status = name_categories(&out->configurations[i], &out->kept);
     if (status == IMIAD_OK)
         status = gather_cells(out, results, &chosen);
+    if (status == IMIAD_OK)
+        status = imiad_results_each_failure(results, &chosen, add_failure, out);
     if (status != IMIAD_OK)
         report_data_free(out);
     return status;
@@ -281,6 +295,7 @@ void report_data_free(report_data *data)
         free(c->groups);
     }
     free(data->configurations);
+    free(data->failures);
     kept_free(&data->kept);
     *data = (report_data){0};
 }

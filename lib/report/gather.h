@@ -25,6 +25,12 @@ typedef struct report_cell {
     size_t count;
 } report_cell;
 
+/* A cell that failed. */
+typedef struct report_failure {
+    imiad_cell cell;
+    const char *message;
+} report_failure;
+
 /* A configuration on one category with all its repetitions, or its average over categories. */
 typedef struct report_group {
     const char *category; /* "average" */
@@ -53,6 +59,8 @@ typedef struct report_data {
     report_configuration *configurations; /* by setting, value, dataset, detector, options */
     size_t count, room;
     size_t cell_count;
+    report_failure *failures;
+    size_t failure_count, failure_room;
     const char *first_time, *last_time; /* of putting; NULL for an empty store */
 } report_data;
 

@@ -174,6 +174,12 @@ static candidate find_ours(const report_data *data, const table_key *key, size_t
     return best;
 }
 
+const report_value *grid_find(const report_data *data, const table_key *key)
+{
+    size_t others;
+    return find_ours(data, key, &others).value;
+}
+
 static double forgotten_of(const report_group *group, const char *metric)
 {
     char name[96];

@@ -39,6 +39,9 @@ typedef struct grid {
 
 imiad_status grid_fill(grid *out, report_data *data, const paper_table *table);
 
+/* Ours for a key whose method may be a detector's name, chosen as in a table; NULL for none. */
+const report_value *grid_find(const report_data *data, const table_key *key);
+
 grid_cell *grid_at(const grid *g, size_t row, size_t column);
 /* The entries of both axes that a line or column is of; NULL where the axis has none. */
 void grid_row_entries(const grid *g, size_t row, const table_entry *out[2]);

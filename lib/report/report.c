@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file_writer.h"
+#include "report/figures.h"
 #include "report/grid_text.h"
 #include "report/markup.h"
 #include "report/page.h"
@@ -32,8 +33,11 @@ static void write_top(const report_page *page)
            page->title);
     fprintf(file,
             "<p>%zu finished cells of %zu configurations, beside the figures that IM-IAD "
-            "published (arXiv 2301.13359).</p>\n</header>\n",
+            "published (arXiv 2301.13359).",
             data->cell_count, data->count);
+    if (data->failure_count > 0)
+        fprintf(file, " <a href=\"#failures\">%zu cells failed.</a>", data->failure_count);
+    fputs("</p>\n</header>\n", file);
 }
 
 static void write_contents(const report_page *page)
@@ -44,7 +48,8 @@ static void write_contents(const report_page *page)
     for (size_t i = 0; i < paper_table_count; ++i)
         markup(file, "<li><a href=\"#table-%s\">Table %s</a></li>\n", paper_tables[i].number,
                paper_tables[i].number);
-    fputs("<li><a href=\"#comparisons\">Comparisons</a></li>\n"
+    fputs("<li><a href=\"#figures\">Figures</a></li>\n"
+          "<li><a href=\"#comparisons\">Comparisons</a></li>\n"
           "<li><a href=\"#cells\">Cells</a></li>\n<li><a href=\"#facts\">Facts</a></li>\n"
           "</ul></nav>\n",
           file);
@@ -63,6 +68,17 @@ static void write_filter(FILE *file)
     fputs("<button type=\"reset\">Show everything</button>\n</form>\n", file);
 }
 
+static void write_figures(const report_page *page)
+{
+    fputs(
+        "<section id=\"figures\">\n<h2>Figures</h2>\n<p>Only what the store has is drawn; spread, "
+        "ranks and times are in the comparisons.</p>\n",
+        page->file);
+    figures_of_the_paper(page);
+    figures_of_forgetting(page);
+    fputs("</section>\n", page->file);
+}
+
 static void write_page(const report_page *page)
 {
     write_top(page);
@@ -71,6 +87,7 @@ static void write_page(const report_page *page)
     fputs("<main id=\"main\">\n", page->file);
     page_rules(page);
     page_tables(page);
+    write_figures(page);
     page_comparisons(page);
     page_cells(page);
     page_facts(page);

@@ -66,6 +66,19 @@ works "which is as if one machine had run all" cmp whole.txt merged.txt
 works "what it will cost is known from what it cost" sh -c "'$benchmark' estimate small.json --all --cells | tee estimate | grep -q '^5 cells: 0.0' &&
     ! grep -q '?' estimate"
 
+# ---- reports ----
+works "a page of several stores" "$benchmark" report one.sqlite two.sqlite -o page.html
+works "which names its command" grep -q "benchmark report one.sqlite two.sqlite -o page.html" page.html
+works "shows every cell" grep -q "5 finished cells" page.html
+works "the tables alone" sh -c "'$benchmark' report one.sqlite two.sqlite -o parts.csv &&
+    '$benchmark' report merged.sqlite -o whole.csv"
+works "are those of the merged store" cmp parts.csv whole.csv
+works "some of the cells" sh -c "'$benchmark' report merged.sqlite --setting noisy -o some.html &&
+    grep -q 'finished cells' some.html && ! grep -q '5 finished cells' some.html"
+says "a report of another kind" "ends in none of" "$benchmark" report merged.sqlite -o page.pdf
+says "of a store that is none" "no result store" "$benchmark" report nowhere.sqlite -o none.html
+works "and leaves nothing" sh -c "! ls | grep -q none.html"
+
 # ---- conflicts ----
 cp two.sqlite other.sqlite
 sqlite3 other.sqlite "update measurements set number = 0.125 where name = 'image_auroc'"
@@ -81,6 +94,8 @@ sed -i 's/"wide": .*/"spade": {"options": {"memory_budget": 1, "resize": 128, "c
 says "a cell that fails does not keep others from running" "FAILED" "$benchmark" run mixed.json --workers 2
 works "its message is kept" sh -c "'$benchmark' status mixed.json | tee status | grep -q '^2 cells: 1 finished, 1 failed' &&
     grep -q memory_budget status"
+works "and stands in the report" sh -c "'$benchmark' report mixed.sqlite -o failed.html &&
+    grep -q '1 cells failed' failed.html && grep -q memory_budget failed.html"
 works "it is left alone" sh -c "! '$benchmark' run mixed.json 2>&1 | grep -q FAILED"
 says "until it is asked for" "FAILED" "$benchmark" run mixed.json --retry-failed
 finish example-benchmark

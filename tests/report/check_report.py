@@ -1,6 +1,6 @@
 """Reads the files of a report as other programs do, and holds them against where their numbers come from.
 
-usage: check_report.py page|paper|store|hostile STEM PAPER.csv
+usage: check_report.py page|paper|store|failures|hostile STEM PAPER.csv
 
 STEM.html, STEM.csv, STEM.md and STEM.tex are one report, STEM.sqlite is its store. For "paper" the last two
 may be absent, and of the page only the table that STEM names is read.
@@ -18,6 +18,7 @@ import xml.etree.ElementTree as tree
 
 what, stem, paper_path = sys.argv[1:4]
 X = "{http://www.w3.org/1999/xhtml}"
+SVG = "{http://www.w3.org/2000/svg}"
 VOID = {"meta", "br", "input", "img"}
 failures = []
 
@@ -320,7 +321,7 @@ def check_ranks(table, rows, field, rank, left_out):
 def check_paper():
     table = stem.rsplit("/", 1)[1]
     printed = read_paper(table)
-    _, tables = read_report(table)
+    root, tables = read_report(table)
     rows = {(r["setting"], r["value"], r["dataset"], r["category"], r["method"], r["metric"]): r
             for r in tables[table]}
     check("no line comes twice", len(rows) == len(tables[table]))
@@ -348,6 +349,12 @@ def check_paper():
               math.isnan(row["ours"]) or key in printed or key[0] == "mean_of_settings", key)
     check_ranks(table, rows, "ours", "rank", lambda row: False)
     check_ranks(table, rows, "published", "published_rank", lambda row: row["mark"] == "wrong")
+    if table == "X":
+        drawn = [y for _, y in marks(figure_of(root, "noise-3"))]
+        values = [r["ours"] for m in sorted({k[4] for k in rows}, key=str.lower)
+                  for r in rows.values() if r["method"] == m and r["dataset"] == "mvtec_ad"]
+        check("a mark a value", len(drawn) == len(values), len(drawn), len(values))
+        check_line("marks stand where the values are", drawn, values)
     print("table %s: %d figures" % (table, len(printed)))
 
 
@@ -422,15 +429,59 @@ def check_store():
                 counted += 1
     check("values were compared", counted > 50, counted)
     check_cells(root)
+    check_figures(root, means, order)
     vi = {(r["method"], r["metric"], r["dataset"]): r for r in tables["VI"]}
     row = vi["PatchCore", "image_auroc", "mvtec_ad"]
     check("the default configuration stands in the table", row["own_options"] == "" and
           "one of 2 configurations" in row["note"], row)
-    check("an average over few categories says so", "3 of the 15" in row["note"] and
+    check("an average over few categories says so", "5 of the 15" in row["note"] and
           math.isnan(row["difference"]))
     check("runs that lack a category are named", "1 runs lack" in row["note"], row["note"])
     check("best among ours", row["rank"] == "best" and
           vi["PaDiM", "image_auroc", "mvtec_ad"]["rank"] == "second")
+
+
+def marks(figure):
+    """Where a figure has its marks, by line; the legend's are left out."""
+    found = []
+    for path in figure.iter(SVG + "path"):
+        place = re.fullmatch(r"translate\((.*) (.*)\)", path.get("transform") or "")
+        if place and float(place[1]) != 590:
+            found.append((float(place[1]), float(place[2])))
+    return found
+
+
+def figure_of(root, name):
+    figure = root.find(".//*[@id='figure-%s']" % name)
+    check("a figure is drawn: " + name, figure is not None)
+    return figure
+
+
+def check_line(statement, pixels, values):
+    """Pixels are a linear function of values."""
+    (p0, v0), (p1, v1) = min(zip(pixels, values), key=lambda x: x[1]), max(zip(pixels, values),
+                                                                           key=lambda x: x[1])
+    for p, v in zip(pixels, values):
+        check(statement, abs(p0 + (p1 - p0) * (v - v0) / (v1 - v0) - p) < 0.11, p, v)
+
+
+def check_figures(root, means, order):
+    runs = sorted(v for family in order for v in means[family, "average", "image_auroc"])
+    spread = sorted(x for x, _ in marks(figure_of(root, "spread-1")))
+    check("a mark a seed", len(spread) == len(runs) == 9)
+    check_line("marks stand where the seeds' means are", spread, runs)
+    ranks = marks(figure_of(root, "ranks-1"))
+    check("the better has the better rank", [x for x, _ in ranks] == sorted(x for x, _ in ranks) and
+          len(ranks) == 3)
+    check("mean ranks over categories", all(t in text_of(figure_of(root, "ranks-1"))
+                                            for t in ("1.00", "2.00", "3.00")))
+    bars = [float(r.get("width")) for r in figure_of(root, "stages-1").iter(SVG + "rect")][5:]
+    check("a bar a configuration, as long as its time", len(bars) == 3 and
+          abs(sorted(bars)[1] * 1.5 - sorted(bars)[2]) < 0.2, bars)
+    bubbles = [c for c in figure_of(root, "speed-1").iter(SVG + "circle")]
+    check("a disc a detector, in the figure and its legend, and published outlines",
+          sum((c.get("class") or "").startswith("bubble") for c in bubbles) == 4 and
+          sum((c.get("class") or "").startswith("outline") for c in bubbles) == 3)
 
 
 def check_cells(root):
@@ -462,6 +513,16 @@ def check_hostile():
                   not any(re.match(r"[=+@\t\r]|-[^0-9]", field) for field in row), row)
 
 
-{"page": read_report, "paper": check_paper, "store": check_store, "hostile": check_hostile}[what]()
+# ---- failures ----
+
+def check_failures():
+    root, _ = read_report()
+    rows = [[text_of(cell) for cell in tr] for tr in root.find(".//*[@id='failures']").iter(X + "tr")]
+    check("a failure has its message", rows[1:] == [
+        ["patchcore", "noisy ratio=0.1", "mvtec_ad", "bottle", "3", "cannot read <a>.png: gone & lost",
+         "noisy --category bottle"]], rows)
+
+
+{"page": read_report, "failures": check_failures, "paper": check_paper, "store": check_store, "hostile": check_hostile}[what]()
 if failures:
     sys.exit("%s: %d of the report's statements are wrong" % (stem, len(failures)))

@@ -70,12 +70,12 @@ END_TEST
  * exist, a configuration that differs in an option. */
 static void put_runs(imiad_results *results)
 {
-    static const char *const categories[] = {"bottle", "cable", "transistor"};
+    static const char *const categories[] = {"bottle", "cable", "capsule", "grid", "transistor"};
     static const char *const names[] = {"image_auroc", "pixel_ap",       "aupro",
                                         "fit_seconds", "peak_rss_bytes", "images_per_second",
-                                        "test_images"};
+                                        "test_images", "score_seconds"};
     for (uint64_t seed = 0; seed < 4; ++seed)
-        for (int i = 0; i < 3; ++i)
+        for (int i = 0; i < 5; ++i)
             for (int d = 0; d < 3; ++d) {
                 imiad_cell cell = made_up_cell(categories[i], seed);
                 imiad_option options[] = {{"coreset_ratio", d == 2 ? "0.25" : "0.1"}};
@@ -91,9 +91,10 @@ static void put_runs(imiad_results *results)
                                          12.5 + i,
                                          1.5e9,
                                          20.0 + d,
-                                         100};
+                                         100,
+                                         0.01 * (d + 1)};
                 if (seed < 3 || i == 0)
-                    ck_ok(imiad_results_put(results, &cell, names, values, 7));
+                    ck_ok(imiad_results_put(results, &cell, names, values, 8));
             }
 }
 
@@ -105,6 +106,20 @@ START_TEST(the_texts_of_every_table_equal_the_stores_values)
     write_reports(results, "runs");
     imiad_results_free(results);
     check_reports("store", "runs", "");
+    clean_up();
+}
+END_TEST
+
+START_TEST(what_failed_stands_in_the_page_with_its_message)
+{
+    use_memory();
+    imiad_results *results = open_results("failed.sqlite");
+    imiad_cell cell = made_up_cell("bottle", 3);
+    cell.command = "noisy --category bottle";
+    ck_ok(imiad_results_put_failure(results, &cell, "cannot read <a>.png: gone & lost"));
+    write_reports(results, "failed");
+    imiad_results_free(results);
+    check_reports("failures", "failed", "");
     clean_up();
 }
 END_TEST
@@ -155,7 +170,7 @@ START_TEST(a_filter_chooses_what_is_shown)
     snprintf(command, sizeof command,
              "cd %s && grep -q 'Only &lt;PaDiM&gt;</h1>' some.html && "
              "grep -q 'make &#39;it&#39; again' some.html && "
-             "grep -q '10 finished cells of 1 configurations' some.html && "
+             "grep -q '16 finished cells of 1 configurations' some.html && "
              "! grep -q '>patchcore' some.html",
              scratch_folder);
     ck_assert_int_eq(system(command), 0);
@@ -266,6 +281,7 @@ END_TEST
 
 SUITE("report", LOOP_TEST(a_store_of_the_papers_figures_gives_the_papers_table, 8),
       TEST(the_texts_of_every_table_equal_the_stores_values),
+      TEST(what_failed_stands_in_the_page_with_its_message),
       TEST(the_same_store_gives_the_same_bytes),
       TEST(an_empty_store_has_a_report_of_published_figures), TEST(a_filter_chooses_what_is_shown),
       TEST(mistakes_are_told_and_leave_no_file), TEST(no_text_of_a_store_becomes_markup),

@@ -104,6 +104,8 @@ static imiad_status use_all(const char *path)
         status = imiad_results_write_csv(results, NULL, scratch_path("out.csv"));
     if (status == IMIAD_OK)
         status = imiad_results_write_json(results, NULL, scratch_path("out.json"));
+    if (status == IMIAD_OK)
+        status = imiad_report_write(results, NULL, scratch_path("out.html"));
     imiad_results_free(results);
     return status;
 }

@@ -1,0 +1,17 @@
+/* The page's figures. */
+#ifndef REPORT_FIGURES_H
+#define REPORT_FIGURES_H
+
+#include "report/page.h"
+
+/* figures_paper.c: speed against image AUROC, few-shot and noise curves. */
+void figures_of_the_paper(const report_page *page);
+
+/* figures_continual.c: what each task came to and what was forgotten of it. */
+void figures_of_forgetting(const report_page *page);
+
+/* figures_comparison.c: of the configurations from `first` to before `end`, which are of one
+ * setting, value and dataset: spread over seeds, time by stage, ranks over categories. */
+void figures_of_a_comparison(const report_page *page, size_t first, size_t end, size_t number);
+
+#endif

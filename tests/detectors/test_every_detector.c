@@ -237,17 +237,22 @@ START_TEST(one_image_is_enough_to_fit)
 }
 END_TEST
 
-START_TEST(no_tensor_outlives_its_detector)
+START_TEST(with_all_begun_anew_it_learns_the_same_and_no_tensor_outlives_it)
 {
-    static seen s;
-    size_t alive = t_live();
-    imiad_detector *d = fitted(&line);
-    evaluate(&s, &line, d);
-    imiad_detector_free(d);
-    ck_assert_uint_eq(t_live(), alive);
+    static seen first, again;
+    evaluate(&first, &line, learned);
     imiad_detector_free(learned);
     product_line_close(&line);
+    ck_assert_uint_eq(t_live(), 0);
+    line = product_line_open("64", "8", "4", "4", product_line_setting(name));
+    size_t alive = t_live();
+    learned = fitted(&line);
+    evaluate(&again, &line, learned);
+    ck_assert_mem_eq(&first, &again, sizeof first);
+    imiad_detector_free(learned);
     learned = NULL;
+    ck_assert_uint_eq(t_live(), alive);
+    product_line_close(&line);
     ck_assert_uint_eq(t_live(), 0);
 }
 END_TEST
@@ -264,7 +269,7 @@ int main(int argc, char **argv)
         TEST(another_task_is_learned_on_top_or_anew),
         TEST(learning_more_can_be_cancelled_at_any_moment),
         TEST(one_image_is_enough_to_fit),
-        TEST(no_tensor_outlives_its_detector),
+        TEST(with_all_begun_anew_it_learns_the_same_and_no_tensor_outlives_it),
     };
     char suite[80];
     if (argc != 2) {

@@ -355,18 +355,18 @@ static double processor_time(void)
 /* Spinning threads would burn nearly all of the pauses, as another program would feel. */
 START_TEST(threads_without_work_leave_the_processor_to_others)
 {
-    enum { ROUNDS = 50, PAUSE = 3000000 };
+    enum { PAUSES = 50, PAUSE = 3000000 };
     double waiting = 0;
     scope s = scope_begin();
     tensor *many = ones(1024, 4096);
-    for (int i = 0; i < ROUNDS; ++i) {
+    for (int i = 0; i < PAUSES; ++i) {
         t_add_scalar_(many, 1);
         double before = processor_time();
         nanosleep(&(struct timespec){0, PAUSE}, NULL);
         waiting += processor_time() - before;
     }
     ck_ok(scope_end(&s));
-    ck_assert_double_lt(waiting, 0.2 * ROUNDS * 1e-9 * PAUSE);
+    ck_assert_double_lt(waiting, 0.2 * PAUSES * 1e-9 * PAUSE);
 }
 END_TEST
 

@@ -70,9 +70,9 @@ works "what it will cost is known from what it cost" sh -c "'$benchmark' estimat
 works "a page of several stores" "$benchmark" report one.sqlite two.sqlite -o page.html
 works "which names its command" grep -q "benchmark report one.sqlite two.sqlite -o page.html" page.html
 works "shows every cell" grep -q "5 finished cells" page.html
-works "the tables alone" sh -c "'$benchmark' report one.sqlite two.sqlite -o parts.csv &&
+works "the tables alone" sh -c "'$benchmark' report one.sqlite two.sqlite -o both.csv &&
     '$benchmark' report merged.sqlite -o whole.csv"
-works "are those of the merged store" cmp parts.csv whole.csv
+works "are those of the merged store" cmp both.csv whole.csv
 works "some of the cells" sh -c "'$benchmark' report merged.sqlite --setting noisy -o some.html &&
     grep -q 'finished cells' some.html && ! grep -q '5 finished cells' some.html"
 says "a report of another kind" "ends in none of" "$benchmark" report merged.sqlite -o page.pdf

@@ -164,6 +164,11 @@ imiad_status collect_ids(id_list *out, sqlite3_stmt *statement, const imiad_resu
 imiad_status filter_check(imiad_results_filter *out, const imiad_results_filter *filter);
 void filter_bind(sqlite3_stmt *statement, const imiad_results_filter *filter);
 
+/* Of the rows of `cells` or of `failures` that the filter admits, in the order of reports; NULL
+ * admits all. */
+imiad_status filtered_ids(id_list *out, const imiad_results *results, const char *table,
+                          const imiad_results_filter *filter);
+
 /* Loads and shows one cell; *found is false where it is not there. */
 imiad_status show_cell(bool *found, const imiad_results *results, int64_t id,
                        imiad_finished_function function, void *user);

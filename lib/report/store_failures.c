@@ -88,18 +88,13 @@ imiad_status imiad_results_each_failure(const imiad_results *results,
         return fail(IMIAD_INVALID_ARGUMENT, "imiad_results_each_failure: %s is NULL",
                     results ? "function" : "results");
     imiad_results_filter chosen;
-    sqlite3_stmt *statement;
     id_list list;
     bool failures;
-    TRY(filter_check(&chosen, filter));
+    TRY(filter_check(&chosen, filter)); /* wrong in a store without failures too */
     TRY(store_has_failures(&failures, results));
     if (!failures)
         return IMIAD_OK;
-    TRY(store_prepare(&statement, results,
-                      "SELECT id FROM failures WHERE " FILTER_CONDITION " ORDER BY " CELL_ORDER
-                      ", seed, run, category"));
-    filter_bind(statement, &chosen);
-    TRY(collect_ids(&list, statement, results));
+    TRY(filtered_ids(&list, results, "failures", &chosen));
     imiad_status status = IMIAD_OK;
     for (size_t i = 0; i < list.count && status == IMIAD_OK; ++i) {
         bool found; /* or gone in the meantime */

@@ -1,6 +1,7 @@
 /* Going through finished cells, and what they add up to. */
 #include <math.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/arrays.h"
@@ -65,6 +66,22 @@ imiad_status show_cell(bool *found, const imiad_results *results, int64_t id,
     return status;
 }
 
+imiad_status filtered_ids(id_list *out, const imiad_results *results, const char *table,
+                          const imiad_results_filter *filter)
+{
+    imiad_results_filter chosen;
+    sqlite3_stmt *statement;
+    char text[1024];
+    TRY(filter_check(&chosen, filter));
+    snprintf(text, sizeof text,
+             "SELECT id FROM %s WHERE " FILTER_CONDITION " ORDER BY " CELL_ORDER
+             ", seed, run, category",
+             table);
+    TRY(store_prepare(&statement, results, text));
+    filter_bind(statement, &chosen);
+    return collect_ids(out, statement, results);
+}
+
 /* No lock is held while the function runs: the ids come first, then each cell on its own. */
 imiad_status imiad_results_each(const imiad_results *results, const imiad_results_filter *filter,
                                 imiad_finished_function function, void *user)
@@ -72,15 +89,8 @@ imiad_status imiad_results_each(const imiad_results *results, const imiad_result
     if (!results || !function)
         return fail(IMIAD_INVALID_ARGUMENT, "imiad_results_each: %s is NULL",
                     results ? "function" : "results");
-    imiad_results_filter chosen;
-    sqlite3_stmt *statement;
     id_list list;
-    TRY(filter_check(&chosen, filter));
-    TRY(store_prepare(&statement, results,
-                      "SELECT id FROM cells WHERE " FILTER_CONDITION " ORDER BY " CELL_ORDER
-                      ", seed, run, category"));
-    filter_bind(statement, &chosen);
-    TRY(collect_ids(&list, statement, results));
+    TRY(filtered_ids(&list, results, "cells", filter));
     imiad_status status = IMIAD_OK;
     for (size_t i = 0; i < list.count && status == IMIAD_OK; ++i) {
         bool found; /* or gone in the meantime */

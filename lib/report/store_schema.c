@@ -4,35 +4,37 @@
 
 #include "report/store.h"
 
+/* What tells a cell: the columns of a finished one and of a failed one. */
+#define CELL_DECLARED                                                                              \
+    "  id INTEGER PRIMARY KEY,"                                                                    \
+    "  run TEXT NOT NULL,"                                                                         \
+    "  family TEXT NOT NULL,"                                                                      \
+    "  category TEXT NOT NULL,"                                                                    \
+    "  setting TEXT NOT NULL,"                                                                     \
+    "  value TEXT NOT NULL,"                                                                       \
+    "  dataset TEXT NOT NULL,"                                                                     \
+    "  dataset_digest TEXT NOT NULL,"                                                              \
+    "  detector TEXT NOT NULL,"                                                                    \
+    "  backbone TEXT NOT NULL,"                                                                    \
+    "  weights TEXT NOT NULL,"                                                                     \
+    "  weights_digest TEXT NOT NULL,"                                                              \
+    "  precision TEXT NOT NULL,"                                                                   \
+    "  evaluation TEXT NOT NULL,"                                                                  \
+    "  dataset_root TEXT NOT NULL,"                                                                \
+    "  device TEXT NOT NULL,"                                                                      \
+    "  machine TEXT NOT NULL,"                                                                     \
+    "  command TEXT NOT NULL,"                                                                     \
+    "  options TEXT NOT NULL,"                                                                     \
+    "  dataset_options TEXT NOT NULL,"                                                             \
+    "  facts TEXT NOT NULL,"                                                                       \
+    "  seed INTEGER NOT NULL,"                                                                     \
+    "  threads INTEGER NOT NULL,"                                                                  \
+    "  library_version TEXT NOT NULL,"                                                             \
+    "  torch_version TEXT NOT NULL,"                                                               \
+    "  time TEXT NOT NULL,"
+
 const store_statement store_statements[] = {
-    {"cells", "CREATE TABLE cells ("
-              "  id INTEGER PRIMARY KEY,"
-              "  run TEXT NOT NULL,"
-              "  family TEXT NOT NULL,"
-              "  category TEXT NOT NULL,"
-              "  setting TEXT NOT NULL,"
-              "  value TEXT NOT NULL,"
-              "  dataset TEXT NOT NULL,"
-              "  dataset_digest TEXT NOT NULL,"
-              "  detector TEXT NOT NULL,"
-              "  backbone TEXT NOT NULL,"
-              "  weights TEXT NOT NULL,"
-              "  weights_digest TEXT NOT NULL,"
-              "  precision TEXT NOT NULL,"
-              "  evaluation TEXT NOT NULL,"
-              "  dataset_root TEXT NOT NULL,"
-              "  device TEXT NOT NULL,"
-              "  machine TEXT NOT NULL,"
-              "  command TEXT NOT NULL,"
-              "  options TEXT NOT NULL,"
-              "  dataset_options TEXT NOT NULL,"
-              "  facts TEXT NOT NULL,"
-              "  seed INTEGER NOT NULL,"
-              "  threads INTEGER NOT NULL,"
-              "  library_version TEXT NOT NULL,"
-              "  torch_version TEXT NOT NULL,"
-              "  time TEXT NOT NULL,"
-              "  UNIQUE (run, category))"},
+    {"cells", "CREATE TABLE cells (" CELL_DECLARED "  UNIQUE (run, category))"},
     {"cells_of_family", "CREATE INDEX cells_of_family ON cells (family)"},
     {"measurements", "CREATE TABLE measurements ("
                      "  cell INTEGER NOT NULL REFERENCES cells (id) ON DELETE CASCADE,"
@@ -49,33 +51,7 @@ const store_statement store_statements[] = {
 };
 const size_t store_statement_count = sizeof store_statements / sizeof *store_statements;
 
-const store_statement store_failures = {"failures", "CREATE TABLE failures ("
-                                                    "  id INTEGER PRIMARY KEY,"
-                                                    "  run TEXT NOT NULL,"
-                                                    "  family TEXT NOT NULL,"
-                                                    "  category TEXT NOT NULL,"
-                                                    "  setting TEXT NOT NULL,"
-                                                    "  value TEXT NOT NULL,"
-                                                    "  dataset TEXT NOT NULL,"
-                                                    "  dataset_digest TEXT NOT NULL,"
-                                                    "  detector TEXT NOT NULL,"
-                                                    "  backbone TEXT NOT NULL,"
-                                                    "  weights TEXT NOT NULL,"
-                                                    "  weights_digest TEXT NOT NULL,"
-                                                    "  precision TEXT NOT NULL,"
-                                                    "  evaluation TEXT NOT NULL,"
-                                                    "  dataset_root TEXT NOT NULL,"
-                                                    "  device TEXT NOT NULL,"
-                                                    "  machine TEXT NOT NULL,"
-                                                    "  command TEXT NOT NULL,"
-                                                    "  options TEXT NOT NULL,"
-                                                    "  dataset_options TEXT NOT NULL,"
-                                                    "  facts TEXT NOT NULL,"
-                                                    "  seed INTEGER NOT NULL,"
-                                                    "  threads INTEGER NOT NULL,"
-                                                    "  library_version TEXT NOT NULL,"
-                                                    "  torch_version TEXT NOT NULL,"
-                                                    "  time TEXT NOT NULL,"
+const store_statement store_failures = {"failures", "CREATE TABLE failures (" CELL_DECLARED
                                                     "  message TEXT NOT NULL DEFAULT '',"
                                                     "  UNIQUE (run, category))"};
 

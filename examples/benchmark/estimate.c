@@ -25,11 +25,7 @@ static const char usage[] =
     "                            NAME.json)\n"
     "  --all                     all cells, and not only those that are still to be run\n"
     "  --workers N               cells that run at the same time (default: 1)\n"
-    "  --threads N               of all workers together; 0: one a core (default)\n"
-    "  --root NAME=FOLDER        where a dataset of the plan lies, repeatable\n"
-    "  --weights BACKBONE=FILE   where a backbone's weights are, repeatable\n"
-    "  --setting, --dataset, --detector, --category NAME   only these cells\n"
-    "  --shard I/N               only every N-th cell, from the I-th on\n"
+    "  --threads N               of all workers together; 0: one a core (default)\n" HELP_OF_CELLS
     "  --device NAME             instead of the plan's\n"
     "  --plugin FILE             a shared object with detectors or datasets, repeatable\n";
 

@@ -10,11 +10,7 @@ static const char usage[] =
     "here, and\nwhat it is; then what this machine lacks.\n\n"
     "  --store FILE              where finished cells are kept, repeatable (default: NAME.sqlite "
     "for\n"
-    "                            NAME.json)\n"
-    "  --root NAME=FOLDER        where a dataset of the plan lies, repeatable\n"
-    "  --weights BACKBONE=FILE   where a backbone's weights are, repeatable\n"
-    "  --setting, --dataset, --detector, --category NAME   only these cells\n"
-    "  --shard I/N               only every N-th cell, from the I-th on\n"
+    "                            NAME.json)\n" HELP_OF_CELLS
     "  --device NAME             instead of the plan's\n"
     "  --plugin FILE             a shared object with detectors or datasets, repeatable\n";
 

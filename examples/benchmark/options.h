@@ -6,6 +6,14 @@
 
 enum { MOST_WORDS = 4096, MOST_PLUGINS = 16 };
 
+/* The help of options that commands about a plan share: where things lie, and which cells are
+ * meant. */
+#define HELP_OF_CELLS                                                                              \
+    "  --root NAME=FOLDER        where a dataset of the plan lies, repeatable\n"                   \
+    "  --weights BACKBONE=FILE   where a backbone's weights are, repeatable\n"                     \
+    "  --setting, --dataset, --detector, --category NAME   only these cells\n"                     \
+    "  --shard I/N               only every N-th cell, from the I-th on\n"
+
 typedef struct options {
     const char *program;
     const char *words[MOST_WORDS]; /* what is no option: a plan, or stores */

@@ -378,10 +378,10 @@ START_TEST(a_model_of_something_else_is_told)
     product_line l = product_line_open("64", "2", "1", "1", "unsupervised");
     char path[] = "/tmp/imiad-test-XXXXXX";
     weights_writer *writer;
-    const float weight = 1; /* the writer reads it when it commits */
+    const float one = 1; /* the writer reads it when it commits */
     close(mkstemp(path));
     ck_ok(weights_writer_create(&writer));
-    ck_ok(weights_writer_add(writer, "layer.weight", F32, 1, (const int64_t[]){1}, &weight));
+    ck_ok(weights_writer_add(writer, "layer.weight", F32, 1, (const int64_t[]){1}, &one));
     ck_ok(weights_writer_commit(writer, path));
     weights_writer_free(writer);
     const imiad_option model = {"model", path};

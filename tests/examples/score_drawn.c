@@ -13,7 +13,7 @@ static int failed(const char *what)
     return 1;
 }
 
-static int score(const imiad_detector *detector, const imiad_dataset *dataset, const char *path)
+static int score(imiad_detector *detector, const imiad_dataset *dataset, const char *path)
 {
     imiad_sample sample = IMIAD_SAMPLE_INIT;
     size_t i = 0;

@@ -36,40 +36,40 @@ static double now(void)
 
 /* ---- what a program opens ---- */
 
-int bench_open(bench *b)
+int experiment_open(experiment *b)
 {
-    const front *f = &b->front;
-    if (front_check_outputs(f) != 0)
+    const arguments *f = &b->arguments;
+    if (arguments_check_outputs(f) != 0)
         return 1;
-    if (front_dataset(&b->dataset, f) != IMIAD_OK)
-        return front_fail(f, "dataset");
+    if (arguments_dataset(&b->dataset, f) != IMIAD_OK)
+        return arguments_fail(f, "dataset");
     int saturates = imiad_dataset_defect_count(b->dataset, 0) > 0; /* in native pixels */
-    front_settle_evaluation(&b->front, saturates ? "native" : "input");
-    if (front_backbone(&b->backbone, f) != IMIAD_OK)
-        return front_fail(f, "backbone");
+    arguments_settle_evaluation(&b->arguments, saturates ? "native" : "input");
+    if (arguments_backbone(&b->backbone, f) != IMIAD_OK)
+        return arguments_fail(f, "backbone");
     imiad_detector *tried; /* a mistake in its options is told once, not once a category */
-    if (front_detector(&tried, f, b->backbone, f->seed) != IMIAD_OK)
-        return front_fail(f, "detector");
+    if (arguments_detector(&tried, f, b->backbone, f->seed) != IMIAD_OK)
+        return arguments_fail(f, "detector");
     imiad_detector_free(tried);
     if (f->results && imiad_results_open(&b->results, f->results) != IMIAD_OK)
-        return front_fail(f, "results");
+        return arguments_fail(f, "results");
     output_recall_record(b);
     if (f->maps && !(b->pictures = pictures_open(f->maps)))
         return 1;
     return 0;
 }
 
-void bench_close(bench *b)
+void experiment_close(experiment *b)
 {
     pictures_close(b->pictures);
     imiad_results_free(b->results);
     imiad_backbone_free(b->backbone);
     imiad_dataset_free(b->dataset);
     json_decref(b->facts);
-    if (b->front.json_stream)
-        fclose(b->front.json_stream);
+    if (b->arguments.json_stream)
+        fclose(b->arguments.json_stream);
     json_decref(b->before);
-    free(b->front.command);
+    free(b->arguments.command);
 }
 
 /* ---- one cell ---- */
@@ -132,22 +132,22 @@ static void read_costs(double out[VALUES], const imiad_timings *before, const im
     out[SCORE_SECONDS] = (after->score_seconds - before->score_seconds) / n;
     out[MAP_SECONDS] = (after->map_seconds - before->map_seconds) / n;
     out[IMAGES_PER_SECOND] = images / seconds;
-    out[PEAK_RSS_BYTES] = (double)front_peak_memory();
+    out[PEAK_RSS_BYTES] = (double)peak_memory();
 }
 
 /* Saturated overlap, where the category has what it takes and masks are at their native size. */
-static imiad_status make_spro(imiad_spro **out, const bench *b, const imiad_split *split)
+static imiad_status make_spro(imiad_spro **out, const experiment *b, const imiad_split *split)
 {
     imiad_sample sample = IMIAD_SAMPLE_INIT;
     imiad_status status = imiad_dataset_sample(&sample, b->dataset, imiad_split_test(split, 0));
-    if (status != IMIAD_OK || b->front.evaluation.size != IMIAD_EVALUATE_NATIVE ||
+    if (status != IMIAD_OK || b->arguments.evaluation.size != IMIAD_EVALUATE_NATIVE ||
         imiad_dataset_defect_count(b->dataset, (size_t)sample.category) == 0)
         return status;
     return imiad_spro_create(out, NULL, 0);
 }
 
 /* Metrics of groups, where the dataset has any. */
-static imiad_status make_groups(imiad_metrics **out, const bench *b, const imiad_split *split)
+static imiad_status make_groups(imiad_metrics **out, const experiment *b, const imiad_split *split)
 {
     for (size_t i = 0; i < imiad_split_test_count(split); ++i)
         if (imiad_dataset_sample_group(b->dataset, imiad_split_test(split, i)))
@@ -155,7 +155,7 @@ static imiad_status make_groups(imiad_metrics **out, const bench *b, const imiad
     return IMIAD_OK;
 }
 
-static void fill_row(row *out, const imiad_split *split, const taker *t)
+static void fill_row(measurement *out, const imiad_split *split, const taker *t)
 {
     out->values[TRAIN_IMAGES] = (double)imiad_split_train_count(split);
     out->values[DRAWN_IMAGES] = (double)imiad_split_drawn_count(split);
@@ -163,13 +163,13 @@ static void fill_row(row *out, const imiad_split *split, const taker *t)
     out->images = t->images;
 }
 
-imiad_status bench_measure(row *out, bench *b, imiad_detector *detector, const imiad_split *split,
-                           int keep_images)
+imiad_status experiment_measure(measurement *out, experiment *b, imiad_detector *detector,
+                                const imiad_split *split, int keep_images)
 {
     imiad_metrics *metrics = NULL, *groups = NULL;
-    imiad_evaluation_options evaluation = b->front.evaluation;
+    imiad_evaluation_options evaluation = b->arguments.evaluation;
     imiad_timings before = IMIAD_TIMINGS_INIT, after = IMIAD_TIMINGS_INIT;
-    front_progress shown = {imiad_split_category(split), NULL, 0};
+    progress_line shown = {imiad_split_category(split), NULL, 0};
     taker t = {b->dataset, keep_images ? b->pictures : NULL, keep_images ? json_array() : NULL,
                NULL};
     imiad_status status = imiad_metrics_create(&metrics, NULL, 0);
@@ -181,17 +181,17 @@ imiad_status bench_measure(row *out, bench *b, imiad_detector *detector, const i
     imiad_detector_timings(&before, detector);
     double start = now();
     if (status == IMIAD_OK)
-        status = imiad_evaluate(metrics, detector, split, &evaluation, take, &t,
-                                front_show_progress, &shown);
+        status = imiad_evaluate(metrics, detector, split, &evaluation, take, &t, progress_line_show,
+                                &shown);
     double seconds = now() - start;
     imiad_detector_timings(&after, detector);
     out->category = imiad_split_category(split);
     if (!*out->name)
-        output_name(out->name, out, b->front.repeats > 1);
+        output_name(out->name, out, b->arguments.repeats > 1);
     if (status == IMIAD_OK && t.pictures)
         status = pictures_draw(t.pictures, out->name);
     if (status == IMIAD_OK) {
-        read_metrics(out->values, metrics, t.spro, b->front.compat);
+        read_metrics(out->values, metrics, t.spro, b->arguments.compat);
         if (groups)
             read_groups(out->values + GROUPS, groups);
         read_costs(out->values, &before, &after, seconds);
@@ -205,22 +205,22 @@ imiad_status bench_measure(row *out, bench *b, imiad_detector *detector, const i
     return status;
 }
 
-imiad_status bench_fit_and_measure(row *out, bench *b, imiad_detector *detector,
-                                   const imiad_split *split)
+imiad_status experiment_fit_and_measure(measurement *out, experiment *b, imiad_detector *detector,
+                                        const imiad_split *split)
 {
-    front_progress shown = {imiad_split_category(split), NULL, 0};
-    imiad_status status = imiad_detector_fit(detector, split, front_show_progress, &shown);
-    return status == IMIAD_OK ? bench_measure(out, b, detector, split, 1) : status;
+    progress_line shown = {imiad_split_category(split), NULL, 0};
+    imiad_status status = imiad_detector_fit(detector, split, progress_line_show, &shown);
+    return status == IMIAD_OK ? experiment_measure(out, b, detector, split, 1) : status;
 }
 
-imiad_status bench_describe(imiad_cell *cell, bench *b, const imiad_split *split,
-                            const imiad_detector *detector, uint64_t seed)
+imiad_status experiment_describe(imiad_cell *cell, experiment *b, const imiad_split *split,
+                                 const imiad_detector *detector, uint64_t seed)
 {
     *cell = (imiad_cell)IMIAD_CELL_INIT;
     imiad_status status = imiad_results_describe(cell, b->results, split, detector);
-    cell->evaluation = b->front.evaluation_text;
+    cell->evaluation = b->arguments.evaluation_text;
     cell->seed = seed;
-    cell->command = b->front.command;
+    cell->command = b->arguments.command;
     return status;
 }
 
@@ -233,7 +233,7 @@ static int has_values(const double *values, int first, int last)
     return 0;
 }
 
-imiad_status bench_put(bench *b, const imiad_cell *cell, const row *r)
+imiad_status experiment_put(experiment *b, const imiad_cell *cell, const measurement *r)
 {
     const char *names[VALUES];
     double values[VALUES];
@@ -250,7 +250,7 @@ imiad_status bench_put(bench *b, const imiad_cell *cell, const row *r)
 
 static imiad_status recall(void *user, const imiad_finished *finished)
 {
-    row *r = user;
+    measurement *r = user;
     for (int i = 0; i < VALUES; ++i) {
         r->values[i] = NAN;
         for (size_t k = 0; k < finished->count; ++k)
@@ -260,26 +260,28 @@ static imiad_status recall(void *user, const imiad_finished *finished)
     return IMIAD_OK;
 }
 
-imiad_status bench_recall(row *r, bench *b, const imiad_cell *cell)
+imiad_status experiment_recall(measurement *r, experiment *b, const imiad_cell *cell)
 {
     return imiad_results_show(b->results, cell, recall, r);
 }
 
 /* ---- averages ---- */
 
-static int belongs(const row *r, const char *value)
+static int belongs(const measurement *r, const char *value)
 {
     return !value || strcmp(r->value, value) == 0;
 }
 
 /* Mean over the categories of one seed that have the metric; NAN where none has. */
-static double mean_of_seed(const row *rows, size_t count, const char *value, uint64_t seed, int i)
+static double mean_of_seed(const measurement *measurements, size_t count, const char *value,
+                           uint64_t seed, int i)
 {
     double sum = 0;
     size_t n = 0;
     for (size_t j = 0; j < count; ++j)
-        if (belongs(&rows[j], value) && rows[j].seed == seed && !isnan(rows[j].values[i])) {
-            sum += rows[j].values[i];
+        if (belongs(&measurements[j], value) && measurements[j].seed == seed &&
+            !isnan(measurements[j].values[i])) {
+            sum += measurements[j].values[i];
             ++n;
         }
     return n ? sum / (double)n : NAN;
@@ -297,17 +299,19 @@ static void mean_and_deviation(double *mean, double *deviation, const double *va
     *deviation = count > 1 ? sqrt(squares / (double)(count - 1)) : NAN;
 }
 
-void rows_average(double mean[VALUES], double deviation[VALUES], const row *rows, size_t count,
-                  const char *value)
+void measurements_average(double mean[VALUES], double deviation[VALUES],
+                          const measurement *measurements, size_t count, const char *value)
 {
     double *of_seeds = calloc(count ? count : 1, sizeof *of_seeds);
     for (int i = 0; of_seeds && i < VALUES; ++i) {
         size_t seeds = 0;
         for (size_t j = 0; j < count; ++j) {
-            int first = belongs(&rows[j], value); /* of its seed */
+            int first = belongs(&measurements[j], value); /* of its seed */
             for (size_t k = 0; first && k < j; ++k)
-                first = !(belongs(&rows[k], value) && rows[k].seed == rows[j].seed);
-            double of_seed = first ? mean_of_seed(rows, count, value, rows[j].seed, i) : NAN;
+                first = !(belongs(&measurements[k], value) &&
+                          measurements[k].seed == measurements[j].seed);
+            double of_seed =
+                first ? mean_of_seed(measurements, count, value, measurements[j].seed, i) : NAN;
             if (!isnan(of_seed))
                 of_seeds[seeds++] = of_seed;
         }
@@ -317,16 +321,18 @@ void rows_average(double mean[VALUES], double deviation[VALUES], const row *rows
 }
 
 /* The same for one category: over its seeds. */
-static void category_average(double mean[VALUES], double deviation[VALUES], const row *rows,
-                             size_t count, const char *value, const char *category)
+static void category_average(double mean[VALUES], double deviation[VALUES],
+                             const measurement *measurements, size_t count, const char *value,
+                             const char *category)
 {
     double *values = calloc(count ? count : 1, sizeof *values);
     for (int i = 0; values && i < VALUES; ++i) {
         size_t n = 0;
         for (size_t j = 0; j < count; ++j)
-            if (belongs(&rows[j], value) && strcmp(rows[j].category, category) == 0 &&
-                !isnan(rows[j].values[i]))
-                values[n++] = rows[j].values[i];
+            if (belongs(&measurements[j], value) &&
+                strcmp(measurements[j].category, category) == 0 &&
+                !isnan(measurements[j].values[i]))
+                values[n++] = measurements[j].values[i];
         mean_and_deviation(&mean[i], &deviation[i], values, n);
     }
     free(values);
@@ -353,16 +359,16 @@ void print_metric(double value)
         printf(" %6.4f", value);
 }
 
-void title_print(const bench *b, const char *heading)
+void title_print(const experiment *b, const char *heading)
 {
-    const front *f = &b->front;
+    const arguments *f = &b->arguments;
     printf("\n%s on %s, %s, %s with %s, on %s in %s\n", f->detector, f->dataset, heading,
            imiad_backbone_name(b->backbone), imiad_backbone_weights(b->backbone),
            imiad_backbone_device(b->backbone), imiad_backbone_precision(b->backbone));
 }
 
 /* Two tables of at most 80 columns: what it is worth, and what it costs. */
-static void print_one_seed(const row *rows, size_t count, const char *value)
+static void print_one_seed(const measurement *measurements, size_t count, const char *value)
 {
     double mean[VALUES], deviation[VALUES];
     printf("\n%-16s %20s %20s\n%-16s", "", "image", "pixel", "category");
@@ -370,31 +376,31 @@ static void print_one_seed(const row *rows, size_t count, const char *value)
         printf(" %6s", metric_heads[k]);
     printf("\n");
     for (size_t i = 0; i < count; ++i)
-        if (belongs(&rows[i], value)) {
-            printf("%-16s", rows[i].category);
+        if (belongs(&measurements[i], value)) {
+            printf("%-16s", measurements[i].category);
             for (int k = 0; k < METRICS; ++k)
-                print_metric(rows[i].values[k]);
+                print_metric(measurements[i].values[k]);
             printf("\n");
         }
-    rows_average(mean, deviation, rows, count, value);
+    measurements_average(mean, deviation, measurements, count, value);
     printf("%-16s", "average");
     for (int k = 0; k < METRICS; ++k)
         print_metric(mean[k]);
     printf("\n");
 }
 
-static void print_costs(const row *rows, size_t count, const char *value)
+static void print_costs(const measurement *measurements, size_t count, const char *value)
 {
     printf("\n%-16s %8s %35s %8s %6s\n", "", "fit", "milliseconds an image", "images", "peak");
     printf("%-16s %8s %6s %6s %8s %6s %5s %8s %6s\n", "category", "seconds", "decode", "resize",
            "backbone", "score", "map", "/second", "MB");
     for (size_t i = 0; i < count; ++i) {
-        const double *v = rows[i].values;
-        if (belongs(&rows[i], value))
-            printf("%-16s %8.2f %6.2f %6.2f %8.2f %6.2f %5.2f %8.1f %6.0f\n", rows[i].category,
-                   v[FIT_SECONDS], 1e3 * v[DECODE_SECONDS], 1e3 * v[RESIZE_SECONDS],
-                   1e3 * v[BACKBONE_SECONDS], 1e3 * v[SCORE_SECONDS], 1e3 * v[MAP_SECONDS],
-                   v[IMAGES_PER_SECOND], v[PEAK_RSS_BYTES] / 1e6);
+        const double *v = measurements[i].values;
+        if (belongs(&measurements[i], value))
+            printf("%-16s %8.2f %6.2f %6.2f %8.2f %6.2f %5.2f %8.1f %6.0f\n",
+                   measurements[i].category, v[FIT_SECONDS], 1e3 * v[DECODE_SECONDS],
+                   1e3 * v[RESIZE_SECONDS], 1e3 * v[BACKBONE_SECONDS], 1e3 * v[SCORE_SECONDS],
+                   1e3 * v[MAP_SECONDS], v[IMAGES_PER_SECOND], v[PEAK_RSS_BYTES] / 1e6);
     }
 }
 
@@ -413,8 +419,8 @@ static void print_with_deviations(const char *name, const double *mean, const do
 }
 
 /* The metrics from `first` to before `last`. */
-static void print_several_seeds(const row *rows, size_t count, const char *value, int first,
-                                int last)
+static void print_several_seeds(const measurement *measurements, size_t count, const char *value,
+                                int first, int last)
 {
     double mean[VALUES], deviation[VALUES];
     static const char *const heads[METRICS] = {"image AUROC", "image AP", "image F1max",
@@ -425,15 +431,16 @@ static void print_several_seeds(const row *rows, size_t count, const char *value
         printf("  %-13s", heads[i]);
     printf("\n");
     for (size_t i = 0; i < count; ++i) {
-        int met = !belongs(&rows[i], value); /* its category was met before */
+        int met = !belongs(&measurements[i], value); /* its category was met before */
         for (size_t k = 0; !met && k < i; ++k)
-            met = belongs(&rows[k], value) && strcmp(rows[k].category, rows[i].category) == 0;
+            met = belongs(&measurements[k], value) &&
+                  strcmp(measurements[k].category, measurements[i].category) == 0;
         if (!met) {
-            category_average(mean, deviation, rows, count, value, rows[i].category);
-            print_with_deviations(rows[i].category, mean, deviation, first, last);
+            category_average(mean, deviation, measurements, count, value, measurements[i].category);
+            print_with_deviations(measurements[i].category, mean, deviation, first, last);
         }
     }
-    rows_average(mean, deviation, rows, count, value);
+    measurements_average(mean, deviation, measurements, count, value);
     print_with_deviations("average", mean, deviation, first, last);
 }
 
@@ -445,16 +452,16 @@ static void print_loco_row(const char *name, const double *values, int kind)
     printf("\n");
 }
 
-static void print_loco(const row *rows, size_t count, const char *value, int kind)
+static void print_loco(const measurement *measurements, size_t count, const char *value, int kind)
 {
     static const char *const kinds[] = {"structural", "logical", "mean"};
     double mean[VALUES], deviation[VALUES];
     printf("\n%-20s %41s\n%-20s  AUROC   0.01   0.05    0.1    0.3      1\n", "sPRO at limit",
            kinds[kind], "category");
     for (size_t i = 0; i < count; ++i)
-        if (belongs(&rows[i], value))
-            print_loco_row(rows[i].category, rows[i].values, kind);
-    rows_average(mean, deviation, rows, count, value);
+        if (belongs(&measurements[i], value))
+            print_loco_row(measurements[i].category, measurements[i].values, kind);
+    measurements_average(mean, deviation, measurements, count, value);
     print_loco_row("average", mean, kind);
 }
 
@@ -467,33 +474,33 @@ static void print_group_row(const char *name, const double *values)
 }
 
 /* The same metrics where the images of one thing count once, with their highest score. */
-static void print_groups(const row *rows, size_t count, const char *value)
+static void print_groups(const measurement *measurements, size_t count, const char *value)
 {
     double mean[VALUES], deviation[VALUES];
     printf("\n%-20s %20s\n%-20s  AUROC     AP  F1max\n", "groups of images", "group", "category");
     for (size_t i = 0; i < count; ++i)
-        if (belongs(&rows[i], value))
-            print_group_row(rows[i].category, rows[i].values);
-    rows_average(mean, deviation, rows, count, value);
+        if (belongs(&measurements[i], value))
+            print_group_row(measurements[i].category, measurements[i].values);
+    measurements_average(mean, deviation, measurements, count, value);
     print_group_row("average", mean);
 }
 
-void rows_print(const bench *b, const char *heading, const row *rows, size_t count,
-                const char *value)
+void measurements_print(const experiment *b, const char *heading, const measurement *measurements,
+                        size_t count, const char *value)
 {
     title_print(b, heading);
-    if (b->front.repeats > 1) {
-        print_several_seeds(rows, count, value, IMAGE_AUROC, PIXEL_AUROC);
-        print_several_seeds(rows, count, value, PIXEL_AUROC, METRICS);
+    if (b->arguments.repeats > 1) {
+        print_several_seeds(measurements, count, value, IMAGE_AUROC, PIXEL_AUROC);
+        print_several_seeds(measurements, count, value, PIXEL_AUROC, METRICS);
     } else {
-        print_one_seed(rows, count, value);
-        print_costs(rows, count, value);
+        print_one_seed(measurements, count, value);
+        print_costs(measurements, count, value);
     }
-    if (count > 0 && has_values(rows[0].values, LOCO, GROUPS))
+    if (count > 0 && has_values(measurements[0].values, LOCO, GROUPS))
         for (int kind = 0; kind < 3; ++kind)
-            print_loco(rows, count, value, kind);
-    if (count > 0 && has_values(rows[0].values, GROUPS, VALUES))
-        print_groups(rows, count, value);
+            print_loco(measurements, count, value, kind);
+    if (count > 0 && has_values(measurements[0].values, GROUPS, VALUES))
+        print_groups(measurements, count, value);
 }
 
 /* ---- records ---- */
@@ -515,7 +522,7 @@ json_t *metrics_record(const double values[VALUES])
     return object;
 }
 
-json_t *row_record(const row *r)
+json_t *measurement_record(const measurement *r)
 {
     static const char *const stages[] = {"decode", "resize", "backbone", "score", "map"};
     json_t *object = metrics_record(r->values), *seconds = json_object();

@@ -3,7 +3,7 @@
 #ifndef EXAMPLES_CELLS_H
 #define EXAMPLES_CELLS_H
 
-#include "front.h"
+#include "arguments.h"
 #include "loco.h"
 
 /* What is measured of a cell; NAN where it does not exist. */
@@ -36,61 +36,62 @@ const char *value_name(int value);
 
 enum { OUTPUT_KEY = 17 };
 
-typedef struct row {
+typedef struct measurement {
     const char *category, *value; /* borrowed; value: what the setting varies, "0.1", or "" */
     uint64_t seed;
     double values[VALUES];
     json_t *images; /* path, label and score of each; NULL where they were not asked for */
     char name[IMIAD_FILE_NAME_ROOM]; /* of its outputs, outputs.h; "": the category's */
     char key[OUTPUT_KEY];            /* what the cell is; "" without a store */
-} row;
+} measurement;
 
 /* What a program opens once. */
-typedef struct bench {
-    front front;
+typedef struct experiment {
+    arguments arguments;
     imiad_dataset *dataset;
     imiad_backbone *backbone;
     imiad_results *results; /* NULL without --results */
     struct pictures *pictures;
     json_t *facts;  /* of the run, once there is a detector to ask */
     json_t *before; /* the record of an earlier run that is gone on with; NULL: none */
-} bench;
+} experiment;
 
 /* Opens what the command line names. Returns 0, or 1 with a message printed. */
-int bench_open(bench *b);
-void bench_close(bench *b);
+int experiment_open(experiment *b);
+void experiment_close(experiment *b);
 
-/* Scores the split's test set with a fitted detector and fills in the row: metrics, stages, images
- * when `keep_images`. */
-imiad_status bench_measure(row *out, bench *b, imiad_detector *detector, const imiad_split *split,
-                           int keep_images);
+/* Scores the split's test set with a fitted detector and fills in the measurement: metrics, stages,
+ * images when `keep_images`. */
+imiad_status experiment_measure(measurement *out, experiment *b, imiad_detector *detector,
+                                const imiad_split *split, int keep_images);
 /* Fits first. */
-imiad_status bench_fit_and_measure(row *out, bench *b, imiad_detector *detector,
-                                   const imiad_split *split);
+imiad_status experiment_fit_and_measure(measurement *out, experiment *b, imiad_detector *detector,
+                                        const imiad_split *split);
 
 /* The cell of a split and a detector in the store. The text is borrowed. */
-imiad_status bench_describe(imiad_cell *cell, bench *b, const imiad_split *split,
-                            const imiad_detector *detector, uint64_t seed);
+imiad_status experiment_describe(imiad_cell *cell, experiment *b, const imiad_split *split,
+                                 const imiad_detector *detector, uint64_t seed);
 
 /* The cell's values into the store and out of it. */
-imiad_status bench_put(bench *b, const imiad_cell *cell, const row *r);
-imiad_status bench_recall(row *r, bench *b, const imiad_cell *cell);
+imiad_status experiment_put(experiment *b, const imiad_cell *cell, const measurement *r);
+imiad_status experiment_recall(measurement *r, experiment *b, const imiad_cell *cell);
 
-/* Means of the values over rows with the given value (NULL: any): over seeds within a category,
- * then over categories. `deviation` is over seeds, of the mean over categories; NAN for one seed.
+/* Means of the values over measurements with the given value (NULL: any): over seeds within a
+ * category, then over categories. `deviation` is over seeds, of the mean over categories; NAN for
+ * one seed.
  */
-void rows_average(double mean[VALUES], double deviation[VALUES], const row *rows, size_t count,
-                  const char *value);
+void measurements_average(double mean[VALUES], double deviation[VALUES],
+                          const measurement *measurements, size_t count, const char *value);
 /* What was run: detector, dataset, heading, network and weights, device. */
-void title_print(const bench *b, const char *heading);
-/* Tables of the rows with that value under a heading, by category, none wider than 80 columns: one
- * seed with all costs, several with deviations. */
-void rows_print(const bench *b, const char *heading, const row *rows, size_t count,
-                const char *value);
+void title_print(const experiment *b, const char *heading);
+/* Tables of the measurements with that value under a heading, by category, none wider than 80
+ * columns: one seed with all costs, several with deviations. */
+void measurements_print(const experiment *b, const char *heading, const measurement *measurements,
+                        size_t count, const char *value);
 void print_metric_heads(void); /* two lines, after 31 columns */
 void print_metric(double value);
 
 json_t *metrics_record(const double values[VALUES]); /* metrics, LOCO's where there are any */
-json_t *row_record(const row *r);                    /* refers to the row's images */
+json_t *measurement_record(const measurement *r);    /* refers to the measurement's images */
 
 #endif

@@ -16,8 +16,8 @@ static const char *const stage_names[STAGES] = {"decode", "preprocess", "backbon
                                                 "score",  "map",        "total"};
 
 typedef struct efficiency {
-    bench bench;
-    front_own options[2]; /* images, warm-up */
+    experiment experiment;
+    own_option options[2]; /* images, warm-up */
     double *seconds[STAGES];
     size_t images, warm_up;
     double evaluation_seconds, fit_seconds; /* of a whole evaluation divided by its images */
@@ -42,7 +42,7 @@ static imiad_status time_image(efficiency *e, imiad_detector *detector, const im
     imiad_timings before = IMIAD_TIMINGS_INIT, after = IMIAD_TIMINGS_INIT;
     double start = now();
     imiad_status status =
-        imiad_dataset_read_image(&image, e->bench.dataset, imiad_split_test(split, index));
+        imiad_dataset_read_image(&image, e->experiment.dataset, imiad_split_test(split, index));
     if (status != IMIAD_OK)
         return status;
     double decoded = now();
@@ -83,11 +83,11 @@ static imiad_status measure_file(efficiency *e, const imiad_detector *detector)
 static imiad_status measure(efficiency *e, imiad_detector *detector, const imiad_split *split)
 {
     size_t tests = imiad_split_test_count(split);
-    front_progress shown = {imiad_split_category(split), NULL, 0};
+    progress_line shown = {imiad_split_category(split), NULL, 0};
     imiad_timings fitted = IMIAD_TIMINGS_INIT;
-    const char *device = imiad_backbone_device(e->bench.backbone);
+    const char *device = imiad_backbone_device(e->experiment.backbone);
     imiad_device_memory(&e->device_now, &e->device_peak, device); /* the peak begins here */
-    imiad_status status = imiad_detector_fit(detector, split, front_show_progress, &shown);
+    imiad_status status = imiad_detector_fit(detector, split, progress_line_show, &shown);
     imiad_detector_timings(&fitted, detector);
     e->fit_seconds = fitted.fit_seconds;
     for (size_t i = 0; status == IMIAD_OK && i < e->warm_up + e->images; ++i)
@@ -118,9 +118,11 @@ static json_t *report(efficiency *e, const char *category)
 {
     json_t *stages = json_object();
     printf("\n%s on %s, %s with %s, on %s in %s, %d threads, %zu images one by one after %zu\n\n",
-           e->bench.front.detector, category, imiad_backbone_name(e->bench.backbone),
-           imiad_backbone_weights(e->bench.backbone), imiad_backbone_device(e->bench.backbone),
-           imiad_backbone_precision(e->bench.backbone), imiad_threads(), e->images, e->warm_up);
+           e->experiment.arguments.detector, category, imiad_backbone_name(e->experiment.backbone),
+           imiad_backbone_weights(e->experiment.backbone),
+           imiad_backbone_device(e->experiment.backbone),
+           imiad_backbone_precision(e->experiment.backbone), imiad_threads(), e->images,
+           e->warm_up);
     printf("%-12s %10s %10s %10s   milliseconds an image\n", "stage", "median", "5 %", "95 %");
     for (int i = 0; i < STAGES; ++i) {
         qsort(e->seconds[i], e->images, sizeof *e->seconds[i], compare);
@@ -135,31 +137,30 @@ static json_t *report(efficiency *e, const char *category)
     printf("\nfit                       %10.2f s\n"
            "whole evaluation, batches %10.3f ms an image\n"
            "peak resident memory      %10.1f MB\nsaved detector            %10.1f MB\n",
-           e->fit_seconds, 1e3 * e->evaluation_seconds, (double)front_peak_memory() / 1e6,
+           e->fit_seconds, 1e3 * e->evaluation_seconds, (double)peak_memory() / 1e6,
            (double)e->file_bytes / 1e6);
     if (e->has_device)
         printf("peak device memory        %10.1f MB\n", (double)e->device_peak / 1e6);
-    json_t *record =
-        json_pack("{s:s, s:o, s:f, s:f, s:I, s:I, s:o}", "category", "", "stages", stages,
-                  "fit_seconds", e->fit_seconds, "evaluation_seconds_per_image",
-                  e->evaluation_seconds, "peak_rss_bytes", (json_int_t)front_peak_memory(),
-                  "saved_bytes", (json_int_t)e->file_bytes, "peak_device_bytes",
-                  e->has_device ? json_integer((json_int_t)e->device_peak) : json_null());
+    json_t *record = json_pack(
+        "{s:s, s:o, s:f, s:f, s:I, s:I, s:o}", "category", "", "stages", stages, "fit_seconds",
+        e->fit_seconds, "evaluation_seconds_per_image", e->evaluation_seconds, "peak_rss_bytes",
+        (json_int_t)peak_memory(), "saved_bytes", (json_int_t)e->file_bytes, "peak_device_bytes",
+        e->has_device ? json_integer((json_int_t)e->device_peak) : json_null());
     name_into(record, "category", category);
     return record;
 }
 
 static imiad_status run_category(efficiency *e, const char *category, json_t *records)
 {
-    bench *b = &e->bench;
+    experiment *b = &e->experiment;
     imiad_split *split = NULL;
     imiad_detector *detector = NULL;
-    imiad_status status = front_split(&split, &b->front, b->dataset, category, "unsupervised", NULL,
-                                      NULL, b->front.seed);
+    imiad_status status = arguments_split(&split, &b->arguments, b->dataset, category,
+                                          "unsupervised", NULL, NULL, b->arguments.seed);
     if (status == IMIAD_OK)
-        status = front_detector(&detector, &b->front, b->backbone, b->front.seed);
+        status = arguments_detector(&detector, &b->arguments, b->backbone, b->arguments.seed);
     if (status == IMIAD_OK && !b->facts)
-        b->facts = front_facts(&b->front, "efficiency", b->dataset, b->backbone, detector);
+        b->facts = arguments_facts(&b->arguments, "efficiency", b->dataset, b->backbone, detector);
     if (status == IMIAD_OK)
         status = measure(e, detector, split);
     if (status == IMIAD_OK)
@@ -169,7 +170,7 @@ static imiad_status run_category(efficiency *e, const char *category, json_t *re
     return status;
 }
 
-static size_t number(const front_own *own)
+static size_t number(const own_option *own)
 {
     long value = strtol(own->values[0], NULL, 10);
     return value > 0 ? (size_t)value : 0;
@@ -190,33 +191,34 @@ int main(int argc, char **argv)
                                  .values = {"10"},
                                  .count = 1,
                                  .once = 1}}};
-    front *f = &e.bench.front;
-    int go_on = front_read(f, argc, argv,
-                           "Fits a detector on each category and times it image by image, each "
-                           "alone, as a production line does.",
-                           e.options, 2);
+    arguments *f = &e.experiment.arguments;
+    int go_on = arguments_read(f, argc, argv,
+                               "Fits a detector on each category and times it image by image, each "
+                               "alone, as a production line does.",
+                               e.options, 2);
     if (go_on <= 0)
         return go_on < 0 ? 2 : 0;
     e.images = number(&e.options[0]) ? number(&e.options[0]) : 1;
     e.warm_up = number(&e.options[1]);
     json_t *records = json_array();
-    int code = bench_open(&e.bench);
+    int code = experiment_open(&e.experiment);
     for (int i = 0; i < STAGES && code == 0; ++i)
         if (!(e.seconds[i] = malloc(e.images * sizeof *e.seconds[i])))
             code = 1;
-    for (size_t i = 0; code == 0 && i < front_category_count(f, e.bench.dataset); ++i)
-        if (run_category(&e, front_category(f, e.bench.dataset, i), records) != IMIAD_OK)
-            code = front_fail(f, front_category(f, e.bench.dataset, i));
-    if (f->json && e.bench.facts) {
-        json_t *document = json_pack("{s:O, s:O}", "run", e.bench.facts, "categories", records);
-        if (front_write_json(f, document) != IMIAD_OK)
+    for (size_t i = 0; code == 0 && i < arguments_category_count(f, e.experiment.dataset); ++i)
+        if (run_category(&e, arguments_category(f, e.experiment.dataset, i), records) != IMIAD_OK)
+            code = arguments_fail(f, arguments_category(f, e.experiment.dataset, i));
+    if (f->json && e.experiment.facts) {
+        json_t *document =
+            json_pack("{s:O, s:O}", "run", e.experiment.facts, "categories", records);
+        if (arguments_write_json(f, document) != IMIAD_OK)
             code = 1;
         json_decref(document);
     }
     json_decref(records);
     for (int i = 0; i < STAGES; ++i)
         free(e.seconds[i]);
-    code = checked_stdout(e.bench.front.program, code, 1);
-    bench_close(&e.bench);
+    code = checked_stdout(e.experiment.arguments.program, code, 1);
+    experiment_close(&e.experiment);
     return code;
 }

@@ -11,54 +11,56 @@
 #include <unistd.h>
 
 typedef struct grid {
-    bench bench;
+    experiment experiment;
     const grid_setting *setting;
-    front_own varied;   /* one value "" where the setting varies nothing */
-    front_own together; /* --together, where the setting has it */
-    front_own models;   /* --models, likewise */
-    char text[4096];    /* what tells its cells from others */
-    row *rows;
+    own_option varied;   /* one value "" where the setting varies nothing */
+    own_option together; /* --together, where the setting has it */
+    own_option models;   /* --models, likewise */
+    char text[4096];     /* what tells its cells from others */
+    measurement *measurements;
     size_t count;
 } grid;
 
 static imiad_status write_record(const grid *g, size_t count);
 
 /* Whether nothing is missing of a cell that the store has. Recalls its values and images then. */
-static int recall(row *out, grid *g, const imiad_cell *cell, imiad_status *status)
+static int recall(measurement *out, grid *g, const imiad_cell *cell, imiad_status *status)
 {
-    bench *b = &g->bench;
+    experiment *b = &g->experiment;
     json_t *images = json_object_get(output_recorded(b, "categories", out->key), "images");
     if (!output_maps_are_made(b, out) || !output_is_saved(b, out) ||
         (output_wants_record(b) && !json_is_array(images)))
         return 0;
     out->images = json_incref(images);
-    *status = bench_recall(out, b, cell);
+    *status = experiment_recall(out, b, cell);
     return 1;
 }
 
 /* Everything that the cell leaves behind, and last the store, which says that it is finished. */
-static imiad_status keep(row *out, grid *g, const imiad_cell *cell, const imiad_detector *detector)
+static imiad_status keep(measurement *out, grid *g, const imiad_cell *cell,
+                         const imiad_detector *detector)
 {
-    bench *b = &g->bench;
-    imiad_status status = b->front.save ? output_save(b, detector, out) : IMIAD_OK;
+    experiment *b = &g->experiment;
+    imiad_status status = b->arguments.save ? output_save(b, detector, out) : IMIAD_OK;
     if (status == IMIAD_OK && b->results)
         status = output_end(b, out);
     if (status == IMIAD_OK && output_wants_record(b))
         status = write_record(g, g->count + 1);
-    return status == IMIAD_OK && b->results ? bench_put(b, cell, out) : status;
+    return status == IMIAD_OK && b->results ? experiment_put(b, cell, out) : status;
 }
 
-/* Runs the cell unless the store has it and its outputs are there; either way the row is filled in.
+/* Runs the cell unless the store has it and its outputs are there; either way the measurement is
+ * filled in.
  */
-static imiad_status run_or_recall(row *out, grid *g, const imiad_split *split,
+static imiad_status run_or_recall(measurement *out, grid *g, const imiad_split *split,
                                   imiad_detector *detector)
 {
-    bench *b = &g->bench;
+    experiment *b = &g->experiment;
     imiad_cell cell;
     int finished = 0;
     imiad_status status = IMIAD_OK;
     if (b->results) {
-        status = bench_describe(&cell, b, split, detector, out->seed);
+        status = experiment_describe(&cell, b, split, detector, out->seed);
         if (status == IMIAD_OK)
             status = imiad_results_has(&finished, b->results, &cell);
         if (status == IMIAD_OK)
@@ -68,7 +70,7 @@ static imiad_status run_or_recall(row *out, grid *g, const imiad_split *split,
         return status;
     output_begin(b, out);
     if (status == IMIAD_OK)
-        status = bench_fit_and_measure(out, b, detector, split);
+        status = experiment_fit_and_measure(out, b, detector, split);
     return status == IMIAD_OK ? keep(out, g, &cell, detector) : status;
 }
 
@@ -90,32 +92,33 @@ static void crowd_free(crowd *c)
 
 static imiad_status crowd_make(crowd *out, grid *g, uint64_t seed)
 {
-    bench *b = &g->bench;
-    size_t count = front_category_count(&b->front, b->dataset), length = 0;
+    experiment *b = &g->experiment;
+    size_t count = arguments_category_count(&b->arguments, b->dataset), length = 0;
     *out = (crowd){calloc(count, sizeof *out->splits), count, NULL};
     imiad_status status = out->splits ? IMIAD_OK : IMIAD_NO_MEMORY;
     for (size_t i = 0; status == IMIAD_OK && i < count; ++i) {
-        const char *category = front_category(&b->front, b->dataset, i);
-        status = front_split(&out->splits[i], &b->front, b->dataset, category, g->setting->setting,
-                             NULL, NULL, seed);
+        const char *category = arguments_category(&b->arguments, b->dataset, i);
+        status = arguments_split(&out->splits[i], &b->arguments, b->dataset, category,
+                                 g->setting->setting, NULL, NULL, seed);
         if (length < sizeof g->text)
             length += (size_t)snprintf(g->text + length, sizeof g->text - length, "%s%s",
                                        i > 0 ? "," : "together=", category);
     }
     if (status == IMIAD_OK)
-        status = front_detector(&out->detector, &b->front, b->backbone, seed);
+        status = arguments_detector(&out->detector, &b->arguments, b->backbone, seed);
     if (status == IMIAD_OK && !b->facts)
-        b->facts =
-            front_facts(&b->front, g->setting->setting, b->dataset, b->backbone, out->detector);
+        b->facts = arguments_facts(&b->arguments, g->setting->setting, b->dataset, b->backbone,
+                                   out->detector);
     if (status == IMIAD_OK)
         json_object_set_new(b->facts, "together", json_true());
     return status;
 }
 
 /* The cell of one of the categories in the store. */
-static imiad_status describe(imiad_cell *cell, row *r, grid *g, const crowd *c, size_t i)
+static imiad_status describe(imiad_cell *cell, measurement *r, grid *g, const crowd *c, size_t i)
 {
-    imiad_status status = bench_describe(cell, &g->bench, c->splits[i], c->detector, r->seed);
+    imiad_status status =
+        experiment_describe(cell, &g->experiment, c->splits[i], c->detector, r->seed);
     cell->value = g->text;
     if (status == IMIAD_OK)
         output_key(r->key, cell);
@@ -123,15 +126,15 @@ static imiad_status describe(imiad_cell *cell, row *r, grid *g, const crowd *c, 
 }
 
 /* Whether the store has all of them, and nothing of their outputs is missing. */
-static int recall_all(row *rows, grid *g, const crowd *c, imiad_status *status)
+static int recall_all(measurement *measurements, grid *g, const crowd *c, imiad_status *status)
 {
-    int finished = g->bench.results != NULL;
+    int finished = g->experiment.results != NULL;
     for (size_t i = 0; *status == IMIAD_OK && finished && i < c->count; ++i) {
         imiad_cell cell;
-        *status = describe(&cell, &rows[i], g, c, i);
+        *status = describe(&cell, &measurements[i], g, c, i);
         if (*status == IMIAD_OK)
-            *status = imiad_results_has(&finished, g->bench.results, &cell);
-        finished = *status == IMIAD_OK && finished && recall(&rows[i], g, &cell, status);
+            *status = imiad_results_has(&finished, g->experiment.results, &cell);
+        finished = *status == IMIAD_OK && finished && recall(&measurements[i], g, &cell, status);
     }
     return finished;
 }
@@ -139,61 +142,65 @@ static int recall_all(row *rows, grid *g, const crowd *c, imiad_status *status)
 static imiad_status fit_joined(const crowd *c)
 {
     imiad_split *joined;
-    front_progress shown = {"together", NULL, 0};
+    progress_line shown = {"together", NULL, 0};
     imiad_status status =
         imiad_split_join(&joined, (const imiad_split *const *)c->splits, c->count);
     if (status != IMIAD_OK)
         return status;
-    status = imiad_detector_fit(c->detector, joined, front_show_progress, &shown);
+    status = imiad_detector_fit(c->detector, joined, progress_line_show, &shown);
     imiad_split_free(joined);
     return status;
 }
 
-static imiad_status measure_all(row *rows, grid *g, const crowd *c)
+static imiad_status measure_all(measurement *measurements, grid *g, const crowd *c)
 {
     imiad_status status = fit_joined(c);
     for (size_t i = 0; status == IMIAD_OK && i < c->count; ++i) {
         imiad_cell cell;
-        json_decref(rows[i].images); /* of a cell that was recalled before another was missing */
-        rows[i].images = NULL;
-        output_begin(&g->bench, &rows[i]);
-        status = bench_measure(&rows[i], &g->bench, c->detector, c->splits[i], 1);
-        if (status == IMIAD_OK && g->bench.results)
-            status = describe(&cell, &rows[i], g, c, i);
+        /* Of a cell that was recalled before another was missing. */
+        json_decref(measurements[i].images);
+        measurements[i].images = NULL;
+        output_begin(&g->experiment, &measurements[i]);
+        status = experiment_measure(&measurements[i], &g->experiment, c->detector, c->splits[i], 1);
+        if (status == IMIAD_OK && g->experiment.results)
+            status = describe(&cell, &measurements[i], g, c, i);
         if (status == IMIAD_OK)
-            status = keep(&rows[i], g, &cell, c->detector);
+            status = keep(&measurements[i], g, &cell, c->detector);
         g->count += status == IMIAD_OK;
     }
     return status;
 }
 
-static imiad_status run_crowd(row *rows, grid *g, uint64_t seed)
+static imiad_status run_crowd(measurement *measurements, grid *g, uint64_t seed)
 {
     crowd c;
     imiad_status status = crowd_make(&c, g, seed);
     for (size_t i = 0; status == IMIAD_OK && i < c.count; ++i) {
-        rows[i] = (row){.category = imiad_split_category(c.splits[i]), .value = "", .seed = seed};
-        output_name(rows[i].name, &rows[i], g->bench.front.repeats > 1);
+        measurements[i] =
+            (measurement){.category = imiad_split_category(c.splits[i]), .value = "", .seed = seed};
+        output_name(measurements[i].name, &measurements[i], g->experiment.arguments.repeats > 1);
     }
-    if (status == IMIAD_OK && recall_all(rows, g, &c, &status))
+    if (status == IMIAD_OK && recall_all(measurements, g, &c, &status))
         g->count += c.count;
     else if (status == IMIAD_OK)
-        status = measure_all(rows, g, &c);
+        status = measure_all(measurements, g, &c);
     for (size_t i = 0; status == IMIAD_OK && i < c.count; ++i) /* the splits' names go */
-        rows[i].category = front_category(&g->bench.front, g->bench.dataset, i);
+        measurements[i].category =
+            arguments_category(&g->experiment.arguments, g->experiment.dataset, i);
     crowd_free(&c);
     return status;
 }
 
 static int run_together(grid *g)
 {
-    const front *f = &g->bench.front;
-    size_t categories = front_category_count(f, g->bench.dataset);
+    const arguments *f = &g->experiment.arguments;
+    size_t categories = arguments_category_count(f, g->experiment.dataset);
     int failures = 0;
-    g->rows = calloc((size_t)f->repeats * categories + 1, sizeof *g->rows);
-    for (int k = 0; g->rows && k < f->repeats && failures == 0; ++k)
-        if (run_crowd(g->rows + (size_t)k * categories, g, f->seed + (uint64_t)k) != IMIAD_OK)
-            failures += front_fail(f, "together");
+    g->measurements = calloc((size_t)f->repeats * categories + 1, sizeof *g->measurements);
+    for (int k = 0; g->measurements && k < f->repeats && failures == 0; ++k)
+        if (run_crowd(g->measurements + (size_t)k * categories, g, f->seed + (uint64_t)k) !=
+            IMIAD_OK)
+            failures += arguments_fail(f, "together");
     return failures;
 }
 
@@ -237,30 +244,31 @@ static imiad_status check_model(const char *path, const imiad_detector *wanted)
 static imiad_status learn_model(grid *g, const imiad_split *split, imiad_detector *detector,
                                 const char *path)
 {
-    front_progress shown = {imiad_split_category(split), NULL, 0};
+    progress_line shown = {imiad_split_category(split), NULL, 0};
     if (mkdir(g->models.values[0], 0777) != 0 && errno != EEXIST) {
         char message[4352];
         snprintf(message, sizeof message, "cannot make the folder %s: %s", g->models.values[0],
                  strerror(errno));
         return imiad_fail(IMIAD_IO, message);
     }
-    imiad_status status = imiad_detector_fit(detector, split, front_show_progress, &shown);
+    imiad_status status = imiad_detector_fit(detector, split, progress_line_show, &shown);
     return status == IMIAD_OK ? imiad_detector_save(detector, path) : status;
 }
 
 /* The file is there afterwards: learned with the first seed and the last value. */
 static imiad_status need_model(const char *path, grid *g, const char *category)
 {
-    bench *b = &g->bench;
+    experiment *b = &g->experiment;
     imiad_split *split = NULL;
     imiad_detector *detector = NULL;
     const char *value = g->varied.values[g->varied.count - 1];
-    imiad_status status = front_detector(&detector, &b->front, b->backbone, b->front.seed);
+    imiad_status status =
+        arguments_detector(&detector, &b->arguments, b->backbone, b->arguments.seed);
     if (status == IMIAD_OK && access(path, F_OK) == 0)
         status = check_model(path, detector);
     else if (status == IMIAD_OK)
-        status = front_split(&split, &b->front, b->dataset, category, g->setting->setting,
-                             g->setting->option, value, b->front.seed);
+        status = arguments_split(&split, &b->arguments, b->dataset, category, g->setting->setting,
+                                 g->setting->option, value, b->arguments.seed);
     if (status == IMIAD_OK && split)
         status = learn_model(g, split, detector, path);
     imiad_split_free(split);
@@ -269,11 +277,12 @@ static imiad_status need_model(const char *path, grid *g, const char *category)
 }
 
 /* The cell's detector; with --models it takes what was learned from its file. */
-static imiad_status make_detector(imiad_detector **out, char path[4096], grid *g, const row *r)
+static imiad_status make_detector(imiad_detector **out, char path[4096], grid *g,
+                                  const measurement *r)
 {
-    front f = g->bench.front;
+    arguments f = g->experiment.arguments;
     if (!g->models.given)
-        return front_detector(out, &f, g->bench.backbone, r->seed);
+        return arguments_detector(out, &f, g->experiment.backbone, r->seed);
     model_path(path, g, r->category);
     imiad_status status = need_model(path, g, r->category);
     if (status != IMIAD_OK)
@@ -281,22 +290,23 @@ static imiad_status make_detector(imiad_detector **out, char path[4096], grid *g
     if (f.setting_count == MOST_SETTINGS)
         return imiad_fail(IMIAD_OUT_OF_RANGE, "too many settings beside --models");
     f.settings[f.setting_count++] = (imiad_option){"model", path};
-    return front_detector(out, &f, g->bench.backbone, r->seed);
+    return arguments_detector(out, &f, g->experiment.backbone, r->seed);
 }
 
-static imiad_status run_cell(row *out, grid *g)
+static imiad_status run_cell(measurement *out, grid *g)
 {
     char path[4096];
-    bench *b = &g->bench;
+    experiment *b = &g->experiment;
     imiad_split *split = NULL;
     imiad_detector *detector = NULL;
     imiad_status status =
-        front_split(&split, &b->front, b->dataset, out->category, g->setting->setting,
-                    g->setting->option, out->value, out->seed);
+        arguments_split(&split, &b->arguments, b->dataset, out->category, g->setting->setting,
+                        g->setting->option, out->value, out->seed);
     if (status == IMIAD_OK)
         status = make_detector(&detector, path, g, out);
     if (status == IMIAD_OK && !b->facts)
-        b->facts = front_facts(&b->front, g->setting->setting, b->dataset, b->backbone, detector);
+        b->facts =
+            arguments_facts(&b->arguments, g->setting->setting, b->dataset, b->backbone, detector);
     if (status == IMIAD_OK)
         status = run_or_recall(out, g, split, detector);
     imiad_detector_free(detector);
@@ -307,21 +317,21 @@ static imiad_status run_cell(row *out, grid *g)
 /* Returns how many cells failed. */
 static int run_all(grid *g)
 {
-    const front *f = &g->bench.front;
-    size_t categories = front_category_count(f, g->bench.dataset);
+    const arguments *f = &g->experiment.arguments;
+    size_t categories = arguments_category_count(f, g->experiment.dataset);
     size_t most = g->varied.count * (size_t)f->repeats * categories;
     int failures = 0;
-    g->rows = calloc(most ? most : 1, sizeof *g->rows);
-    for (size_t i = 0; g->rows && i < most; ++i) {
-        row *r = &g->rows[g->count];
-        *r = (row){.category = front_category(f, g->bench.dataset, i % categories),
-                   .value = g->varied.values[i / categories / (size_t)f->repeats],
-                   .seed = f->seed + i / categories % (size_t)f->repeats};
+    g->measurements = calloc(most ? most : 1, sizeof *g->measurements);
+    for (size_t i = 0; g->measurements && i < most; ++i) {
+        measurement *r = &g->measurements[g->count];
+        *r = (measurement){.category = arguments_category(f, g->experiment.dataset, i % categories),
+                           .value = g->varied.values[i / categories / (size_t)f->repeats],
+                           .seed = f->seed + i / categories % (size_t)f->repeats};
         output_name(r->name, r, g->varied.count > 1 || f->repeats > 1);
         if (run_cell(r, g) == IMIAD_OK)
             ++g->count;
         else
-            failures += front_fail(f, r->category);
+            failures += arguments_fail(f, r->category);
     }
     return failures;
 }
@@ -331,25 +341,25 @@ static json_t *averages_record(const grid *g, size_t count)
     json_t *list = json_array();
     for (size_t i = 0; i < g->varied.count; ++i) {
         double mean[VALUES], deviation[VALUES];
-        rows_average(mean, deviation, g->rows, count, g->varied.values[i]);
+        measurements_average(mean, deviation, g->measurements, count, g->varied.values[i]);
         json_t *average = metrics_record(mean);
         json_object_set_new(average, "value", json_string(g->varied.values[i]));
-        if (g->bench.front.repeats > 1)
+        if (g->experiment.arguments.repeats > 1)
             json_object_set_new(average, "deviation", metrics_record(deviation));
         json_array_append_new(list, average);
     }
     return list;
 }
 
-/* Of the first `count` rows. */
+/* Of the first `count` measurements. */
 static imiad_status write_record(const grid *g, size_t count)
 {
     json_t *cells = json_array();
     for (size_t i = 0; i < count; ++i)
-        json_array_append_new(cells, row_record(&g->rows[i]));
-    json_t *document = json_pack("{s:O, s:o, s:o}", "run", g->bench.facts, "categories", cells,
+        json_array_append_new(cells, measurement_record(&g->measurements[i]));
+    json_t *document = json_pack("{s:O, s:o, s:o}", "run", g->experiment.facts, "categories", cells,
                                  "averages", averages_record(g, count));
-    imiad_status status = front_write_json(&g->bench.front, document);
+    imiad_status status = arguments_write_json(&g->experiment.arguments, document);
     json_decref(document);
     return status;
 }
@@ -362,28 +372,28 @@ static void print_tables(const grid *g)
                  g->together.given ? ", together" : "", g->setting->option ? ", " : "",
                  g->setting->option ? g->setting->option : "", g->setting->option ? " " : "",
                  g->varied.values[i]);
-        rows_print(&g->bench, heading, g->rows, g->count, g->varied.values[i]);
+        measurements_print(&g->experiment, heading, g->measurements, g->count, g->varied.values[i]);
     }
 }
 
 int grid_main(int argc, char **argv, const grid_setting *s)
 {
     grid g = {.setting = s};
-    g.varied = (front_own){.name = s->option, .argument = s->argument, .help = s->help};
+    g.varied = (own_option){.name = s->option, .argument = s->argument, .help = s->help};
     for (; s->published && s->published[g.varied.count]; ++g.varied.count)
         g.varied.values[g.varied.count] = s->published[g.varied.count];
     if (!s->option) {
         g.varied.values[0] = "";
         g.varied.count = 1;
     }
-    front_own own[3] = {g.varied};
+    own_option own[3] = {g.varied};
     size_t count = s->option ? 1 : 0;
     if (s->together)
-        own[count++] = (front_own){.name = "together", .help = s->together};
+        own[count++] = (own_option){.name = "together", .help = s->together};
     if (s->models)
         own[count++] =
-            (front_own){.name = "models", .argument = "DIR", .help = s->models, .once = 1};
-    int go_on = front_read(&g.bench.front, argc, argv, s->about, own, count);
+            (own_option){.name = "models", .argument = "DIR", .help = s->models, .once = 1};
+    int go_on = arguments_read(&g.experiment.arguments, argc, argv, s->about, own, count);
     if (s->option)
         g.varied = own[0];
     if (s->together)
@@ -392,18 +402,18 @@ int grid_main(int argc, char **argv, const grid_setting *s)
         g.models = own[count - 1];
     if (go_on <= 0)
         return go_on < 0 ? 2 : 0;
-    int code = bench_open(&g.bench);
+    int code = experiment_open(&g.experiment);
     if (code == 0)
         code = (g.together.given ? run_together(&g) : run_all(&g)) ? 1 : 0;
     if (g.count > 0) {
         print_tables(&g);
-        if (g.bench.front.json && write_record(&g, g.count) != IMIAD_OK)
+        if (g.experiment.arguments.json && write_record(&g, g.count) != IMIAD_OK)
             code = 1;
     }
     for (size_t i = 0; i < g.count; ++i)
-        json_decref(g.rows[i].images);
-    free(g.rows);
-    code = checked_stdout(g.bench.front.program, code, 1);
-    bench_close(&g.bench);
+        json_decref(g.measurements[i].images);
+    free(g.measurements);
+    code = checked_stdout(g.experiment.arguments.program, code, 1);
+    experiment_close(&g.experiment);
     return code;
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-void output_name(char out[IMIAD_FILE_NAME_ROOM], const row *r, int several)
+void output_name(char out[IMIAD_FILE_NAME_ROOM], const measurement *r, int several)
 {
     char text[1024];
     if (several)
@@ -43,13 +43,13 @@ void output_key(char out[OUTPUT_KEY], const imiad_cell *cell)
 
 /* ---- the record ---- */
 
-void output_recall_record(bench *b)
+void output_recall_record(experiment *b)
 {
     if (output_wants_record(b))
-        b->before = json_load_file(b->front.json, 0, NULL); /* NULL: there is none yet */
+        b->before = json_load_file(b->arguments.json, 0, NULL); /* NULL: there is none yet */
 }
 
-json_t *output_recorded(const bench *b, const char *list, const char *key)
+json_t *output_recorded(const experiment *b, const char *list, const char *key)
 {
     size_t index;
     json_t *entry, *entries = json_object_get(b->before, list);
@@ -62,9 +62,9 @@ json_t *output_recorded(const bench *b, const char *list, const char *key)
     return NULL;
 }
 
-int output_wants_record(const bench *b)
+int output_wants_record(const experiment *b)
 {
-    return b->results && b->front.json && strcmp(b->front.json, "-") != 0;
+    return b->results && b->arguments.json && strcmp(b->arguments.json, "-") != 0;
 }
 
 /* ---- marks ---- */
@@ -74,16 +74,16 @@ typedef struct mark {
 } mark;
 
 /* Beside what it marks, in the folder of --maps or --save. */
-static mark mark_of(const char *folder, const row *r)
+static mark mark_of(const char *folder, const measurement *r)
 {
     mark m;
     snprintf(m.path, sizeof m.path, "%s/.%s.cell", folder, r->name);
     return m;
 }
 
-static void saved_path(char *out, size_t size, const bench *b, const row *r)
+static void saved_path(char *out, size_t size, const experiment *b, const measurement *r)
 {
-    snprintf(out, size, "%s/%s.imiad", b->front.save, r->name);
+    snprintf(out, size, "%s/%s.imiad", b->arguments.save, r->name);
 }
 
 static int has_mark(mark m, const char *key)
@@ -106,38 +106,38 @@ static imiad_status make_mark(mark m, const char *key)
     return imiad_fail(IMIAD_IO, message);
 }
 
-int output_maps_are_made(const bench *b, const row *r)
+int output_maps_are_made(const experiment *b, const measurement *r)
 {
-    return !b->front.maps || has_mark(mark_of(b->front.maps, r), r->key);
+    return !b->arguments.maps || has_mark(mark_of(b->arguments.maps, r), r->key);
 }
 
-int output_is_saved(const bench *b, const row *r)
+int output_is_saved(const experiment *b, const measurement *r)
 {
     char path[4096];
     saved_path(path, sizeof path, b, r);
-    return !b->front.save ||
-           (has_mark(mark_of(b->front.save, r), r->key) && access(path, R_OK) == 0);
+    return !b->arguments.save ||
+           (has_mark(mark_of(b->arguments.save, r), r->key) && access(path, R_OK) == 0);
 }
 
-void output_begin(const bench *b, const row *r)
+void output_begin(const experiment *b, const measurement *r)
 {
-    if (b->front.maps)
-        unlink(mark_of(b->front.maps, r).path);
-    if (b->front.save)
-        unlink(mark_of(b->front.save, r).path);
+    if (b->arguments.maps)
+        unlink(mark_of(b->arguments.maps, r).path);
+    if (b->arguments.save)
+        unlink(mark_of(b->arguments.save, r).path);
 }
 
-imiad_status output_end(const bench *b, const row *r)
+imiad_status output_end(const experiment *b, const measurement *r)
 {
     imiad_status status = IMIAD_OK;
-    if (b->front.maps)
-        status = make_mark(mark_of(b->front.maps, r), r->key);
-    if (status == IMIAD_OK && b->front.save)
-        status = make_mark(mark_of(b->front.save, r), r->key);
+    if (b->arguments.maps)
+        status = make_mark(mark_of(b->arguments.maps, r), r->key);
+    if (status == IMIAD_OK && b->arguments.save)
+        status = make_mark(mark_of(b->arguments.save, r), r->key);
     return status;
 }
 
-imiad_status output_save(const bench *b, const imiad_detector *detector, const row *r)
+imiad_status output_save(const experiment *b, const imiad_detector *detector, const measurement *r)
 {
     char path[4096];
     saved_path(path, sizeof path, b, r);

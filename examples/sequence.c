@@ -11,13 +11,13 @@
 
 /* A[i][j]: what task j measures after task i was learned; NAN above the diagonal. */
 typedef struct sequence {
-    bench *bench;
+    experiment *experiment;
     uint64_t seed;
     size_t tasks;
     imiad_split **splits;
     double *matrix[METRICS];
-    double *bytes; /* of what is kept after each task */
-    row *last;     /* after the last task, by task */
+    double *bytes;     /* of what is kept after each task */
+    measurement *last; /* after the last task, by task */
     size_t learned;
     char key[OUTPUT_KEY]; /* of the sequence; "" where nothing is kept of it */
     char name[IMIAD_FILE_NAME_ROOM];
@@ -36,15 +36,15 @@ static void sequence_free(sequence *s)
     free(s->last);
 }
 
-static imiad_status sequence_make(sequence *s, bench *b, uint64_t seed)
+static imiad_status sequence_make(sequence *s, experiment *b, uint64_t seed)
 {
-    *s = (sequence){.bench = b, .seed = seed};
-    s->tasks = front_category_count(&b->front, b->dataset);
+    *s = (sequence){.experiment = b, .seed = seed};
+    s->tasks = arguments_category_count(&b->arguments, b->dataset);
     s->splits = calloc(s->tasks, sizeof *s->splits);
     s->last = calloc(s->tasks, sizeof *s->last);
     s->bytes = calloc(s->tasks, sizeof *s->bytes);
-    row named = {.category = "continual", .value = "", .seed = seed};
-    output_name(s->name, &named, b->front.repeats > 1);
+    measurement named = {.category = "continual", .value = "", .seed = seed};
+    output_name(s->name, &named, b->arguments.repeats > 1);
     for (int k = 0; k < METRICS; ++k) {
         s->matrix[k] = malloc(s->tasks * s->tasks * sizeof *s->matrix[k]);
         for (size_t i = 0; s->matrix[k] && i < s->tasks * s->tasks; ++i)
@@ -54,9 +54,9 @@ static imiad_status sequence_make(sequence *s, bench *b, uint64_t seed)
     }
     imiad_status status = s->splits && s->last && s->bytes ? IMIAD_OK : IMIAD_NO_MEMORY;
     for (size_t i = 0; status == IMIAD_OK && i < s->tasks; ++i)
-        status =
-            front_split(&s->splits[i], &b->front, b->dataset,
-                        front_category(&b->front, b->dataset, i), "unsupervised", NULL, NULL, seed);
+        status = arguments_split(&s->splits[i], &b->arguments, b->dataset,
+                                 arguments_category(&b->arguments, b->dataset, i), "unsupervised",
+                                 NULL, NULL, seed);
     return status;
 }
 
@@ -67,10 +67,10 @@ static imiad_status sequence_key(sequence *s, const imiad_detector *detector)
 {
     imiad_cell cell;
     *s->key = '\0';
-    if (!s->bench->results)
+    if (!s->experiment->results)
         return IMIAD_OK;
     imiad_status status =
-        bench_describe(&cell, s->bench, s->splits[s->tasks - 1], detector, s->seed);
+        experiment_describe(&cell, s->experiment, s->splits[s->tasks - 1], detector, s->seed);
     if (status == IMIAD_OK)
         output_key(s->key, &cell);
     return status;
@@ -79,7 +79,7 @@ static imiad_status sequence_key(sequence *s, const imiad_detector *detector)
 /* FOLDER/NAME.json says what was measured, and FOLDER/NAME-N.imiad has learned N tasks. */
 static void stage_path(char out[4096], const sequence *s, const char *end)
 {
-    snprintf(out, 4096, "%s/%s%s", s->bench->front.save, s->name, end);
+    snprintf(out, 4096, "%s/%s%s", s->experiment->arguments.save, s->name, end);
 }
 
 static void detector_path(char out[4096], const sequence *s, size_t learned)
@@ -102,8 +102,8 @@ static json_t *number_record(double value)
     return isnan(value) ? json_null() : json_real(value);
 }
 
-/* All that was measured of the last rows, for a run that only has to report it. */
-static json_t *rows_record(const sequence *s)
+/* All that was measured after the last task, for a run that only has to report it. */
+static json_t *last_record(const sequence *s)
 {
     json_t *list = json_array();
     for (size_t j = 0; j < s->tasks; ++j) {
@@ -131,7 +131,7 @@ static json_t *stage_record(const sequence *s, size_t learned)
         json_pack("{s:s, s:o, s:I, s:o, s:o}", "cell", s->key, "categories", names_record(s),
                   "learned", (json_int_t)learned, "matrices", matrices, "kept_bytes", bytes);
     if (learned == s->tasks)
-        json_object_set_new(record, "last", rows_record(s));
+        json_object_set_new(record, "last", last_record(s));
     return record;
 }
 
@@ -184,19 +184,19 @@ static int read_numbers(double *out, size_t count, const json_t *list)
     return whole;
 }
 
-static int read_rows(sequence *s, const json_t *rows)
+static int read_last(sequence *s, const json_t *rows)
 {
     int whole = json_array_size(rows) == s->tasks;
     for (size_t j = 0; whole && j < s->tasks; ++j) {
         json_t *of = json_array_get(rows, j), *images = json_object_get(of, "images");
-        row *r = &s->last[j];
+        measurement *r = &s->last[j];
         whole =
             json_is_array(images) && read_numbers(r->values, VALUES, json_object_get(of, "values"));
         r->images = json_incref(images);
         r->category = imiad_split_category(s->splits[j]);
         r->value = "";
         r->seed = s->seed;
-        output_name(r->name, r, s->bench->front.repeats > 1);
+        output_name(r->name, r, s->experiment->arguments.repeats > 1);
     }
     return whole;
 }
@@ -216,7 +216,7 @@ static int read_stage(sequence *s, const json_t *record)
                              json_object_get(json_object_get(record, "matrices"), value_name(k)));
     whole = whole && read_numbers(s->bytes, count, json_object_get(record, "kept_bytes"));
     if (whole && count == s->tasks)
-        whole = read_rows(s, json_object_get(record, "last"));
+        whole = read_last(s, json_object_get(record, "last"));
     if (whole)
         s->learned = count;
     return whole;
@@ -252,7 +252,7 @@ static imiad_status stage_recall(sequence *s, imiad_detector **detector)
         return IMIAD_OK;
     imiad_detector *learned;
     detector_path(path, s, s->learned);
-    imiad_status status = imiad_detector_load(&learned, path, s->bench->front.device);
+    imiad_status status = imiad_detector_load(&learned, path, s->experiment->arguments.device);
     if (status != IMIAD_OK)
         return status;
     imiad_detector_free(*detector);
@@ -264,13 +264,13 @@ static imiad_status stage_recall(sequence *s, imiad_detector **detector)
 
 static imiad_status measure_task(sequence *s, imiad_detector *detector, size_t i, size_t j)
 {
-    row r = {.value = "", .seed = s->seed};
+    measurement r = {.value = "", .seed = s->seed};
     int keep = i + 1 == s->tasks;
     r.category = imiad_split_category(s->splits[j]);
-    output_name(r.name, &r, s->bench->front.repeats > 1);
+    output_name(r.name, &r, s->experiment->arguments.repeats > 1);
     if (keep)
-        output_begin(s->bench, &r);
-    imiad_status status = bench_measure(&r, s->bench, detector, s->splits[j], keep);
+        output_begin(s->experiment, &r);
+    imiad_status status = experiment_measure(&r, s->experiment, detector, s->splits[j], keep);
     for (int k = 0; status == IMIAD_OK && k < METRICS; ++k)
         s->matrix[k][i * s->tasks + j] = r.values[k];
     if (keep)
@@ -285,15 +285,15 @@ static imiad_status learn_and_measure(sequence *s, imiad_detector *detector)
 {
     size_t i = s->learned;
     uint64_t bytes = 0;
-    front_progress shown = {imiad_split_category(s->splits[i]), NULL, 0};
+    progress_line shown = {imiad_split_category(s->splits[i]), NULL, 0};
     imiad_status status =
-        imiad_detector_fit_more(detector, s->splits[i], front_show_progress, &shown);
+        imiad_detector_fit_more(detector, s->splits[i], progress_line_show, &shown);
     for (size_t j = 0; status == IMIAD_OK && j <= i; ++j)
         status = measure_task(s, detector, i, j);
     if (status == IMIAD_OK)
         status = imiad_detector_bytes(&bytes, detector);
     s->bytes[i] = (double)bytes;
-    if (status == IMIAD_OK && s->bench->front.save)
+    if (status == IMIAD_OK && s->experiment->arguments.save)
         status = stage_keep(s, detector);
     s->learned += status == IMIAD_OK;
     return status;
@@ -413,7 +413,7 @@ static json_t *sequence_record(const sequence *s)
         published[k] = forgetting(s, k, IMIAD_FORGETTING_PUBLISHED);
     }
     for (size_t j = 0; j < s->tasks; ++j)
-        json_array_append_new(last, row_record(&s->last[j]));
+        json_array_append_new(last, measurement_record(&s->last[j]));
     json_t *record =
         json_pack("{s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "seed", (json_int_t)s->seed, "cell",
                   s->key, "categories", last, "matrices", matrices, "average", metrics_record(mean),
@@ -444,10 +444,11 @@ static imiad_status put(sequence *s, const imiad_detector *detector)
         }
         names[LOCO + METRICS] = "kept_bytes";
         values[LOCO + METRICS] = s->bytes[j];
-        status = bench_describe(&cell, s->bench, s->splits[j], detector, s->seed);
+        status = experiment_describe(&cell, s->experiment, s->splits[j], detector, s->seed);
         cell.setting = "continual";
         if (status == IMIAD_OK)
-            status = imiad_results_put(s->bench->results, &cell, names, values, LOCO + METRICS + 1);
+            status =
+                imiad_results_put(s->experiment->results, &cell, names, values, LOCO + METRICS + 1);
     }
     return status;
 }
@@ -459,13 +460,14 @@ static int pictures_are_made(sequence *s, int make)
 {
     int made = 1;
     for (size_t j = 0; j < s->tasks; ++j) {
-        row r = {.value = "", .seed = s->seed, .category = imiad_split_category(s->splits[j])};
-        output_name(r.name, &r, s->bench->front.repeats > 1);
+        measurement r = {
+            .value = "", .seed = s->seed, .category = imiad_split_category(s->splits[j])};
+        output_name(r.name, &r, s->experiment->arguments.repeats > 1);
         memcpy(r.key, s->key, sizeof r.key);
         if (make)
-            made &= output_end(s->bench, &r) == IMIAD_OK;
+            made &= output_end(s->experiment, &r) == IMIAD_OK;
         else
-            made &= output_maps_are_made(s->bench, &r);
+            made &= output_maps_are_made(s->experiment, &r);
     }
     return made;
 }
@@ -475,18 +477,18 @@ static imiad_status is_finished(int *out, const sequence *s, const imiad_detecto
 {
     imiad_cell cell;
     *out = 0;
-    if (!s->bench->results)
+    if (!s->experiment->results)
         return IMIAD_OK;
     imiad_status status =
-        bench_describe(&cell, s->bench, s->splits[s->tasks - 1], detector, s->seed);
+        experiment_describe(&cell, s->experiment, s->splits[s->tasks - 1], detector, s->seed);
     cell.setting = "continual";
-    return status == IMIAD_OK ? imiad_results_has(out, s->bench->results, &cell) : status;
+    return status == IMIAD_OK ? imiad_results_has(out, s->experiment->results, &cell) : status;
 }
 
-static imiad_status write_record(const bench *b, json_t *records)
+static imiad_status write_record(const experiment *b, json_t *records)
 {
     json_t *document = json_pack("{s:O, s:O}", "run", b->facts, "sequences", records);
-    imiad_status status = front_write_json(&b->front, document);
+    imiad_status status = arguments_write_json(&b->arguments, document);
     json_decref(document);
     return status;
 }
@@ -495,7 +497,7 @@ static imiad_status write_record(const bench *b, json_t *records)
  */
 static imiad_status keep(sequence *s, const imiad_detector *detector, json_t *records)
 {
-    bench *b = s->bench;
+    experiment *b = s->experiment;
     json_array_append_new(records, sequence_record(s));
     if (!b->results)
         return IMIAD_OK;
@@ -508,19 +510,20 @@ static imiad_status keep(sequence *s, const imiad_detector *detector, json_t *re
 /* Nothing is missing of a sequence that the store has: its record comes from the earlier one. */
 static int recall(sequence *s, json_t *records)
 {
-    json_t *recorded = output_recorded(s->bench, "sequences", s->key);
-    if (!pictures_are_made(s, 0) || (output_wants_record(s->bench) && !recorded))
+    json_t *recorded = output_recorded(s->experiment, "sequences", s->key);
+    if (!pictures_are_made(s, 0) || (output_wants_record(s->experiment) && !recorded))
         return 0;
     if (recorded)
         json_array_append(records, recorded);
-    printf("seed %llu: in %s already\n", (unsigned long long)s->seed, s->bench->front.results);
+    printf("seed %llu: in %s already\n", (unsigned long long)s->seed,
+           s->experiment->arguments.results);
     return 1;
 }
 
 /* Every task that an earlier run did not finish. */
 static imiad_status learn_all(sequence *s, imiad_detector **detector)
 {
-    imiad_status status = s->bench->front.save ? stage_recall(s, detector) : IMIAD_OK;
+    imiad_status status = s->experiment->arguments.save ? stage_recall(s, detector) : IMIAD_OK;
     while (status == IMIAD_OK && s->learned < s->tasks)
         status = learn_and_measure(s, *detector);
     return status;
@@ -528,12 +531,12 @@ static imiad_status learn_all(sequence *s, imiad_detector **detector)
 
 static imiad_status run(sequence *s, json_t *records)
 {
-    bench *b = s->bench;
+    experiment *b = s->experiment;
     imiad_detector *detector = NULL;
     int finished = 0;
-    imiad_status status = front_detector(&detector, &b->front, b->backbone, s->seed);
+    imiad_status status = arguments_detector(&detector, &b->arguments, b->backbone, s->seed);
     if (status == IMIAD_OK && !b->facts)
-        b->facts = front_facts(&b->front, "continual", b->dataset, b->backbone, detector);
+        b->facts = arguments_facts(&b->arguments, "continual", b->dataset, b->backbone, detector);
     if (status == IMIAD_OK)
         status = sequence_key(s, detector);
     if (status == IMIAD_OK)
@@ -544,7 +547,7 @@ static imiad_status run(sequence *s, json_t *records)
     if (status == IMIAD_OK && !finished)
         status = keep(s, detector, records);
     if (status == IMIAD_OK && !finished) {
-        rows_print(b, "continual, after the last task", s->last, s->tasks, NULL);
+        measurements_print(b, "continual, after the last task", s->last, s->tasks, NULL);
         print_forgetting(s);
         print_memory(s);
         print_matrix(s, IMAGE_AUROC);
@@ -555,9 +558,9 @@ static imiad_status run(sequence *s, json_t *records)
 
 int sequence_main(int argc, char **argv)
 {
-    bench b = {.dataset = NULL};
-    int go_on = front_read(
-        &b.front, argc, argv,
+    experiment b = {.dataset = NULL};
+    int go_on = arguments_read(
+        &b.arguments, argc, argv,
         "Fits one detector on the categories as tasks, one after another, and "
         "measures it on every\ntask met so far: the last row is the accuracy, "
         "what was lost on the way is the forgetting.\nWith --results FILE, --save DIR keeps what "
@@ -566,27 +569,27 @@ int sequence_main(int argc, char **argv)
         NULL, 0);
     if (go_on <= 0)
         return go_on < 0 ? 2 : 0;
-    if (b.front.save && !b.front.results) {
+    if (b.arguments.save && !b.arguments.results) {
         fprintf(stderr, "%s: --save goes on with a sequence that --results knows: give both\n",
-                b.front.program);
-        free(b.front.command);
+                b.arguments.program);
+        free(b.arguments.command);
         return 2;
     }
-    int code = bench_open(&b);
+    int code = experiment_open(&b);
     json_t *records = json_array();
-    for (int k = 0; code == 0 && k < b.front.repeats; ++k) {
+    for (int k = 0; code == 0 && k < b.arguments.repeats; ++k) {
         sequence s;
-        imiad_status status = sequence_make(&s, &b, b.front.seed + (uint64_t)k);
+        imiad_status status = sequence_make(&s, &b, b.arguments.seed + (uint64_t)k);
         if (status == IMIAD_OK)
             status = run(&s, records);
         if (status != IMIAD_OK)
-            code = front_fail(&b.front, "continual");
+            code = arguments_fail(&b.arguments, "continual");
         sequence_free(&s);
     }
-    if (b.front.json && b.facts && write_record(&b, records) != IMIAD_OK)
+    if (b.arguments.json && b.facts && write_record(&b, records) != IMIAD_OK)
         code = 1;
     json_decref(records);
-    code = checked_stdout(b.front.program, code, 1);
-    bench_close(&b);
+    code = checked_stdout(b.arguments.program, code, 1);
+    experiment_close(&b);
     return code;
 }

@@ -8,75 +8,78 @@
 #include <string.h>
 
 typedef struct transfer {
-    bench bench;
-    front_own options[2]; /* source, shots */
+    experiment experiment;
+    own_option options[2]; /* source, shots */
     json_t *records;
 } transfer;
 
 /* Source, then target on top; the target before and after is what was gained. */
-static imiad_status run_pair(row rows[3], transfer *t, imiad_detector *detector,
+static imiad_status run_pair(measurement measurements[3], transfer *t, imiad_detector *detector,
                              const imiad_split *source, const imiad_split *target)
 {
-    front_progress shown = {imiad_split_category(target), NULL, 0};
-    imiad_status status = bench_fit_and_measure(&rows[0], &t->bench, detector, source);
+    progress_line shown = {imiad_split_category(target), NULL, 0};
+    imiad_status status =
+        experiment_fit_and_measure(&measurements[0], &t->experiment, detector, source);
     if (status == IMIAD_OK)
-        status = bench_measure(&rows[1], &t->bench, detector, target, 0);
+        status = experiment_measure(&measurements[1], &t->experiment, detector, target, 0);
     if (status == IMIAD_OK)
-        status = imiad_detector_fit_more(detector, target, front_show_progress, &shown);
-    return status == IMIAD_OK ? bench_measure(&rows[2], &t->bench, detector, target, 1) : status;
+        status = imiad_detector_fit_more(detector, target, progress_line_show, &shown);
+    return status == IMIAD_OK
+               ? experiment_measure(&measurements[2], &t->experiment, detector, target, 1)
+               : status;
 }
 
-static imiad_status keep(transfer *t, const row rows[3], const imiad_split *target,
+static imiad_status keep(transfer *t, const measurement measurements[3], const imiad_split *target,
                          const imiad_detector *detector, const char *source)
 {
     static const char *const steps[] = {"source", "target before", "target after"};
     imiad_status status = IMIAD_OK;
     for (int i = 0; i < 3; ++i) {
-        printf("%-14s %-16s", steps[i], rows[i].category);
+        printf("%-14s %-16s", steps[i], measurements[i].category);
         for (int k = 0; k < METRICS; ++k)
-            print_metric(rows[i].values[k]);
+            print_metric(measurements[i].values[k]);
         printf("\n");
-        json_t *record = row_record(&rows[i]);
+        json_t *record = measurement_record(&measurements[i]);
         json_object_set_new(record, "step", json_string(steps[i]));
         name_into(record, "source", source);
         json_array_append_new(t->records, record);
-        json_decref(rows[i].images);
+        json_decref(measurements[i].images);
     }
-    if (t->bench.results) {
+    if (t->experiment.results) {
         imiad_cell cell;
         char value[256];
-        status = bench_describe(&cell, &t->bench, target, detector, rows[2].seed);
+        status = experiment_describe(&cell, &t->experiment, target, detector, measurements[2].seed);
         snprintf(value, sizeof value, "%s source=%s", cell.value, source);
         cell.value = value;
         if (status == IMIAD_OK)
-            status = bench_put(&t->bench, &cell, &rows[2]);
+            status = experiment_put(&t->experiment, &cell, &measurements[2]);
     }
     return status;
 }
 
 static imiad_status run_target(transfer *t, const char *source, const char *category, uint64_t seed)
 {
-    bench *b = &t->bench;
+    experiment *b = &t->experiment;
     imiad_split *from = NULL, *to = NULL;
     imiad_detector *detector = NULL;
-    row rows[3];
+    measurement measurements[3];
     for (int i = 0; i < 3; ++i)
-        rows[i] = (row){.value = "", .seed = seed};
+        measurements[i] = (measurement){.value = "", .seed = seed};
     imiad_status status = imiad_split_create(&from, b->dataset, source, "unsupervised", NULL, 0);
     if (status == IMIAD_OK)
-        status = front_split(&to, &b->front, b->dataset, category, "transfer", "shots",
-                             t->options[1].values[0], seed);
+        status = arguments_split(&to, &b->arguments, b->dataset, category, "transfer", "shots",
+                                 t->options[1].values[0], seed);
     if (status == IMIAD_OK)
-        status = front_detector(&detector, &b->front, b->backbone, seed);
+        status = arguments_detector(&detector, &b->arguments, b->backbone, seed);
     if (status == IMIAD_OK && !b->facts)
-        b->facts = front_facts(&b->front, "transfer", b->dataset, b->backbone, detector);
+        b->facts = arguments_facts(&b->arguments, "transfer", b->dataset, b->backbone, detector);
     if (status == IMIAD_OK)
-        status = run_pair(rows, t, detector, from, to);
+        status = run_pair(measurements, t, detector, from, to);
     if (status == IMIAD_OK)
-        status = keep(t, rows, to, detector, source);
+        status = keep(t, measurements, to, detector, source);
     else
         for (int i = 0; i < 3; ++i)
-            json_decref(rows[i].images);
+            json_decref(measurements[i].images);
     imiad_detector_free(detector);
     imiad_split_free(to);
     imiad_split_free(from);
@@ -85,19 +88,19 @@ static imiad_status run_target(transfer *t, const char *source, const char *cate
 
 static int run_all(transfer *t)
 {
-    const front *f = &t->bench.front;
+    const arguments *f = &t->experiment.arguments;
     int failures = 0;
-    const char *source =
-        t->options[0].count ? t->options[0].values[0] : imiad_dataset_category(t->bench.dataset, 0);
-    title_print(&t->bench, "transfer");
+    const char *source = t->options[0].count ? t->options[0].values[0]
+                                             : imiad_dataset_category(t->experiment.dataset, 0);
+    title_print(&t->experiment, "transfer");
     printf("\n%-31s", "");
     print_metric_heads();
     for (int k = 0; k < f->repeats; ++k)
-        for (size_t i = 0; i < front_category_count(f, t->bench.dataset); ++i) {
-            const char *category = front_category(f, t->bench.dataset, i);
+        for (size_t i = 0; i < arguments_category_count(f, t->experiment.dataset); ++i) {
+            const char *category = arguments_category(f, t->experiment.dataset, i);
             if (strcmp(category, source) != 0 &&
                 run_target(t, source, category, f->seed + (uint64_t)k) != IMIAD_OK)
-                failures += front_fail(f, category);
+                failures += arguments_fail(f, category);
         }
     return failures ? 1 : 0;
 }
@@ -114,24 +117,25 @@ int main(int argc, char **argv)
                                .values = {"8"},
                                .count = 1,
                                .once = 1}}};
-    int go_on = front_read(&t.bench.front, argc, argv,
-                           "Fits a detector on the source, then on a few images of each target "
-                           "category on top, and measures\nthe target before and after.",
-                           t.options, 2);
+    int go_on = arguments_read(&t.experiment.arguments, argc, argv,
+                               "Fits a detector on the source, then on a few images of each target "
+                               "category on top, and measures\nthe target before and after.",
+                               t.options, 2);
     if (go_on <= 0)
         return go_on < 0 ? 2 : 0;
     t.records = json_array();
-    int code = bench_open(&t.bench);
+    int code = experiment_open(&t.experiment);
     if (code == 0)
         code = run_all(&t);
-    if (t.bench.front.json && t.bench.facts) {
-        json_t *document = json_pack("{s:O, s:O}", "run", t.bench.facts, "categories", t.records);
-        if (front_write_json(&t.bench.front, document) != IMIAD_OK)
+    if (t.experiment.arguments.json && t.experiment.facts) {
+        json_t *document =
+            json_pack("{s:O, s:O}", "run", t.experiment.facts, "categories", t.records);
+        if (arguments_write_json(&t.experiment.arguments, document) != IMIAD_OK)
             code = 1;
         json_decref(document);
     }
     json_decref(t.records);
-    code = checked_stdout(t.bench.front.program, code, 1);
-    bench_close(&t.bench);
+    code = checked_stdout(t.experiment.arguments.program, code, 1);
+    experiment_close(&t.experiment);
     return code;
 }

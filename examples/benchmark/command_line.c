@@ -48,7 +48,7 @@ static void add_settings(command_line *line, const char *option, const imiad_opt
 }
 
 /* The option that the setting's program varies has one value here: the plan's, or its default. */
-static void add_varied(command_line *line, front *f, const grid_setting *setting)
+static void add_varied(command_line *line, arguments *f, const grid_setting *setting)
 {
     imiad_option_info info = IMIAD_OPTION_INFO_INIT;
     char option[64];
@@ -72,8 +72,8 @@ static void add_varied(command_line *line, front *f, const grid_setting *setting
 void command_line_make(command_line *out, const jobs *j, const job *of, const options *o,
                        int threads)
 {
-    front f;
-    job_front(&f, j, of, o->program);
+    arguments f;
+    job_arguments(&f, j, of, o->program);
     *out = (command_line){.words = NULL};
     add(out, "benchmark");
     add(out, "work");

@@ -61,7 +61,7 @@ static size_t dataset_place(const jobs *j, const job *of)
 }
 
 /* The categories of a sequence: those of the setting, of the dataset in the plan, or all. */
-static void all_categories(front *out, const jobs *j, const job *of)
+static void all_categories(arguments *out, const jobs *j, const job *of)
 {
     const plan_part *part = of->part;
     const plan_dataset *d = of->dataset;
@@ -85,25 +85,25 @@ static void copy_options(imiad_option *to, size_t *count, const plan_options *fr
     *count = from->count;
 }
 
-void job_front(front *out, const jobs *j, const job *of, const char *program)
+void job_arguments(arguments *out, const jobs *j, const job *of, const char *program)
 {
     const plan *p = j->plan;
     const char *weights = of->detector->weights;
-    *out = (front){.program = program,
-                   .dataset = of->dataset->type,
-                   .root = of->dataset->root,
-                   .detector = of->detector->type,
-                   .backbone = of->detector->backbone,
-                   .weights = weights && strcmp(weights, "random") == 0 ? NULL : weights,
-                   .device = p->device,
-                   .precision = of->detector->precision,
-                   .evaluation = IMIAD_EVALUATION_OPTIONS_INIT,
-                   .seed = of->seed,
-                   .repeats = 1};
+    *out = (arguments){.program = program,
+                       .dataset = of->dataset->type,
+                       .root = of->dataset->root,
+                       .detector = of->detector->type,
+                       .backbone = of->detector->backbone,
+                       .weights = weights && strcmp(weights, "random") == 0 ? NULL : weights,
+                       .device = p->device,
+                       .precision = of->detector->precision,
+                       .evaluation = IMIAD_EVALUATION_OPTIONS_INIT,
+                       .seed = of->seed,
+                       .repeats = 1};
     if (p->evaluate)
-        front_take_evaluation(out, p->evaluate);
+        arguments_take_evaluation(out, p->evaluate);
     for (size_t i = 0; i < p->compat_count; ++i)
-        front_take_compat(out, p->compat[i]);
+        arguments_take_compat(out, p->compat[i]);
     copy_options(out->settings, &out->setting_count, &of->detector->options);
     copy_options(out->dataset_settings, &out->dataset_setting_count, &of->dataset->options);
     for (size_t i = 0; i < of->part->option_count; ++i)
@@ -178,12 +178,12 @@ static int add_category(jobs *j, const plan_part *part, job *one, const job_filt
 static int add_dataset(jobs *j, const plan_part *part, size_t index, const job_filter *filter,
                        size_t *room)
 {
-    front named;
+    arguments named;
     job one = {.dataset = &j->plan->datasets[index], .part = part, .cells = 1};
     job whole = {.dataset = one.dataset, .part = part, .detector = &j->plan->detectors[0]};
     if (!is_wanted(filter->dataset, one.dataset->name))
         return 0;
-    job_front(&named, j, &whole, "");
+    job_arguments(&named, j, &whole, "");
     if (strcmp(part->setting, "continual") == 0 || named.category_count == 0) {
         one.cells = named.category_count > 0 ? named.category_count : 1;
         one.category_place = SIZE_MAX; /* behind those of each category */

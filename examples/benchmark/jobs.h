@@ -59,7 +59,7 @@ int job_put_failure(jobs *j, job *failed, const char *program, imiad_results *st
                     const char *message);
 
 /* The command line that the job is, as the programs take it; `categories` has room for all. */
-void job_front(front *out, const jobs *j, const job *of, const char *program);
+void job_arguments(arguments *out, const jobs *j, const job *of, const char *program);
 /* What the setting's options are: "ratio=0.1". */
 void job_value(char *out, size_t size, const job *of);
 /* "padim on transistor of mvtec_ad, noisy ratio=0.1, seed 0" */

@@ -17,11 +17,11 @@ typedef struct reader {
 __attribute__((format(printf, 3, 4))) static int wrong(const reader *r, const char *where,
                                                        const char *format, ...)
 {
-    va_list arguments;
+    va_list list;
     fprintf(stderr, "%s: %s: %s%s", r->program, r->plan->path, where, *where ? ": " : "");
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
+    va_start(list, format);
+    vfprintf(stderr, format, list);
+    va_end(list);
     fputc('\n', stderr);
     return -1;
 }
@@ -513,11 +513,11 @@ static int read_head(reader *r)
     const json_t *evaluate = json_object_get(p->document, "evaluate");
     if (evaluate && !(p->evaluate = value_text(r, below(place, "", "evaluate"), evaluate)))
         return -1;
-    front checked = {.program = r->program}; /* prints what is wrong with them */
-    if (p->evaluate && front_take_evaluation(&checked, p->evaluate) < 0)
+    arguments checked = {.program = r->program}; /* prints what is wrong with them */
+    if (p->evaluate && arguments_take_evaluation(&checked, p->evaluate) < 0)
         return wrong(r, place, "no way to evaluate");
     for (size_t i = 0; i < p->compat_count; ++i)
-        if (front_take_compat(&checked, p->compat[i]) < 0)
+        if (arguments_take_compat(&checked, p->compat[i]) < 0)
             return wrong(r, item(place, "compat", i), "no way to agree with the reference");
     return 0;
 }

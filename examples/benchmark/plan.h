@@ -2,7 +2,7 @@
 #ifndef BENCHMARK_PLAN_H
 #define BENCHMARK_PLAN_H
 
-#include "front.h"
+#include "arguments.h"
 
 enum {
     MOST_DATASETS = 32,

@@ -15,7 +15,7 @@ typedef struct survey {
     imiad_results *const *stores;
     size_t store_count;
     imiad_results *describer;
-    bench bench; /* backbone, and a front for each job */
+    experiment experiment; /* backbone, and the arguments of each job */
     const job *of_backbone, *of_detector;
     char *no_backbone, *no_detector; /* why not */
     const char *message;             /* to put as the job's failure; NULL: to look for its cell */
@@ -74,11 +74,11 @@ static int needs_backbone(const char *type)
 static void close_backbone(survey *s)
 {
     imiad_detector_free(s->detector);
-    imiad_backbone_free(s->bench.backbone);
+    imiad_backbone_free(s->experiment.backbone);
     free(s->no_backbone);
     free(s->no_detector);
     s->detector = NULL;
-    s->bench.backbone = NULL;
+    s->experiment.backbone = NULL;
     s->no_backbone = s->no_detector = NULL;
     s->of_backbone = s->of_detector = NULL;
 }
@@ -94,7 +94,7 @@ static void need_backbone(survey *s, const job *j)
         snprintf(text, sizeof text, "nobody said where the weights of %s are: --weights %s=FILE",
                  j->detector->backbone, j->detector->backbone);
         s->no_backbone = strdup(text);
-    } else if (front_backbone(&s->bench.backbone, &s->bench.front) != IMIAD_OK) {
+    } else if (arguments_backbone(&s->experiment.backbone, &s->experiment.arguments) != IMIAD_OK) {
         s->no_backbone = strdup(imiad_last_error());
     }
 }
@@ -110,11 +110,12 @@ static int need_detector(survey *s, const job *j)
     s->detector = NULL;
     s->no_detector = NULL;
     s->of_detector = j;
-    if (!s->bench.backbone && needs_backbone(j->detector->type)) {
+    if (!s->experiment.backbone && needs_backbone(j->detector->type)) {
         s->no_detector = strdup(s->no_backbone ? s->no_backbone : "");
         return 0;
     }
-    imiad_status status = front_detector(&s->detector, &s->bench.front, s->bench.backbone, j->seed);
+    imiad_status status =
+        arguments_detector(&s->detector, &s->experiment.arguments, s->experiment.backbone, j->seed);
     if (status == IMIAD_OK)
         return 0;
     s->no_detector = strdup(imiad_last_error());
@@ -168,7 +169,7 @@ static imiad_status put_failure(survey *s, job *j, const imiad_cell *cell)
 /* The split of the cell: of the last task of a sequence, which is the last to be put. */
 static imiad_status make_split(imiad_split **out, survey *s, job *j)
 {
-    const front *f = &s->bench.front;
+    const arguments *f = &s->experiment.arguments;
     int sequence = strcmp(j->part->setting, "continual") == 0;
     imiad_status status = IMIAD_OK;
     *out = NULL;
@@ -176,8 +177,8 @@ static imiad_status make_split(imiad_split **out, survey *s, job *j)
     for (size_t i = 0; status == IMIAD_OK && i < f->category_count; ++i) {
         imiad_split_free(*out);
         *out = NULL;
-        status = front_split(out, f, s->bench.dataset, f->categories[i],
-                             sequence ? "unsupervised" : j->part->setting, NULL, NULL, j->seed);
+        status = arguments_split(out, f, s->experiment.dataset, f->categories[i],
+                                 sequence ? "unsupervised" : j->part->setting, NULL, NULL, j->seed);
         if (status == IMIAD_OK) {
             j->train_images += imiad_split_train_count(*out);
             j->test_images += imiad_split_test_count(*out);
@@ -191,26 +192,27 @@ static int survey_job(survey *s, job *j)
     size_t place = (size_t)(j->dataset - s->jobs->plan->datasets);
     imiad_split *split;
     imiad_cell cell;
-    job_front(&s->bench.front, s->jobs, j, s->program);
+    job_arguments(&s->experiment.arguments, s->jobs, j, s->program);
     need_backbone(s, j);
     if (need_detector(s, j) != 0)
         return -1;
-    s->bench.dataset = s->jobs->datasets[place];
-    if (!s->bench.dataset || !s->detector) {
-        job_fail(j, JOB_LACKING, s->bench.dataset ? s->no_detector : s->jobs->why_not[place]);
-        if (!s->bench.dataset && !s->detector && !j->also)
+    s->experiment.dataset = s->jobs->datasets[place];
+    if (!s->experiment.dataset || !s->detector) {
+        job_fail(j, JOB_LACKING, s->experiment.dataset ? s->no_detector : s->jobs->why_not[place]);
+        if (!s->experiment.dataset && !s->detector && !j->also)
             j->also = strdup(s->no_detector);
         return 0;
     }
-    front_settle_evaluation(
-        &s->bench.front, imiad_dataset_defect_count(s->bench.dataset, 0) > 0 ? "native" : "input");
+    arguments_settle_evaluation(&s->experiment.arguments,
+                                imiad_dataset_defect_count(s->experiment.dataset, 0) > 0 ? "native"
+                                                                                         : "input");
     imiad_status status = make_split(&split, s, j);
     if (status != IMIAD_OK) {
         job_fail(j, JOB_LACKING, imiad_last_error());
         return 0;
     }
-    s->bench.results = s->describer;
-    status = bench_describe(&cell, &s->bench, split, s->detector, j->seed);
+    s->experiment.results = s->describer;
+    status = experiment_describe(&cell, &s->experiment, split, s->detector, j->seed);
     if (strcmp(j->part->setting, "continual") == 0)
         cell.setting = "continual";
     if (status == IMIAD_OK) {

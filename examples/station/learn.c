@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "checked.h"
-#include "front.h"
+#include "arguments.h"
 #include "names.h"
 #include "station/judge.h"
 #include "station/plan.h"
@@ -113,7 +113,7 @@ static imiad_status score_held_out(float *scores, float *maxima, bool *maps, lea
                                    const imiad_score_options *options)
 {
     const index_list *held = &l->plan.held_out;
-    front_progress shown = {imiad_dataset_category(l->plan.files, l->plan.category), NULL, 0};
+    progress_line shown = {imiad_dataset_category(l->plan.files, l->plan.category), NULL, 0};
     imiad_status status = IMIAD_OK;
     *maps = true;
     for (size_t i = 0; status == IMIAD_OK && i < held->count; ++i) {
@@ -126,7 +126,7 @@ static imiad_status score_held_out(float *scores, float *maxima, bool *maps, lea
         maxima[i] = j.highest;
         *maps = *maps && j.map;
         judged_free(&j);
-        front_show_progress(&shown, &at);
+        progress_line_show(&shown, &at);
     }
     return status;
 }
@@ -212,7 +212,7 @@ static imiad_status measure(learning *l)
 {
     const index_list *test = &l->plan.test;
     imiad_score_options options = judge_options(&l->thresholds);
-    front_progress shown = {imiad_dataset_category(l->plan.files, l->plan.category), NULL, 0};
+    progress_line shown = {imiad_dataset_category(l->plan.files, l->plan.category), NULL, 0};
     imiad_metrics *metrics;
     l->auroc = NAN;
     l->false_alarms = json_array();
@@ -223,7 +223,7 @@ static imiad_status measure(learning *l)
     for (size_t i = 0; status == IMIAD_OK && i < test->count; ++i) {
         const imiad_progress at = {sizeof at, "test", (int64_t)i + 1, (int64_t)test->count};
         status = measure_one(l, metrics, test->at[i], &options);
-        front_show_progress(&shown, &at);
+        progress_line_show(&shown, &at);
     }
     if (status == IMIAD_OK && l->good > 0 && l->bad > 0)
         imiad_metrics_image_auroc(&l->auroc, metrics);
@@ -392,13 +392,13 @@ static void warn_of_border(learning *l)
 
 static int fit(learning *l)
 {
-    front_progress shown = {imiad_dataset_category(l->plan.files, l->plan.category), NULL, 0};
+    progress_line shown = {imiad_dataset_category(l->plan.files, l->plan.category), NULL, 0};
     imiad_split *split = NULL;
     warn_of_weights(&l->warnings, l->detector);
     warn_of_border(l);
     imiad_status status = plan_split(&split, &l->plan, l->command);
     if (status == IMIAD_OK)
-        status = imiad_detector_fit(l->detector, split, front_show_progress, &shown);
+        status = imiad_detector_fit(l->detector, split, progress_line_show, &shown);
     if (status == IMIAD_OK)
         status = calibrate(l);
     if (status == IMIAD_OK)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "front.h"
+#include "arguments.h"
 
 /* ---- the folder ---- */
 
@@ -79,7 +79,7 @@ static imiad_status look_at_sample(plan *p, size_t index, const imiad_sample *s)
 static void look_at_all(plan *p)
 {
     size_t count = imiad_dataset_sample_count(p->files);
-    front_progress shown = {imiad_dataset_category(p->files, p->category), NULL, 0};
+    progress_line shown = {imiad_dataset_category(p->files, p->category), NULL, 0};
     for (size_t i = 0; i < count; ++i) {
         imiad_sample s = IMIAD_SAMPLE_INIT;
         const imiad_progress at = {sizeof at, "looking", (int64_t)i + 1, (int64_t)count};
@@ -91,7 +91,7 @@ static void look_at_all(plan *p)
             fprintf(stderr, "unreadable: %s\n", imiad_last_error());
             ++p->broken_count;
         }
-        front_show_progress(&shown, &at);
+        progress_line_show(&shown, &at);
     }
 }
 

@@ -1,7 +1,7 @@
 /* What the example programs share: options, a progress line, tables, JSON. Made of nothing but the
  * public interface: copy from it what you need. */
-#ifndef EXAMPLES_FRONT_H
-#define EXAMPLES_FRONT_H
+#ifndef EXAMPLES_ARGUMENTS_H
+#define EXAMPLES_ARGUMENTS_H
 
 #include <imiad/imiad.h>
 #include <jansson.h>
@@ -13,16 +13,16 @@ enum { MOST_CATEGORIES = 64, MOST_SETTINGS = 64, MOST_VALUES = 32 };
 enum { BINARISE_MAPS, MASK_GEOMETRY, AUPRO_SAMPLED, LOCO_AUC_ORDER, COMPATS };
 
 /* An option that only this program has, such as --ratio. */
-typedef struct front_own {
+typedef struct own_option {
     const char *name, *argument, *help; /* argument NULL: it has none, and is given or not */
     const char *values[MOST_VALUES];    /* as given, or the defaults put here before */
     size_t count;
     int once;  /* the last one given counts; otherwise repeatable */
     int given; /* the defaults are gone */
-} front_own;
+} own_option;
 
 /* The command line. */
-typedef struct front {
+typedef struct arguments {
     const char *program;
     const char *dataset, *root, *detector, *backbone, *weights, *device, *precision, *evaluate,
         *json, *maps, *save, *results, *of;
@@ -35,64 +35,64 @@ typedef struct front {
     imiad_option split_settings[MOST_SETTINGS]; /* --set-split */
     size_t split_setting_count;
     FILE *json_stream; /* --json -: what standard output was; tables go to standard error then */
-    char *command;     /* as it was typed, for the record; bench_close frees it */
+    char *command;     /* as it was typed, for the record; experiment_close frees it */
     uint64_t seed;
     int repeats, threads;
     imiad_evaluation_options evaluation;
     int compat[COMPATS];       /* measure as the IM-IAD code does, in this respect */
     char evaluation_text[128]; /* all of it in words: part of a result's key */
-    front_own *own;
+    own_option *own;
     size_t own_count;
-} front;
+} arguments;
 
 /* Reads the command line; listings and help are printed here. Returns 1 to go on, 0 when all is
  * done, -1 after a mistake. `about` is one paragraph for --help; `own`, of own_count, may be NULL.
  * Where it returns 1, the command is to be freed. */
-int front_read(front *f, int argc, char **argv, const char *about, front_own *own,
-               size_t own_count);
+int arguments_read(arguments *a, int argc, char **argv, const char *about, own_option *own,
+                   size_t own_count);
 
 /* What --evaluate and --compat do with a value. Returns 1, or -1 with a message printed. */
-int front_take_evaluation(front *f, const char *value);
-int front_take_compat(front *f, const char *value);
+int arguments_take_evaluation(arguments *a, const char *value);
+int arguments_take_compat(arguments *a, const char *value);
 
 /* Once the dataset is open: what --evaluate is when nobody said, and the words for it. */
-void front_settle_evaluation(front *f, const char *otherwise);
+void arguments_settle_evaluation(arguments *a, const char *otherwise);
 
 /* Before hours of work: that --json, --maps and --save can be written. Returns 0, or 1 with a
  * message printed. */
-int front_check_outputs(const front *f);
+int arguments_check_outputs(const arguments *a);
 
 /* "program: message", from imiad_last_error when the status says so. Returns 1, for main. */
-int front_fail(const front *f, const char *doing);
+int arguments_fail(const arguments *a, const char *doing);
 
 /* Opens what the command line names. */
-imiad_status front_dataset(imiad_dataset **out, const front *f);
-imiad_status front_backbone(imiad_backbone **out, const front *f);
-imiad_status front_detector(imiad_detector **out, const front *f, imiad_backbone *backbone,
-                            uint64_t seed);
+imiad_status arguments_dataset(imiad_dataset **out, const arguments *a);
+imiad_status arguments_backbone(imiad_backbone **out, const arguments *a);
+imiad_status arguments_detector(imiad_detector **out, const arguments *a, imiad_backbone *backbone,
+                                uint64_t seed);
 /* A split with the options of --set-split, one more where `name` is not NULL, and the seed. */
-imiad_status front_split(imiad_split **out, const front *f, const imiad_dataset *dataset,
-                         const char *category, const char *setting, const char *name,
-                         const char *value, uint64_t seed);
+imiad_status arguments_split(imiad_split **out, const arguments *a, const imiad_dataset *dataset,
+                             const char *category, const char *setting, const char *name,
+                             const char *value, uint64_t seed);
 /* The categories asked for, or all. */
-size_t front_category_count(const front *f, const imiad_dataset *dataset);
-const char *front_category(const front *f, const imiad_dataset *dataset, size_t index);
+size_t arguments_category_count(const arguments *a, const imiad_dataset *dataset);
+const char *arguments_category(const arguments *a, const imiad_dataset *dataset, size_t index);
 
-/* A progress function: a bar on a terminal, a line a quarter elsewhere. user: a front_progress. */
-typedef struct front_progress {
+/* A progress function: a bar on a terminal, a line a quarter elsewhere. user: a progress_line. */
+typedef struct progress_line {
     const char *title; /* the category */
     const char *stage;
     int64_t quarter;
-} front_progress;
-int front_show_progress(void *user, const imiad_progress *p);
+} progress_line;
+int progress_line_show(void *user, const imiad_progress *p);
 
 /* Facts of the run for the record: version, options, seed, digests, device, threads. */
-json_t *front_facts(const front *f, const char *setting, const imiad_dataset *dataset,
-                    const imiad_backbone *backbone, const imiad_detector *detector);
+json_t *arguments_facts(const arguments *a, const char *setting, const imiad_dataset *dataset,
+                        const imiad_backbone *backbone, const imiad_detector *detector);
 /* Writes the document, whole or not at all; "-" is standard output. */
-imiad_status front_write_json(const front *f, json_t *document);
+imiad_status arguments_write_json(const arguments *a, json_t *document);
 
 /* Peak resident memory of this process in bytes. */
-int64_t front_peak_memory(void);
+int64_t peak_memory(void);
 
 #endif

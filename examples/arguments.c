@@ -1,4 +1,4 @@
-#include "front.h"
+#include "arguments.h"
 #include "checked.h"
 #include "names.h"
 
@@ -14,14 +14,14 @@
 
 /* ---- help and listings ---- */
 
-static void print_help(const front *f, const char *about)
+static void print_help(const arguments *a, const char *about)
 {
-    printf("Usage: %s [options]\n\n%s\n\n", f->program, about);
-    for (size_t i = 0; i < f->own_count; ++i) {
+    printf("Usage: %s [options]\n\n%s\n\n", a->program, about);
+    for (size_t i = 0; i < a->own_count; ++i) {
         char option[64];
-        snprintf(option, sizeof option, "--%s %s", f->own[i].name,
-                 f->own[i].argument ? f->own[i].argument : "");
-        printf("  %-21s %s\n", option, f->own[i].help);
+        snprintf(option, sizeof option, "--%s %s", a->own[i].name,
+                 a->own[i].argument ? a->own[i].argument : "");
+        printf("  %-21s %s\n", option, a->own[i].help);
     }
     printf(
         "  --dataset NAME        which dataset (default: synthetic, drawn by the library)\n"
@@ -75,16 +75,16 @@ static int is_word_of(const char *text, const char *word)
 }
 
 /* Of a benchmark; NULL: all. Without any there is no such benchmark. */
-static int list_detectors(const front *f)
+static int list_detectors(const arguments *a)
 {
     size_t listed = 0;
     for (size_t i = 0; i < imiad_detector_type_count(); ++i)
-        if (!f->of || is_word_of(imiad_detector_type_benchmarks(i), f->of)) {
+        if (!a->of || is_word_of(imiad_detector_type_benchmarks(i), a->of)) {
             printf("%-16s %s\n", imiad_detector_type_name(i), imiad_detector_type_title(i));
             ++listed;
         }
     if (listed == 0)
-        fprintf(stderr, "%s: no benchmark is called \"%s\": --of imiad\n", f->program, f->of);
+        fprintf(stderr, "%s: no benchmark is called \"%s\": --of imiad\n", a->program, a->of);
     return listed == 0 ? -1 : 0;
 }
 
@@ -134,30 +134,30 @@ static int describe(const char *name)
 
 /* ---- the command line ---- */
 
-static int mistake(const front *f, const char *what, const char *value)
+static int mistake(const arguments *a, const char *what, const char *value)
 {
-    fprintf(stderr, "%s: %s \"%s\"; --help lists the options\n", f->program, what, value);
+    fprintf(stderr, "%s: %s \"%s\"; --help lists the options\n", a->program, what, value);
     return -1;
 }
 
-static int add_setting(const front *f, imiad_option *settings, size_t *count, char *text)
+static int add_setting(const arguments *a, imiad_option *settings, size_t *count, char *text)
 {
     char *equals = strchr(text, '=');
     if (!equals || equals == text)
-        return mistake(f, "not name=value:", text);
+        return mistake(a, "not name=value:", text);
     if (*count == MOST_SETTINGS)
-        return mistake(f, "too many settings at", text);
+        return mistake(a, "too many settings at", text);
     *equals = '\0';
     settings[(*count)++] = (imiad_option){text, equals + 1};
     return 1;
 }
 
-static int read_number(const front *f, const char *option, const char *text, long long low,
+static int read_number(const arguments *a, const char *option, const char *text, long long low,
                        long long high, long long *out)
 {
     if (checked_number(out, text, low, high) == 0)
         return 1;
-    fprintf(stderr, "%s: %s takes a whole number from %lld to %lld, not \"%s\"\n", f->program,
+    fprintf(stderr, "%s: %s takes a whole number from %lld to %lld, not \"%s\"\n", a->program,
             option, low, high, text);
     return -1;
 }
@@ -226,156 +226,156 @@ static const struct option long_options[] = {
 };
 enum { LONG_OPTIONS = sizeof long_options / sizeof *long_options, MOST_OWN = 8 };
 
-static int take_own(const front *f, front_own *own, const char *value)
+static int take_own(const arguments *a, own_option *own, const char *value)
 {
     if (!own->given || own->once)
         own->count = 0;
     if (own->count == MOST_VALUES)
-        return mistake(f, "too many values at", value);
+        return mistake(a, "too many values at", value);
     own->given = 1;
     own->values[own->count++] = value;
     return 1;
 }
 
-int front_take_evaluation(front *f, const char *value)
+int arguments_take_evaluation(arguments *a, const char *value)
 {
     long long size = 0;
-    f->evaluate = value;
+    a->evaluate = value;
     if (strcmp(value, "input") == 0)
-        f->evaluation.size = IMIAD_EVALUATE_INPUT;
+        a->evaluation.size = IMIAD_EVALUATE_INPUT;
     else if (strcmp(value, "native") == 0)
-        f->evaluation.size = IMIAD_EVALUATE_NATIVE;
+        a->evaluation.size = IMIAD_EVALUATE_NATIVE;
     else if (checked_number(&size, value, 1, 16384) != 0)
-        return mistake(f, "--evaluate takes input, native or a number of pixels, not", value);
+        return mistake(a, "--evaluate takes input, native or a number of pixels, not", value);
     else
-        f->evaluation.size = (int32_t)size;
+        a->evaluation.size = (int32_t)size;
     return 1;
 }
 
 static const char *const compat_names[COMPATS] = {"binarise_maps", "mask_geometry",
                                                   "aupro_sampled100", "loco_auc_order"};
 
-int front_take_compat(front *f, const char *value)
+int arguments_take_compat(arguments *a, const char *value)
 {
     for (int i = 0; i < COMPATS; ++i)
         if (strcmp(value, compat_names[i]) == 0) {
-            f->compat[i] = 1;
+            a->compat[i] = 1;
             return 1;
         }
-    return mistake(f,
+    return mistake(a,
                    "--compat takes binarise_maps, mask_geometry, aupro_sampled100 or "
                    "loco_auc_order, not",
                    value);
 }
 
-void front_settle_evaluation(front *f, const char *otherwise)
+void arguments_settle_evaluation(arguments *a, const char *otherwise)
 {
-    f->evaluate = f->evaluate ? f->evaluate : otherwise;
-    if (strcmp(f->evaluate, "native") == 0)
-        f->evaluation.size = IMIAD_EVALUATE_NATIVE;
-    f->evaluation.binarise_maps = f->compat[BINARISE_MAPS];
-    f->evaluation.openiad_masks = f->compat[MASK_GEOMETRY];
-    snprintf(f->evaluation_text, sizeof f->evaluation_text, "%s", f->evaluate);
+    a->evaluate = a->evaluate ? a->evaluate : otherwise;
+    if (strcmp(a->evaluate, "native") == 0)
+        a->evaluation.size = IMIAD_EVALUATE_NATIVE;
+    a->evaluation.binarise_maps = a->compat[BINARISE_MAPS];
+    a->evaluation.openiad_masks = a->compat[MASK_GEOMETRY];
+    snprintf(a->evaluation_text, sizeof a->evaluation_text, "%s", a->evaluate);
     for (int i = 0; i < COMPATS; ++i)
-        if (f->compat[i]) {
-            size_t length = strlen(f->evaluation_text);
-            snprintf(f->evaluation_text + length, sizeof f->evaluation_text - length, " %s",
+        if (a->compat[i]) {
+            size_t length = strlen(a->evaluation_text);
+            snprintf(a->evaluation_text + length, sizeof a->evaluation_text - length, " %s",
                      compat_names[i]);
         }
 }
 
-static int take_option(front *f, int option, char *value, const char *about)
+static int take_option(arguments *a, int option, char *value, const char *about)
 {
     long long number;
     if (option >= OWN)
-        return take_own(f, &f->own[option - OWN], value);
+        return take_own(a, &a->own[option - OWN], value);
     switch (option) {
     case ROOT:
-        f->root = value;
+        a->root = value;
         return 1;
     case DATASET:
-        f->dataset = value;
+        a->dataset = value;
         return 1;
     case DETECTOR:
-        f->detector = value;
+        a->detector = value;
         return 1;
     case BACKBONE:
-        f->backbone = value;
+        a->backbone = value;
         return 1;
     case WEIGHTS:
-        f->weights = value;
+        a->weights = value;
         return 1;
     case DEVICE:
-        f->device = value;
+        a->device = value;
         return 1;
     case PRECISION:
-        f->precision = value;
+        a->precision = value;
         return 1;
     case JSON:
-        f->json = value;
+        a->json = value;
         return 1;
     case MAPS:
-        f->maps = value;
+        a->maps = value;
         return 1;
     case SAVE:
-        f->save = value;
+        a->save = value;
         return 1;
     case CATEGORY:
-        if (f->category_count == MOST_CATEGORIES)
-            return mistake(f, "too many categories at", value);
-        f->categories[f->category_count++] = value;
+        if (a->category_count == MOST_CATEGORIES)
+            return mistake(a, "too many categories at", value);
+        a->categories[a->category_count++] = value;
         return 1;
     case SET:
-        return add_setting(f, f->settings, &f->setting_count, value);
+        return add_setting(a, a->settings, &a->setting_count, value);
     case SET_DATASET:
-        return add_setting(f, f->dataset_settings, &f->dataset_setting_count, value);
+        return add_setting(a, a->dataset_settings, &a->dataset_setting_count, value);
     case SET_SPLIT:
-        return add_setting(f, f->split_settings, &f->split_setting_count, value);
+        return add_setting(a, a->split_settings, &a->split_setting_count, value);
     case RESULTS:
-        f->results = value;
+        a->results = value;
         return 1;
     case EVALUATE:
-        return front_take_evaluation(f, value);
+        return arguments_take_evaluation(a, value);
     case COMPAT:
-        return front_take_compat(f, value);
+        return arguments_take_compat(a, value);
     case REPEATS:
-        if (read_number(f, "--repeats", value, 1, 1000, &number) < 0)
+        if (read_number(a, "--repeats", value, 1, 1000, &number) < 0)
             return -1;
-        f->repeats = (int)number;
+        a->repeats = (int)number;
         return 1;
     case SEED:
-        if (read_number(f, "--seed", value, 0, INT64_MAX, &number) < 0)
+        if (read_number(a, "--seed", value, 0, INT64_MAX, &number) < 0)
             return -1;
-        f->seed = (uint64_t)number;
+        a->seed = (uint64_t)number;
         return 1;
     case THREADS:
-        if (read_number(f, "--threads", value, 0, 256, &number) < 0)
+        if (read_number(a, "--threads", value, 0, 256, &number) < 0)
             return -1;
-        f->threads = (int)number;
+        a->threads = (int)number;
         return 1;
     case PLUGIN:
-        return imiad_plugin_load(value) == IMIAD_OK ? 1 : -front_fail(f, "plug-in");
+        return imiad_plugin_load(value) == IMIAD_OK ? 1 : -arguments_fail(a, "plug-in");
     case LIST_DATASETS:
         list(imiad_dataset_type_count(), imiad_dataset_type_name, imiad_dataset_type_title);
         return 0;
     case LIST_DETECTORS:
-        return list_detectors(f);
+        return list_detectors(a);
     case LIST_NEW_TASKS:
         list(imiad_detector_type_count(), imiad_detector_type_name, imiad_detector_type_new_task);
         return 0;
     case OF:
-        f->of = value;
+        a->of = value;
         return 1;
     case DESCRIBE:
         return describe(value);
     case HELP:
-        print_help(f, about);
+        print_help(a, about);
         return 0;
     case VERSION:
         printf("libimiad %s, libtorch %s\n", imiad_version(), imiad_torch_version());
         return 0;
     default:
-        fprintf(stderr, "%s --help lists the options\n", f->program);
+        fprintf(stderr, "%s --help lists the options\n", a->program);
         return -1;
     }
 }
@@ -397,63 +397,64 @@ static char *whole_command(int argc, char **argv)
 }
 
 /* What --help and the listings wrote must have arrived. */
-static int stop_reading(front *f, int outcome)
+static int stop_reading(arguments *a, int outcome)
 {
-    free(f->command);
-    f->command = NULL;
-    return outcome < 0 ? outcome : checked_stdout(f->program, outcome, -1);
+    free(a->command);
+    a->command = NULL;
+    return outcome < 0 ? outcome : checked_stdout(a->program, outcome, -1);
 }
 
 /* With --json - the record has standard output for itself. */
-static int part_outputs(front *f)
+static int part_outputs(arguments *a)
 {
-    if (!f->json || strcmp(f->json, "-") != 0)
+    if (!a->json || strcmp(a->json, "-") != 0)
         return 1;
-    f->json_stream = checked_take_stdout(f->program);
-    return f->json_stream ? 1 : -1;
+    a->json_stream = checked_take_stdout(a->program);
+    return a->json_stream ? 1 : -1;
 }
 
-int front_read(front *f, int argc, char **argv, const char *about, front_own *own, size_t own_count)
+int arguments_read(arguments *a, int argc, char **argv, const char *about, own_option *own,
+                   size_t own_count)
 {
     const char *slash = strrchr(argv[0], '/');
-    *f = (front){.program = slash ? slash + 1 : argv[0],
-                 .dataset = "synthetic",
-                 .detector = "patchcore",
-                 .evaluation = IMIAD_EVALUATION_OPTIONS_INIT,
-                 .command = whole_command(argc, argv),
-                 .repeats = 1,
-                 .own = own,
-                 .own_count = own_count};
+    *a = (arguments){.program = slash ? slash + 1 : argv[0],
+                     .dataset = "synthetic",
+                     .detector = "patchcore",
+                     .evaluation = IMIAD_EVALUATION_OPTIONS_INIT,
+                     .command = whole_command(argc, argv),
+                     .repeats = 1,
+                     .own = own,
+                     .own_count = own_count};
     struct option all[LONG_OPTIONS + MOST_OWN + 1] = {{0}};
     memcpy(all, long_options, sizeof long_options);
     for (size_t i = 0; i < own_count && i < MOST_OWN; ++i)
         all[LONG_OPTIONS + i] = (struct option){
             own[i].name, own[i].argument ? required_argument : no_argument, NULL, OWN + (int)i};
     for (int option; (option = getopt_long(argc, argv, "", all, NULL)) != -1;) {
-        int outcome = take_option(f, option, optarg, about);
+        int outcome = take_option(a, option, optarg, about);
         if (outcome <= 0)
-            return stop_reading(f, outcome);
+            return stop_reading(a, outcome);
     }
     if (optind < argc)
-        return stop_reading(f, mistake(f, "what is", argv[optind]));
-    if (f->root && strcmp(f->dataset, "synthetic") == 0)
-        return stop_reading(f, mistake(f, "--dataset must say what lies in", f->root));
-    if (imiad_set_threads(f->threads) != IMIAD_OK)
-        return stop_reading(f, mistake(f, imiad_last_error(), "--threads"));
-    return part_outputs(f) > 0 ? 1 : stop_reading(f, -1);
+        return stop_reading(a, mistake(a, "what is", argv[optind]));
+    if (a->root && strcmp(a->dataset, "synthetic") == 0)
+        return stop_reading(a, mistake(a, "--dataset must say what lies in", a->root));
+    if (imiad_set_threads(a->threads) != IMIAD_OK)
+        return stop_reading(a, mistake(a, imiad_last_error(), "--threads"));
+    return part_outputs(a) > 0 ? 1 : stop_reading(a, -1);
 }
 
-static int check_folder(const front *f, const char *path)
+static int check_folder(const arguments *a, const char *path)
 {
     if (!path || ((mkdir(path, 0777) == 0 || errno == EEXIST) && access(path, W_OK | X_OK) == 0))
         return 0;
-    fprintf(stderr, "%s: cannot write to folder %s: %s\n", f->program, path, strerror(errno));
+    fprintf(stderr, "%s: cannot write to folder %s: %s\n", a->program, path, strerror(errno));
     return 1;
 }
 
 /* That the file's folder can be written to; the file itself is left alone until there is something
  * to write. */
-static int check_file(const front *f, const char *path)
+static int check_file(const arguments *a, const char *path)
 {
     if (!path || strcmp(path, "-") == 0)
         return 0;
@@ -464,25 +465,25 @@ static int check_file(const front *f, const char *path)
         slash[slash == folder] = '\0';
     if (access(slash ? folder : ".", W_OK | X_OK) == 0)
         return 0;
-    fprintf(stderr, "%s: cannot write %s: %s\n", f->program, path, strerror(errno));
+    fprintf(stderr, "%s: cannot write %s: %s\n", a->program, path, strerror(errno));
     return 1;
 }
 
-int front_check_outputs(const front *f)
+int arguments_check_outputs(const arguments *a)
 {
-    return check_folder(f, f->maps) || check_folder(f, f->save) || check_file(f, f->json) ||
-           check_file(f, f->results);
+    return check_folder(a, a->maps) || check_folder(a, a->save) || check_file(a, a->json) ||
+           check_file(a, a->results);
 }
 
-int front_fail(const front *f, const char *doing)
+int arguments_fail(const arguments *a, const char *doing)
 {
-    fprintf(stderr, "%s: %s: %s\n", f->program, doing, imiad_last_error());
+    fprintf(stderr, "%s: %s: %s\n", a->program, doing, imiad_last_error());
     return 1;
 }
 
 /* ---- progress ---- */
 
-static void draw_bar(const front_progress *shown, const imiad_progress *p)
+static void draw_bar(const progress_line *shown, const imiad_progress *p)
 {
     enum { WIDTH = 32 };
     int filled = p->total > 0 ? (int)(p->done * WIDTH / p->total) : 0;
@@ -496,9 +497,9 @@ static void draw_bar(const front_progress *shown, const imiad_progress *p)
         fprintf(stderr, "\r\033[K");
 }
 
-int front_show_progress(void *user, const imiad_progress *p)
+int progress_line_show(void *user, const imiad_progress *p)
 {
-    front_progress *shown = user;
+    progress_line *shown = user;
     if (isatty(STDERR_FILENO)) {
         draw_bar(shown, p);
         return 0;
@@ -524,8 +525,8 @@ static json_t *settings_record(const imiad_detector *detector, const char *name)
     return object;
 }
 
-json_t *front_facts(const front *f, const char *setting, const imiad_dataset *dataset,
-                    const imiad_backbone *backbone, const imiad_detector *detector)
+json_t *arguments_facts(const arguments *a, const char *setting, const imiad_dataset *dataset,
+                        const imiad_backbone *backbone, const imiad_detector *detector)
 {
     char digest[65] = "";
     imiad_dataset_digest(digest, dataset);
@@ -534,16 +535,16 @@ json_t *front_facts(const front *f, const char *setting, const imiad_dataset *da
         "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:I, s:i, s:s, "
         "s:s, s:s, s:i, s:s}",
         "libimiad_version", imiad_version(), "libtorch_version", imiad_torch_version(), "setting",
-        setting, "dataset", f->dataset, "dataset_root", "", "dataset_digest", digest, "detector",
-        f->detector, "options", settings_record(detector, f->detector), "backbone",
+        setting, "dataset", a->dataset, "dataset_root", "", "dataset_digest", digest, "detector",
+        a->detector, "options", settings_record(detector, a->detector), "backbone",
         imiad_backbone_name(backbone), "weights", "", "weights_digest",
         imiad_backbone_digest(backbone), "weights_provenance", imiad_backbone_provenance(backbone),
-        "seed", (json_int_t)f->seed, "repeats", f->repeats, "evaluate", f->evaluate, "device",
+        "seed", (json_int_t)a->seed, "repeats", a->repeats, "evaluate", a->evaluate, "device",
         imiad_backbone_device(backbone), "precision", imiad_backbone_precision(backbone), "threads",
         imiad_threads(), "command", "");
-    name_into(facts, "dataset_root", f->root ? f->root : "");
+    name_into(facts, "dataset_root", a->root ? a->root : "");
     name_into(facts, "weights", imiad_backbone_weights(backbone));
-    name_into(facts, "command", f->command ? f->command : "");
+    name_into(facts, "command", a->command ? a->command : "");
     return facts;
 }
 
@@ -554,31 +555,31 @@ static int write_stream(FILE *stream, const json_t *document)
     return fflush(stream) != 0 || bad;
 }
 
-imiad_status front_write_json(const front *f, json_t *document)
+imiad_status arguments_write_json(const arguments *a, json_t *document)
 {
-    if (f->json_stream) {
-        if (write_stream(f->json_stream, document) == 0)
+    if (a->json_stream) {
+        if (write_stream(a->json_stream, document) == 0)
             return IMIAD_OK;
-        fprintf(stderr, "%s: cannot write to standard output: %s\n", f->program, strerror(errno));
+        fprintf(stderr, "%s: cannot write to standard output: %s\n", a->program, strerror(errno));
         return IMIAD_IO;
     }
     char temporary[4096];
-    snprintf(temporary, sizeof temporary, "%s.part", f->json);
+    snprintf(temporary, sizeof temporary, "%s.part", a->json);
     unlink(temporary); /* what a killed run left, or a link that somebody laid there */
     int file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
     int written =
         file >= 0 && json_dumpfd(document, file, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) == 0;
     if (file >= 0)
         written = close(file) == 0 && written;
-    if (written && rename(temporary, f->json) == 0)
+    if (written && rename(temporary, a->json) == 0)
         return IMIAD_OK;
-    fprintf(stderr, "%s: cannot write %s: %s\n", f->program, f->json, strerror(errno));
+    fprintf(stderr, "%s: cannot write %s: %s\n", a->program, a->json, strerror(errno));
     if (file >= 0)
         unlink(temporary);
     return IMIAD_IO;
 }
 
-int64_t front_peak_memory(void)
+int64_t peak_memory(void)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);

@@ -1,9 +1,11 @@
 /* Drives a fuzz target without libFuzzer.
  *
  *     fuzz-image FILE...                          replays files
- *     fuzz-image [-runs=N] [-seed=N] [-seconds=N] mutates the target's own seeds
+ *     fuzz-image [-runs=N] [-seed=N] [-seconds=N] [-like=TEXT] mutates the target's own seeds
+ *     fuzz-image -write=FOLDER [-like=TEXT]       writes the seeds, for libFuzzer to begin with
  *
- * The same seed makes the same inputs. An input that crashes is left in ./crash-SEED-RUN. */
+ * -like chooses the seeds that begin with TEXT. The same seed makes the same inputs. An input that
+ * crashes is left in ./crash-SEED-RUN. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,7 +18,7 @@
 #include "base/random.h"
 #include "fuzz.h"
 
-enum { INPUT_BYTES = 1 << 20 };
+enum { INPUT_BYTES = 1 << 20, MOST_SEEDS = 256 };
 
 /* What is being tried, where a signal handler finds it. */
 static uint8_t input[INPUT_BYTES];
@@ -57,6 +59,10 @@ static void watch_crashes(void)
     for (size_t i = 0; i < sizeof signals / sizeof *signals; ++i)
         signal(signals[i], on_signal);
 }
+
+/* The target's seeds, those that were chosen. */
+static fuzz_seed seeds[MOST_SEEDS];
+static size_t seed_count;
 
 /* Numbers that break length checks. */
 static const uint64_t awkward[] = {0,
@@ -109,12 +115,12 @@ static void copy_part(random_stream *random, size_t at, const uint8_t *from, siz
     }
 }
 
-static void mutate(random_stream *random, size_t seed_count)
+static void mutate(random_stream *random)
 {
     if (input_size == 0)
         return;
     size_t at = (size_t)random_below(random, input_size);
-    const fuzz_seed *other = &fuzz_seeds[random_below(random, seed_count)];
+    const fuzz_seed *other = &seeds[random_below(random, seed_count)];
     switch (random_below(random, 8)) {
     case 0:
     case 1:
@@ -167,21 +173,41 @@ static int replay(const char *path)
     return EXIT_SUCCESS;
 }
 
+static void choose_seeds(const char *like)
+{
+    size_t length = strlen(like);
+    for (const fuzz_seed *one = fuzz_seeds; one->bytes && seed_count < MOST_SEEDS; ++one)
+        if (one->size >= length && memcmp(one->bytes, like, length) == 0)
+            seeds[seed_count++] = *one;
+}
+
+static int write_seeds(const char *folder)
+{
+    for (size_t i = 0; i < seed_count; ++i) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/seed-%zu", folder, i);
+        FILE *file = fopen(path, "wb");
+        if (!file || fwrite(seeds[i].bytes, 1, seeds[i].size, file) != seeds[i].size ||
+            fclose(file) != 0) {
+            perror(path);
+            return EXIT_FAILURE;
+        }
+    }
+    return EXIT_SUCCESS;
+}
+
 static void fuzz(unsigned long runs, unsigned long seed, double seconds)
 {
-    size_t seed_count = 0;
-    while (fuzz_seeds[seed_count].bytes)
-        ++seed_count;
     random_stream random = random_open(seed, "fuzz");
     double end = clock_seconds() + seconds;
     unsigned long run = 0;
     for (; run < runs && clock_seconds() < end; ++run) {
-        const fuzz_seed *from = &fuzz_seeds[run % seed_count];
+        const fuzz_seed *from = &seeds[run % seed_count];
         input_size = from->size < INPUT_BYTES ? from->size : INPUT_BYTES;
         memcpy(input, from->bytes, input_size);
         if (run >= seed_count) /* the seeds themselves come first */
             for (uint64_t i = 1 + random_below(&random, 8); i > 0; --i)
-                mutate(&random, seed_count);
+                mutate(&random);
         snprintf(crash_name, sizeof crash_name, "crash-%lu-%lu", seed, run);
         try_input();
     }
@@ -191,14 +217,30 @@ static void fuzz(unsigned long runs, unsigned long seed, double seconds)
 int main(int argc, char **argv)
 {
     unsigned long runs = 100000, seed = 1, seconds = 5;
+    const char *like = "", *folder = NULL;
     int files = 0, failed = 0;
     for (int i = 1; i < argc; ++i) {
         if (sscanf(argv[i], "-runs=%lu", &runs) == 1 || sscanf(argv[i], "-seed=%lu", &seed) == 1 ||
             sscanf(argv[i], "-seconds=%lu", &seconds) == 1)
             continue;
+        if (strncmp(argv[i], "-like=", 6) == 0) {
+            like = argv[i] + 6;
+            continue;
+        }
+        if (strncmp(argv[i], "-write=", 7) == 0) {
+            folder = argv[i] + 7;
+            continue;
+        }
         ++files;
         failed |= replay(argv[i]);
     }
+    choose_seeds(like);
+    if (files == 0 && seed_count == 0) {
+        fprintf(stderr, "no seed begins with %s\n", like);
+        return EXIT_FAILURE;
+    }
+    if (folder)
+        return write_seeds(folder);
     if (files == 0) {
         watch_crashes();
         fuzz(runs, seed, (double)seconds);

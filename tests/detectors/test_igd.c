@@ -164,6 +164,49 @@ START_TEST(three_epochs_equal_the_public_implementation)
 }
 END_TEST
 
+/* A second task moves centre and spread to its own images; the networks go on, as the losses show.
+ */
+START_TEST(another_task_goes_on_from_the_first)
+{
+    static const imiad_option data[] = {{"size", "64"}, {"train", "4"}};
+    static const imiad_option small[] = {{"resize", "64"},
+                                         {"width", "4"},
+                                         {"train_batch", "2"},
+                                         {"epochs", "4"},
+                                         {"layer", "layer1"}};
+    const char *const names[] = {"fabric", "hex_nut"};
+    imiad_dataset *dataset;
+    imiad_backbone *backbone;
+    imiad_detector *d;
+    double centres[2];
+    ck_ok(imiad_dataset_open(&dataset, "synthetic", NULL, data, 2));
+    ck_ok(imiad_backbone_create(&backbone, "resnet18", NULL));
+    ck_ok(imiad_detector_create(&d, "igd", backbone, small, 5));
+    golden_steps = 0;
+    imiad_set_log(golden_see, NULL);
+    for (int i = 0; i < 2; ++i) {
+        imiad_split *split;
+        ck_ok(imiad_split_create(&split, dataset, names[i], "unsupervised", NULL, 0));
+        ck_ok(i ? imiad_detector_fit_more(d, split, NULL, NULL)
+                : imiad_detector_fit(d, split, NULL, NULL));
+        imiad_split_free(split);
+        const training *t = d->state;
+        scope s = scope_begin();
+        const param *centre = params_find(t->stores[0].parameters, "c");
+        ck_assert_ptr_nonnull(centre);
+        centres[i] = t_item(t_sum_all(centre->value));
+        ck_ok(scope_end(&s));
+    }
+    imiad_set_log(NULL, NULL);
+    ck_assert_int_eq(golden_steps, 32); /* decoder and critic in turn, of two steps an epoch */
+    ck_assert_double_lt(golden_losses[16], golden_losses[0]);
+    ck_assert_double_ne(centres[0], centres[1]);
+    imiad_detector_free(d);
+    imiad_backbone_free(backbone);
+    imiad_dataset_free(dataset);
+}
+END_TEST
+
 START_TEST(options_that_do_not_fit_are_refused_by_name)
 {
     const imiad_option odd[] = {{"resize", "200"}}, oblong[] = {{"resize_mode", "shorter"}};
@@ -182,5 +225,5 @@ END_TEST
 SUITE("igd", TEST(ms_ssim_and_its_gradient_are_the_public_ones),
       TEST(smaller_images_have_fewer_scales_whose_weights_sum_to_1),
       TEST(a_scale_without_likeness_has_no_gradient), TEST(blocks_equal_their_plain_forms),
-      TEST(three_epochs_equal_the_public_implementation),
+      TEST(three_epochs_equal_the_public_implementation), TEST(another_task_goes_on_from_the_first),
       TEST(options_that_do_not_fit_are_refused_by_name))

@@ -526,6 +526,12 @@ static imiad_status fit(imiad_detector *self, train_set *normals, const progress
     return learn(self, normals, p);
 }
 
+/* From the same networks and optimisers; centre and spread are the new task's. */
+static imiad_status fit_more(imiad_detector *self, train_set *normals, const progress *p)
+{
+    return training_go_on(self, normals, p, learn);
+}
+
 /* ---- score ---- */
 
 /* How unlike the images are, pixel by pixel: the scales' similarity resized to the image, colours
@@ -577,6 +583,7 @@ const detector_ops igd_ops = {
     .needs_backbone = true,
     .create = create,
     .fit = fit,
+    .fit_more = fit_more,
     .score = score,
     .save = training_save,
     .load = load,

@@ -28,6 +28,12 @@ static const golden_training cases[] = {
      5,
      {STEPS, {"learning_rate", "0"}, {"input", "unit"}},
      {2, TENSORS, 3, 1e-5, 1e-5, 1e-4, NULL, 0}},
+    /* the same of the IM-IAD code: normalised pixels, and maps whose rows alone are blurred */
+    {"still_iad",
+     4,
+     5,
+     {STEPS, {"learning_rate", "0"}, {"preset", "open_iad"}},
+     {2, TENSORS, 3, 1e-5, 1e-5, 1e-4, NULL, 0}},
 };
 
 START_TEST(losses_statistics_and_maps_equal_the_public_code)
@@ -161,7 +167,7 @@ START_TEST(initial_weights_without_an_epoch_score_as_their_detector)
 }
 END_TEST
 
-SUITE("favae", LOOP_TEST(losses_statistics_and_maps_equal_the_public_code, 1),
+SUITE("favae", LOOP_TEST(losses_statistics_and_maps_equal_the_public_code, 2),
       TEST(in_double_precision_ten_steps_differ_by_rounding_alone),
       TEST(options_that_do_not_fit_are_refused_by_name),
       TEST(initial_weights_without_an_epoch_score_as_their_detector))

@@ -2,8 +2,12 @@
 """The public FAVAE and the IM-IAD code, trained from libimiad's first parameters on its batches.
 
     tests/golden/make_favae.py FAVAE OPEN_IAD SHARED [CASE...]
+    tests/golden/make_favae.py train FAVAE SHARED EPOCHS SIZE BATCH
 
-The table is of two cases: make_favae.py FAVAE OPEN_IAD SHARED still procedural > tests/golden/favae.csv
+The table is of four cases: make_favae.py FAVAE OPEN_IAD SHARED still still_iad procedural procedural_iad >
+tests/golden/favae.csv
+train: as many epochs of all training images as asked, then image and pixel AUROC; in double precision
+where FAVAE_TYPE=double is set.
 
 FAVAE is a checkout of github.com/xiahaifeng1995/FAVAE-anomaly-detection-localization-master, OPEN_IAD
 one of github.com/M-3LAB/open-iad. SHARED holds the transistor images of MVTec AD. Their networks,
@@ -13,8 +17,8 @@ of ImageNet were not at hand. For images of 32 x 32 pixels the kernels to and fr
 
 official, open_iad: ten steps of each on images 000 to 019 at 32 x 32 in batches of 2, the losses, values of
 every parameter after them and of the anomaly maps of some images, in double precision and how far single
-precision comes to lie from it. still: two steps of the first with a rate of 0. procedural: ten steps of
-the first on procedural images and features, in double precision.
+precision comes to lie from it. still, still_iad: two steps of each with a rate of 0. procedural,
+procedural_iad: ten steps of each on procedural images and features, in double precision.
 The first parameters, orders and noise are libimiad's random streams, computed here once more.
 Needs torch, numpy, SciPy and Pillow.
 """
@@ -28,8 +32,8 @@ import torch
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.modules.setdefault("torchvision", types.ModuleType("torchvision"))
-from make_stpm import (apart, line, normal, print_runs, procedural, sample, shuffled,  # noqa: E402
-                       spread, stream, training_names)
+from make_stpm import (apart, line, normal, print_epochs, print_runs, procedural, sample,  # noqa: E402
+                       shuffled, spread, stream, test_aurocs, training_names)
 
 SEED, STEPS, BATCH, SIZE = 66, 10, 2, 32
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -172,8 +176,8 @@ def anomaly_map(model, teacher, extract, image, rows):
     return blurred(score.squeeze().numpy(), rows)
 
 
-def batches(images, size=BATCH):
-    order = shuffled(SEED, "favae/order/0", len(images))
+def batches(images, size=BATCH, epoch=0):
+    order = shuffled(SEED, f"favae/order/{epoch}", len(images))
     return [torch.stack([images[j] for j in order[i:i + size]])
             for i in range(0, len(order), size)]
 
@@ -193,7 +197,7 @@ def run_official(folder, images, rate, type, mapped):
     return list(meter.losses), state, maps
 
 
-def run_open_iad(folder, images, type, mapped):
+def run_open_iad(folder, data, type, mapped, rate=0.005, features=None):
     losses = []
     base = types.ModuleType("arch.base")
 
@@ -216,7 +220,7 @@ def run_open_iad(folder, images, type, mapped):
             Noise(self)
     module.NetFAVAE = Net
     iad = module.FAVAE({"num_epochs": 1, "_kld_weight": 1.0, "_optimizer_name": "adam",
-                        "_weight_decay": 0.00001, "_base_lr": 0.005})
+                        "_weight_decay": 0.00001, "_base_lr": rate})
     iad.vaenet.to(type), iad.teacher.to(type)
     inner = torch.Tensor.backward
 
@@ -224,7 +228,11 @@ def run_open_iad(folder, images, type, mapped):
         losses.append(self.item())
         return inner(self, *a, **k)
     torch.Tensor.backward = backward
-    iad.train_model([{"img": x.to(type)} for x in batches(images)], 0)
+    extract_own = iad.feature_extractor
+    if features:
+        iad.feature_extractor = lambda x, network, target_layers: (
+            extract_own(x, network, target_layers) if network is iad.vaenet.decode else features())
+    iad.train_model([{"img": x.to(type)} for x in data], 0)
     torch.Tensor.backward = inner
     state = {name: value.clone() for name, value in learned(iad.vaenet).items()}
 
@@ -233,6 +241,15 @@ def run_open_iad(folder, images, type, mapped):
     maps = {name: anomaly_map(iad.vaenet, iad.teacher, extract, image[None].to(type), True)
             for name, image in mapped.items()}
     return losses, state, maps
+
+
+def procedural_features(steps):
+    step = next(steps)
+    return [procedural((2, 128 << i, 16 >> i, 16 >> i), step + i) for i in range(3)], None
+
+
+def procedural_images():
+    return [0.5 * procedural((2, 3, SIZE, SIZE), 10 + step) for step in range(STEPS)]
 
 
 def run_procedural(folder):
@@ -246,15 +263,34 @@ def run_procedural(folder):
     def extract(x, network, target_layers):
         if network is model.decode:
             return func.feature_extractor(x, network, target_layers)
-        step = next(steps)
-        return [procedural((2, 128 << i, 16 >> i, 16 >> i), step + i) for i in range(3)], None
+        return procedural_features(steps)
     train.feature_extractor, train.device = extract, "cpu"
     teacher = torch.nn.Module()
     teacher.features = None
-    data = [(0.5 * procedural((2, 3, SIZE, SIZE), 10 + step), None, None) for step in range(STEPS)]
+    data = [(x, None, None) for x in procedural_images()]
     optimizer = torch.optim.Adam(model.parameters(), lr=0.005, weight_decay=1e-5)
     train.train(types.SimpleNamespace(kld_weight=1.0), model, teacher, 1, data, optimizer, None)
     return list(meter.losses), learned(model), {}
+
+
+def train(folder, shared, epochs, size, batch):
+    """The public training from end to end, without images held out."""
+    type = torch.float64 if os.environ.get("FAVAE_TYPE") == "double" else torch.float32
+    vae, train, meter, func = load_official(folder)
+    model, teacher = begin(vae(), size).to(type), make_vgg().to(type)
+    Noise(model)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.005, weight_decay=1e-5)
+    train.device = "cpu"
+    images = [load_image(name, size, False).to(type) for name in training_names(shared)]
+    for epoch in range(epochs):
+        data = [(x, None, None) for x in batches(images, batch, epoch)]
+        train.train(types.SimpleNamespace(kld_weight=1.0), model, teacher, epoch, data, optimizer, None)
+    print_epochs(meter.losses, epochs)
+
+    def mapped(path):
+        image = load_image(path, size, False)[None].to(type)
+        return anomaly_map(model, teacher, func.feature_extractor, image, False)
+    test_aurocs(shared, mapped, size)
 
 
 def golden(official, open_iad, shared, *cases):
@@ -267,14 +303,24 @@ def golden(official, open_iad, shared, *cases):
         print_runs("still", [run_official(official, unit[:4], 0.0, type, shown) for type in both])
     if not cases or "official" in cases:
         print_runs("official", [run_official(official, unit, 0.005, type, shown) for type in both])
+    normalized = [load_image(name, SIZE, True) for name in names]
+    shown = {name: load_image(f"{root}/{name}", SIZE, True) for name in TESTED}
     if not cases or "open_iad" in cases:
-        images = [load_image(name, SIZE, True) for name in names]
-        shown = {name: load_image(f"{root}/{name}", SIZE, True) for name in TESTED}
-        print_runs("open_iad", [run_open_iad(open_iad, images, type, shown) for type in both])
+        print_runs("open_iad", [run_open_iad(open_iad, batches(normalized), type, shown) for type in both])
+    if not cases or "still_iad" in cases:
+        print_runs("still_iad", [run_open_iad(open_iad, batches(normalized[:4]), type, shown, 0.0)
+                                 for type in both])
     if not cases or "procedural" in cases:
         print_runs("procedural", [run_procedural(official)])
+    if not cases or "procedural_iad" in cases:
+        steps = iter(range(STEPS))
+        print_runs("procedural_iad", [run_open_iad(open_iad, procedural_images(), torch.float64, {},
+                                                   features=lambda: procedural_features(steps))])
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    golden(*sys.argv[1:])
+    if sys.argv[1] == "train":
+        train(*sys.argv[2:4], *map(int, sys.argv[4:]))
+    else:
+        golden(*sys.argv[1:])

@@ -61,7 +61,7 @@ class Batches:
 
 def load_official(folder, size=SIZE, hidden=HIDDEN, channels=CHANNELS, stride=8):
     missing_modules("efficientnet_pytorch", "tqdm")
-    sys.modules["efficientnet_pytorch"].EfficientNet = None
+    sys.modules.setdefault("efficientnet_pytorch", types.ModuleType("stub")).EfficientNet = None
     sys.path.insert(0, folder)
     import config
     config.device, config.n_feat, config.fc_internal = "cpu", channels, hidden

@@ -2,6 +2,7 @@
 """CutPaste's public code from libimiad's first parameters, on procedural views.
 
     tests/golden/make_cutpaste.py CUTPASTE > tests/golden/cutpaste.csv
+    tests/golden/make_cutpaste.py CUTPASTE train SHARED STEPS BATCH SIZE SEED
 
 CUTPASTE is a checkout of github.com/Runinho/pytorch-cutpaste: its network (model.py), what
 run_training.py does in a step and with the learning rate, and its densities (density.py). In double
@@ -9,11 +10,19 @@ precision, three views of four images of 32 x 32: the losses of ten steps of SGD
 first, parameters after the last one, and what the network makes of the originals in evaluation mode. `spread` is how far the same code in single precision lies
 from that. Then scikit-learn's Ledoit-Wolf estimate of 50 and of 5 rows of 32 values, and the scores
 of other rows by both densities.
+The second form runs their run_training on the transistor images, three-way, with the weights of SHARED up
+to layer3, which is where the embedding is taken, and prints the AUROC of their eval_model. What it draws
+are its own random numbers.
 First parameters are libimiad's random streams, computed here once more. Needs torch, torchvision,
-numpy and scikit-learn.
+numpy and scikit-learn; a training joblib, pandas, matplotlib and Pillow too.
 """
 import math
+import os
+import pathlib
+import random
 import sys
+import tempfile
+import types
 
 import numpy
 import torch
@@ -105,8 +114,51 @@ def run_density(density):
         print(",".join([f"gaussian,rows{rows},scores"] + [f"{float(v):.12g}" for v in scores]))
 
 
+def train(shared, steps, batch, size, seed):
+    from make_stpm import missing_modules, read_safetensors
+    stub = types.ModuleType("torch.utils.tensorboard")
+    stub.SummaryWriter = lambda folder: types.SimpleNamespace(add_scalar=lambda *values: None)
+    sys.modules["torch.utils.tensorboard"] = stub
+    missing_modules("pandas", "seaborn", "tqdm")
+    sys.modules["tqdm"].tqdm = getattr(sys.modules["tqdm"], "tqdm", lambda steps: steps)
+    import cutpaste
+    import eval as evaluation
+    import run_training
+    shared, made = os.path.abspath(shared), []
+
+    def make_network(pretrained, head_layers, num_classes):
+        network = run_training.model_class(pretrained=False, head_layers=[256] + head_layers[1:],
+                                           num_classes=num_classes)
+        network.head[0] = torch.nn.Linear(256, 256)
+        network.resnet18.layer4 = torch.nn.Identity()
+        network.resnet18.load_state_dict(read_safetensors(
+            f"{shared}/data/weights/resnet18_imagenet1k_v1_partial_bnfolded.safetensors"), strict=False)
+        made.append(network)
+        return network
+    run_training.model_class, run_training.ProjectionNet = run_training.ProjectionNet, make_network
+    torch.manual_seed(seed), random.seed(seed), numpy.random.seed(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        os.mkdir("Data")
+        os.symlink(f"{shared}/data/mvtec_ad/transistor", "Data/transistor")
+        sys.stdout = sys.stderr
+        run_training.run_training("transistor", pathlib.Path(folder),
+                                  epochs=steps, test_epochs=-1, batch_size=batch, head_layer=1,
+                                  cutpate_type=cutpaste.CutPaste3Way, device="cpu", workers=1, size=size,
+                                  optim_name="sgd")
+        made[0].eval()
+        auroc = evaluation.eval_model("", "transistor", size=size, model=made[0])
+        sys.stdout = sys.__stdout__
+        os.chdir("/")
+    print(f"seed {seed}: image AUROC {auroc:.4f}")
+
+
 def main():
     sys.path.insert(0, sys.argv[1])
+    if len(sys.argv) > 2:
+        torch.set_num_threads(1)
+        train(sys.argv[3], *map(int, sys.argv[4:]))
+        return
     import density
     import model
     exact, single = run(model, torch.float64), run(model, torch.float32)

@@ -3,6 +3,7 @@
 
     tests/golden/make_draem.py DRAEM > tests/golden/draem.csv
     tests/golden/make_draem.py DRAEM checkpoint FILE.pckl
+    tests/golden/make_draem.py DRAEM train SHARED TEXTURES EPOCHS SIZE WIDTH SEED
 
 DRAEM is a checkout of github.com/VitjanZ/DRAEM: its networks (model_unet.py), losses (loss.py) and
 what train_DRAEM.py and test_DRAEM.py do with them. Both networks are 4 channels wide, images are
@@ -12,9 +13,17 @@ first step, parameters and a map after the last one; the loss where what is repa
 channels are blue, green, red, as the authors read it. `spread` is how far the same code in single
 precision lies from that. The second form writes those parameters as the authors' checkpoints:
 FILE.pckl and FILE_seg.pckl.
-First parameters are libimiad's random streams, computed here once more. Needs torch and numpy.
+The third form runs their train_on_device and test on the transistor images, at another size and width, with the
+textures TEXTURES/*/*.jpg, WIDTH channels wide where the authors' have 128 and 64. What it draws
+are its own random numbers.
+First parameters are libimiad's random streams, computed here once more. Needs torch and numpy; a training
+imgaug, OpenCV and scikit-learn too.
 """
+import functools
+import os
 import sys
+import tempfile
+import types
 
 import numpy
 import torch
@@ -141,8 +150,50 @@ def spread(exact, single, kind):
     return worst
 
 
+def load_script(folder, name, size):
+    """One of the authors' programs for another size, on the CPU."""
+    with open(f"{folder}/{name}.py") as file:
+        source = file.read().replace("256", str(size)).replace("cuda:0", "cpu")
+    module = types.ModuleType(name)
+    exec(compile(source.replace("num_workers=16", "num_workers=0"), name, "exec"), module.__dict__)
+    return module
+
+
+def train(folder, shared, textures, epochs, size, width, seed):
+    torch.manual_seed(seed), numpy.random.seed(seed), imgaug_seed(seed)
+    torch.Tensor.cuda = torch.nn.Module.cuda = lambda self: self
+    sys.modules["tensorboard_visualizer"] = types.SimpleNamespace(TensorboardVisualizer=lambda log_dir: None)
+    import model_unet
+    shared, textures = os.path.abspath(shared), os.path.abspath(textures)
+    learning, testing = load_script(folder, "train_DRAEM", size), load_script(folder, "test_DRAEM", size)
+    for program in (learning, testing):
+        program.ReconstructiveSubNetwork = functools.partial(model_unet.ReconstructiveSubNetwork,
+                                                             base_width=width)
+        program.DiscriminativeSubNetwork = functools.partial(model_unet.DiscriminativeSubNetwork,
+                                                             base_channels=width)
+    with tempfile.TemporaryDirectory() as scratch:
+        os.chdir(scratch)
+        sys.stdout = sys.stderr
+        learning.train_on_device(["transistor"], types.SimpleNamespace(
+            checkpoint_path=scratch, log_path=scratch, lr=0.0001, bs=8, epochs=epochs, visualize=False,
+            data_path=f"{shared}/data/mvtec_ad/", anomaly_source_path=textures))
+        sys.stdout = sys.__stdout__
+        testing.test(["transistor"], f"{shared}/data/mvtec_ad/", scratch,
+                     f"DRAEM_test_0.0001_{epochs}_bs8")
+        os.chdir("/")
+
+
+def imgaug_seed(seed):
+    import imgaug
+    imgaug.seed(seed)
+
+
 def main():
     sys.path.insert(0, sys.argv[1])
+    if sys.argv[2:3] == ["train"]:
+        torch.set_num_threads(1)
+        train(sys.argv[1], *sys.argv[3:5], *map(int, sys.argv[5:]))
+        return
     import loss
     import model_unet
     if len(sys.argv) == 4:

@@ -2,6 +2,7 @@
 """The IM-IAD code's IGD, trained from libimiad's first parameters on its batches.
 
     tests/golden/make_igd.py OPEN_IAD MSSSIM SHARED > tests/golden/igd.csv
+    tests/golden/make_igd.py OPEN_IAD MSSSIM SHARED EPOCHS BATCH
 
 OPEN_IAD is a checkout of github.com/M-3LAB/open-iad, whose arch/igd.py and models/igd are those of the
 authors' p256 (tianyu0207/IGD) but for the loop around them; MSSSIM one of github.com/VainF/pytorch-msssim,
@@ -16,9 +17,11 @@ its gradient, in double precision:
     msssim,CASE,HEIGHTxWIDTH,VALUE,SAMPLES...   samples of the gradient with respect to the second image
     score,CASE,IMAGE,VALUE
 
+The second form trains on all images for so many epochs and prints the image AUROC of all test images.
 The first parameters, orders and shares are libimiad's random streams, computed here once more.
 Needs torch, numpy, SciPy and Pillow.
 """
+import glob
 import os
 import sys
 import types
@@ -28,7 +31,7 @@ import torch
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.modules.setdefault("torchvision", types.ModuleType("torchvision"))
-from make_stpm import line, normal, print_runs, sample, shuffled, training_names  # noqa: E402
+from make_stpm import line, normal, print_epochs, print_runs, sample, shuffled, training_names  # noqa: E402
 from make_favae import load_image, uniform  # noqa: E402
 
 SEED, IMAGES, BATCH, EPOCHS, WIDTH, LATENT = 66, 8, 2, 3, 4, 128
@@ -124,7 +127,7 @@ class Orders(list):
     """Shuffled epochs for training; each other pass, for centre and spread, in the images' order."""
     def __init__(self, images, counter):
         self.images, self.counter = images, counter
-        super().__init__([None] * (len(images) // BATCH))
+        super().__init__([None] * -(-len(images) // BATCH))
 
     def __iter__(self):
         order = list(range(len(self.images)))
@@ -203,6 +206,16 @@ def run(module, images, type, shown):
     return losses, state, dict(zip(shown, igd.img_pred_list))
 
 
+def train(module, shared):
+    from sklearn.metrics import roc_auc_score
+    type = torch.float64 if os.environ.get("IGD_TYPE") == "double" else torch.float32
+    tested = sorted(glob.glob(f"{shared}/data/mvtec_ad/transistor/test/*/*.png"))
+    images = [load_image(n, 256, True) for n in training_names(shared)]
+    losses, _, scores = run(module, images, type, {n: load_image(n, 256, True) for n in tested})
+    print_epochs(losses, EPOCHS)
+    print(f"image AUROC {roc_auc_score(['/good/' not in n for n in scores], list(scores.values())):.4f}")
+
+
 def similarity(height, width):
     from pytorch_msssim import ms_ssim
     at = torch.arange(2 * 3 * height * width, dtype=torch.float64)
@@ -218,6 +231,10 @@ def similarity(height, width):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     module = load(sys.argv[1], sys.argv[2])
+    if len(sys.argv) > 4:
+        EPOCHS, BATCH = int(sys.argv[4]), int(sys.argv[5])
+        train(module, sys.argv[3])
+        sys.exit()
     for height, width in ((161, 161), (176, 176), (165, 187), (192, 170), (256, 256)):
         similarity(height, width)
     names = training_names(sys.argv[3])[:IMAGES]

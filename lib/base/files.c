@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sha2.h>
+#include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -60,7 +62,61 @@ static imiad_status read_bytes(uint8_t *into, size_t size, int file, const char 
     return IMIAD_OK;
 }
 
-imiad_status file_read_begin(file_view *out, const char *path, size_t most)
+/* ---- memory that serves again ---- */
+
+/* Up to four buffers are kept, as many as threads usually read at once. Smaller ones come from
+ * malloc without faults; larger ones are too much to keep. An exchange is all that threads need of
+ * each other, and nothing is held where a process forks. */
+enum { KEPT = 4, KEEP_FROM = 128 << 10, KEEP_UP_TO = 32 << 20 };
+typedef struct kept_buffer {
+    size_t room;
+    _Alignas(16) uint8_t bytes[];
+} kept_buffer;
+static _Atomic(kept_buffer *) kept[KEPT];
+
+static bool is_kept(size_t size)
+{
+    return size >= KEEP_FROM && size <= KEEP_UP_TO;
+}
+
+/* NULL where memory runs out. One that is too small makes place for a larger one. */
+static uint8_t *take_kept(size_t size)
+{
+    for (int i = 0; i < KEPT; ++i) {
+        kept_buffer *found = atomic_exchange(&kept[i], NULL);
+        if (found && found->room >= size)
+            return found->bytes;
+        free(found);
+    }
+    kept_buffer *made = malloc(sizeof *made + size);
+    if (!made)
+        return NULL;
+    made->room = size;
+    return made->bytes;
+}
+
+static void give_kept(const uint8_t *bytes)
+{
+    kept_buffer *buffer = (kept_buffer *)((uintptr_t)bytes - offsetof(kept_buffer, bytes));
+    for (int i = 0; i < KEPT; ++i) {
+        kept_buffer *none = NULL;
+        if (atomic_compare_exchange_strong(&kept[i], &none, buffer))
+            return;
+    }
+    free(buffer);
+}
+
+/* ---- reading ---- */
+
+static void free_bytes(file_view *view)
+{
+    if (view->reused)
+        give_kept(view->bytes);
+    else
+        free((void *)view->bytes);
+}
+
+static imiad_status read_up_to(file_view *out, const char *path, size_t most, bool briefly)
 {
     int file;
     size_t size;
@@ -72,22 +128,33 @@ imiad_status file_read_begin(file_view *out, const char *path, size_t most)
                     "%s has %zu bytes; at most %" PRIu64 " are read (imiad_set_limits)", path, size,
                     limit_file_bytes());
     }
-    uint8_t *bytes = size > 0 ? malloc(size) : NULL;
+    file_view view = {.size = size, .reused = briefly && is_kept(size)};
+    uint8_t *bytes = view.reused ? take_kept(size) : size > 0 ? malloc(size) : NULL;
+    view.bytes = bytes;
     imiad_status status = IMIAD_OK;
     if (size > 0)
         status = bytes ? read_bytes(bytes, size, file, path) : fail_memory(path, size);
     close(file);
-    if (status != IMIAD_OK) {
-        free(bytes);
-        return status;
-    }
-    *out = (file_view){.bytes = bytes, .size = size};
-    return IMIAD_OK;
+    if (status == IMIAD_OK)
+        *out = view;
+    else if (bytes)
+        free_bytes(&view);
+    return status;
+}
+
+imiad_status file_read_begin(file_view *out, const char *path, size_t most)
+{
+    return read_up_to(out, path, most, false);
 }
 
 imiad_status file_read(file_view *out, const char *path)
 {
-    return file_read_begin(out, path, SIZE_MAX);
+    return read_up_to(out, path, SIZE_MAX, false);
+}
+
+imiad_status file_read_briefly(file_view *out, const char *path)
+{
+    return read_up_to(out, path, SIZE_MAX, true);
 }
 
 imiad_status file_map(file_view *out, const char *path)
@@ -101,7 +168,7 @@ imiad_status file_map(file_view *out, const char *path)
         close(file);
         return status;
     }
-    *out = (file_view){bytes, size, true, file};
+    *out = (file_view){.bytes = bytes, .size = size, .mapped = true, .descriptor = file};
     return IMIAD_OK;
 }
 
@@ -124,7 +191,7 @@ void file_unmap(file_view *view)
             munmap((void *)view->bytes, view->size);
         close(view->descriptor);
     } else {
-        free((void *)view->bytes);
+        free_bytes(view);
     }
     *view = (file_view){.bytes = NULL};
 }

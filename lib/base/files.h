@@ -15,9 +15,13 @@ typedef struct file_view {
     size_t size;
     bool mapped;
     int descriptor; /* of a mapped file, kept open */
+    bool reused;    /* the memory serves again */
 } file_view;
 /* The whole file as it is now. Another process that truncates it meanwhile makes an error. */
 imiad_status file_read(file_view *out, const char *path);
+/* The same in memory that earlier ones gave back, for what is soon done with: fresh memory costs a
+ * page fault every 4096 bytes, which take longer than reading them. */
+imiad_status file_read_briefly(file_view *out, const char *path);
 /* Its first bytes, at most so many. */
 imiad_status file_read_begin(file_view *out, const char *path, size_t most);
 /* Mapped read-only, for what processes share. Whoever truncates the file afterwards makes reading

@@ -144,7 +144,7 @@ imiad_status imiad_image_read_with(imiad_image **out, const char *path,
     if (!out || !path)
         return fail(IMIAD_INVALID_ARGUMENT, "reading an image: %s is NULL", out ? "path" : "out");
     file_view view;
-    TRY(file_read(&view, path));
+    TRY(file_read_briefly(&view, path));
     imiad_status status = image_decode(out, view.bytes, view.size, path, options);
     file_unmap(&view);
     return status;

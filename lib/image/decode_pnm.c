@@ -2,6 +2,7 @@
 #include "image/decode.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "image/pixels.h"
@@ -124,6 +125,10 @@ static imiad_status read_bytes_row(uint8_t *out, pnm_file *p)
         return IMIAD_OK;
     }
     bool wide = p->top > 255;
+    if (p->top == 255) {
+        memcpy(out, in, (size_t)count);
+        return IMIAD_OK;
+    }
     for (int64_t x = 0; x < count; ++x) {
         int64_t value = wide ? in[2 * x] << 8 | in[2 * x + 1] : in[x];
         if (value > p->top)

@@ -176,7 +176,10 @@ static void copy_pixels(uint8_t *out, const uint8_t *row, size_t count, const ti
                         deep_range *range)
 {
     size_t kept = is_gray(l) ? 1 : 3, bytes = range->wide ? 2 : 1;
-    for (size_t x = 0; x < count; ++x)
+    bool whole = l->bits == 8 && l->samples == kept;
+    if (whole)
+        memcpy(out, row, count * kept);
+    for (size_t x = 0; !whole && x < count; ++x)
         for (size_t c = 0; c < kept; ++c) {
             size_t i = x * l->samples + c, at = (x * kept + c) * bytes;
             if (l->bits == 8)

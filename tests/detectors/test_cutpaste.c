@@ -152,8 +152,7 @@ START_TEST(ten_steps_equal_the_public_code)
 {
     golden_read(&golden, GOLDEN, "steps");
     imiad_backbone *backbone = random_backbone();
-    const imiad_option still[] = {
-        {"learning_rate", "0"}, {"pretrained", "false"}};
+    const imiad_option still[] = {{"learning_rate", "0"}, {"pretrained", "false"}};
     imiad_detector *d = make(backbone, still, 2);
     fit_procedural(d, IMAGES);
     begin_anew(d);
@@ -319,6 +318,48 @@ START_TEST(every_option_trains_and_maps_are_made_where_they_are_asked_for)
 }
 END_TEST
 
+/* The IM-IAD code's encoder from end to end, of random weights and on tiny images: after one epoch
+ * and after two the patch embedding is the same, all else has moved. */
+START_TEST(a_vision_transformer_learns_but_for_its_patch_embedding)
+{
+    imiad_backbone *backbone;
+    imiad_detector *d[2];
+    int frozen = 0, moved = 0;
+    ck_ok(imiad_backbone_create(&backbone, "vit_b_16", NULL));
+    imiad_image *image = procedural(IMIAD_PIXEL_RGB8, 40, 40);
+    for (int i = 0; i < 2; ++i) {
+        const imiad_option options[] = {
+            {"preset", "open_iad"}, {"layer", "norm.cls_token"}, {"frozen_prefix", "patch_embed"},
+            {"resize", "32"},       {"train_batch", "1"},        {"epochs", i ? "2" : "1"}};
+        imiad_result r = IMIAD_RESULT_INIT;
+        ck_ok(imiad_detector_create(&d[i], "cutpaste", backbone, options, 6));
+        fit_procedural(d[i], 2);
+        ck_ok(imiad_detector_score(&r, d[i], image));
+        ck_assert(isfinite(r.score) && r.score > 0);
+        ck_assert_ptr_null(r.map);
+    }
+    const params *one = ((training *)d[0]->state)->stores[0].parameters;
+    const params *two = ((training *)d[1]->state)->stores[0].parameters;
+    for (size_t i = 0; i < params_count(one); ++i) {
+        const param *p = params_at(one, i);
+        scope s = scope_begin();
+        double apart = t_item(t_sum_all(t_abs(t_sub(p->value, params_at(two, i)->value))));
+        ck_ok(scope_end(&s));
+        if (strncmp(p->name, "encoder.patch_embed", 19) == 0) {
+            ck_assert_double_eq(apart, 0);
+            ++frozen;
+        } else
+            moved += apart > 0;
+    }
+    ck_assert_int_eq(frozen, 2);
+    ck_assert_int_gt(moved, 140); /* twelve blocks of twelve, and what is around them */
+    for (int i = 0; i < 2; ++i)
+        imiad_detector_free(d[i]);
+    imiad_image_free(image);
+    imiad_backbone_free(backbone);
+}
+END_TEST
+
 START_TEST(what_cannot_be_is_refused_with_a_reason)
 {
     imiad_backbone *backbone = random_backbone();
@@ -342,4 +383,5 @@ SUITE("cutpaste", TEST(ten_steps_equal_the_public_code), LOOP_TEST(the_density_i
       TEST(the_gradient_of_a_distance_is_what_backward_finds),
       TEST(crops_scores_are_spread_over_the_pixels_they_show),
       LOOP_TEST(every_option_trains_and_maps_are_made_where_they_are_asked_for, 8),
+      TEST(a_vision_transformer_learns_but_for_its_patch_embedding),
       TEST(what_cannot_be_is_refused_with_a_reason))

@@ -3,11 +3,13 @@
 
     tests/golden/make_favae.py FAVAE OPEN_IAD SHARED [CASE...]
     tests/golden/make_favae.py train FAVAE SHARED EPOCHS SIZE BATCH
+    tests/golden/make_favae.py checkpoint FAVAE SHARED SIZE FILE
 
 The table is of four cases: make_favae.py FAVAE OPEN_IAD SHARED still still_iad procedural procedural_iad >
 tests/golden/favae.csv
 train: as many epochs of all training images as asked, then image and pixel AUROC; in double precision
-where FAVAE_TYPE=double is set.
+where FAVAE_TYPE=double is set. checkpoint: writes FILE as their EarlyStop does, of other random weights and of
+statistics that one batch moved, and prints the scores of some images.
 
 FAVAE is a checkout of github.com/xiahaifeng1995/FAVAE-anomaly-detection-localization-master, OPEN_IAD
 one of github.com/M-3LAB/open-iad. SHARED holds the transistor images of MVTec AD. Their networks,
@@ -49,7 +51,7 @@ def uniform(seed, purpose, shape, bound):
     return torch.from_numpy((-bound + 2 * bound * u).astype(numpy.float32).reshape(shape))
 
 
-def begin(model, size):
+def begin(model, size, seed=SEED):
     """libimiad's first parameters into the public networks, whose kernels fit the size."""
     side = size // 16
     model.encode[24] = torch.nn.Conv2d(32, 200, side)
@@ -59,7 +61,7 @@ def begin(model, size):
             bound = module.weight[0].numel() ** -0.5
             for part in ("weight", "bias"):
                 value = getattr(module, part)
-                value.data = uniform(SEED, f"favae/{name}.{part}", tuple(value.shape), bound)
+                value.data = uniform(seed, f"favae/{name}.{part}", tuple(value.shape), bound)
     return model
 
 
@@ -293,6 +295,18 @@ def train(folder, shared, epochs, size, batch):
     test_aurocs(shared, mapped, size)
 
 
+def checkpoint(folder, shared, size, path):
+    vae, _, _, func = load_official(folder)
+    model, teacher = begin(vae(), size, 1), make_vgg()
+    model.train()
+    with torch.no_grad():
+        model(torch.stack([load_image(name, size, False) for name in training_names(shared)[:8]]))
+    torch.save({"model": model.state_dict(), "optimizer": torch.optim.Adam(model.parameters()).state_dict()}, path)
+    for name in TESTED:
+        image = load_image(f"{shared}/data/mvtec_ad/transistor/{name}", size, False)[None]
+        print(name, f"{anomaly_map(model, teacher, func.feature_extractor, image, False).max():.9g}")
+
+
 def golden(official, open_iad, shared, *cases):
     root = f"{shared}/data/mvtec_ad/transistor"
     names = training_names(shared)[:STEPS * BATCH]
@@ -322,5 +336,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     if sys.argv[1] == "train":
         train(*sys.argv[2:4], *map(int, sys.argv[4:]))
+    elif sys.argv[1] == "checkpoint":
+        checkpoint(*sys.argv[2:4], int(sys.argv[4]), sys.argv[5])
     else:
         golden(*sys.argv[1:])

@@ -2,6 +2,7 @@
 """The authors' BGAD, trained from libimiad's first parameters on its patches.
 
     tests/golden/make_bgad.py golden BGAD FREIA > tests/golden/bgad.csv
+    tests/golden/make_bgad.py train BGAD FREIA SHARED META_EPOCHS SUB_EPOCHS SIZE PATCHES BLOCKS CODE [SEED]
 
 BGAD is a checkout of github.com/xcyao00/BGAD, FREIA one of github.com/vislearn/FrEIA at the commit
 4e0c6ab that it pins. Position codes; their losses of log-likelihoods that a formula gives, with the
@@ -10,17 +11,23 @@ likelihoods of a flow, and ten image batches of their train_meta_epoch (one meta
 then mixed ones) on procedural features at two levels: the mean losses and the parameters after them. All
 in double precision but the codes and rates. Their 4096 patches a step are 128 here, and gradients are
 None where a flow takes no part, as PyTorch does since 2.0.
-The first parameters, rotations and the orders of patches are libimiad's random streams.
-Needs torch, numpy and SciPy.
+train: their train_meta_epoch and validate on the transistor images, on layer1 and layer2 of ResNet-18 with the
+weights of SHARED, with the ten labelled defects that the library draws, none of them pasted, then image and
+pixel AUROC; IMIAD_DOUBLE=1 takes double precision.
+The first parameters, rotations and the orders of images and patches are libimiad's random streams.
+Needs torch, numpy and SciPy; a training torchvision, Pillow and scikit-learn too.
 """
+import glob
+import os
 import sys
 import types
 
 import numpy
 import torch
 
-from make_fastflow import begin_block, load_freia
-from make_stpm import line, missing_modules, procedural, run_mode, sample, shuffled, stream
+from make_fastflow import Extractor, begin_block, load_freia
+from make_stpm import (line, load_images, missing_modules, procedural, run_mode, sample, shuffled, stream,
+                       training_names)
 
 SEED, LEVELS, BLOCKS, CODE, PATCHES, IMAGES = 0, 2, 2, 8, 128, 2
 SHAPES = [(64, 16), (128, 8)]
@@ -218,5 +225,83 @@ def golden(folder, freia):
                 print_sample("parameter", "steps", f"level{level}.{name}", value)
 
 
+# ---- a whole training ----
+
+def load_mask(path, size):
+    from PIL import Image
+    kind, file = path.split("/")[-2:]
+    mask = numpy.zeros((size, size), bool)
+    if kind != "good":
+        drawn = Image.open(f"{path.split('/test/')[0]}/ground_truth/{kind}/{file[:-4]}_mask.png").convert("L")
+        mask = numpy.array(drawn.resize((size, size), Image.BILINEAR)) >= 128
+    return torch.from_numpy(mask[None]).float()
+
+
+class MixedEpochs:
+    """Every normal image once and every labelled defect ten times, in libimiad's order; an incomplete step is
+    left out. While only normal images count, the others of a step are."""
+    def __init__(self, normal, defective, seed, type, batch=32, repeats=10):
+        self.normal, self.batch, self.epoch, self.seed, self.type = normal, batch, 0, seed, type
+        self.items = normal + [item for item in defective for _ in range(repeats)]
+        self.normals_only = True
+
+    def __len__(self):
+        return 2  # what their warming up counts
+
+    def __iter__(self):
+        order = shuffled(self.seed, f"bgad/draw/{self.epoch}", len(self.items))
+        self.epoch += 1
+        for i in range(0, len(order) - self.batch + 1, self.batch):
+            chosen = [j for j in order[i:i + self.batch]
+                      if not self.normals_only or j < len(self.normal)]
+            image = torch.stack([self.items[j][0] for j in chosen]).to(self.type)
+            mask = torch.stack([self.items[j][1] for j in chosen]).to(self.type)
+            yield (image, None, mask, None, None) if self.normals_only else (image, None, mask)
+
+
+def train(folder, freia, shared, meta_epochs, sub_epochs, size, patches, blocks, code, seed=0):
+    global PATCHES, SHAPES, BLOCKS, CODE, SEED
+    PATCHES, BLOCKS, CODE, SEED = patches, blocks, code, seed
+    SHAPES = [(64, size // 4), (128, size // 8)]
+    type = torch.float64 if os.environ.get("IMIAD_DOUBLE") else torch.float32
+    official = load_official(folder, freia)
+    from sklearn.metrics import roc_auc_score
+    official.engine.roc_auc_score, numpy.bool = roc_auc_score, bool
+    arguments = make_arguments(official, meta_epochs, sub_epochs)
+    arguments.img_size, arguments.vis, arguments.pro, arguments.class_name = (size, size), False, False, ""
+    flows = [flow.to(type) for flow in make_flows(official.models, arguments)]
+    root = f"{shared}/data/mvtec_ad/transistor"
+    pool = sorted(path for path in glob.glob(f"{root}/test/*/*.png") if "/good/" not in path)
+    order = shuffled(seed, "split/supervised/mvtec_ad/transistor", len(pool))
+    drawn = [pool[i] for i in order[:10]]
+
+    def load(paths):
+        return [(image, load_mask(path, size)) for image, path in zip(load_images(paths, size), paths)]
+    batches = MixedEpochs(load(training_names(shared)), load(drawn), seed, type)
+    extractor = Extractor(shared).eval().to(type)
+    optimizer = torch.optim.Adam([p for flow in flows for p in flow.parameters()], lr=arguments.lr)
+    zero = optimizer.zero_grad
+    optimizer.zero_grad = lambda: zero(set_to_none=True)
+    asked, randperm = 0, torch.randperm
+
+    def permutation(count):
+        nonlocal asked
+        turn, index = asked % LEVELS, asked // LEVELS
+        asked += 1
+        return torch.tensor(shuffled(seed, f"bgad/patches/{turn}/{index}", count))
+    torch.randperm = permutation
+    for epoch in range(meta_epochs):
+        batches.normals_only = epoch == 0
+        official.engine.train_meta_epoch(arguments, epoch, [batches, batches],
+                                         lambda image: extractor(image)[:LEVELS], flows, optimizer)
+    torch.randperm = randperm
+    tested = sorted(path for path in glob.glob(f"{root}/test/*/*.png") if path not in drawn)
+    loaded = [(image[None].to(type), torch.tensor(["/good/" not in path]), mask[None], [""], [""])
+              for (image, mask), path in zip(load(tested), tested)]
+    image_auroc, pixel_auroc, _ = official.engine.validate(
+        arguments, 0, loaded, lambda image: extractor(image)[:LEVELS], flows)
+    print(f"seed {seed}: image AUROC {image_auroc:.4f}, pixel AUROC {pixel_auroc:.4f}")
+
+
 if __name__ == "__main__":
-    run_mode({"golden": golden}, 3, __doc__)
+    run_mode({"golden": golden, "train": train}, 3, __doc__)

@@ -2,6 +2,7 @@
 """Golden values of PRN from the public re-implementation; the authors published none.
 
     tests/golden/make_prn.py PRNET > tests/golden/prn.csv
+    tests/golden/make_prn.py PRNET SHARED RESULTS.json TEXTURES EPOCHS BATCH SIZE WIDTH RATE SEED
 
 PRNET is a checkout of github.com/xcyao00/PRNet (2cbf856): its models, losses and utils.py are run, in
 double precision. Weights, maps and masks are numbers that this script and the test both compute
@@ -15,9 +16,19 @@ double precision. Weights, maps and masks are numbers that this script and the t
     loss,steps,STEP,LOSS              five steps of Adam as train.py takes them
     parameter,steps,NAME,NORM,SAMPLES...    after them, running statistics too
 
-Needs torch and numpy.
+The second form trains on the transistor images, on the draw of defects that the library made
+(examples/supervised --json), their data set, k-means, network, losses and step, with the textures
+TEXTURES/*/*.jpg; then it prints image and pixel AUROC of the test images. The backbone is the library's
+EfficientNet-Lite0 with the default weights, by its Python bindings (IMIAD_LIBRARY), of which the first
+WIDTH channels count, twice as many at each further level. Random numbers are their own.
+
+Needs torch and numpy; a training imgaug, OpenCV, albumentations 1.0.3, scikit-image and scikit-learn too.
 """
+import json
+import os
+import random
 import sys
+import tempfile
 import types
 import zlib
 
@@ -90,8 +101,145 @@ class Backbone(torch.nn.Module):
         return list(self.out)
 
 
+# ---- a training ----
+
+class Lite0(torch.nn.Module):
+    """Takes images that are normalised by ImageNet's numbers, which is not what its weights want."""
+    LAYERS = ("blocks.1", "blocks.2", "blocks.4", "blocks.6")
+
+    def __init__(self, width):
+        import imiad
+        super().__init__()
+        self.width, self.network = width, imiad.Backbone("efficientnet_lite0", weights=os.path.expanduser(
+            os.environ.get("IMIAD_WEIGHTS", "~/.cache/imiad/efficientnet-lite0-57934424.pth")))
+        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in self.network.input)
+        wide, middle = torch.tensor([0.229, 0.224, 0.225]), torch.tensor([0.485, 0.456, 0.406])
+        self.factor, self.offset = wide.view(1, 3, 1, 1) / std, (middle.view(1, 3, 1, 1) - mean) / std
+
+    def forward(self, x):
+        x = (x * self.factor + self.offset).numpy()
+        return [torch.from_numpy(self.network.features(layer, x))[:, :self.width << i].contiguous()
+                for i, layer in enumerate(self.LAYERS)]
+
+
+def transforms_stub():
+    """What their data sets take of torchvision, where it is not installed."""
+    class Compose:
+        def __init__(self, parts):
+            self.parts = parts
+
+        def __call__(self, x):
+            for part in self.parts:
+                x = part(x)
+            return x
+
+    def to_tensor():
+        return lambda x: torch.from_numpy(numpy.ascontiguousarray(numpy.atleast_3d(numpy.asarray(x))
+                                                                  .transpose(2, 0, 1))).float() / 255
+
+    def normalize(mean, std):
+        return lambda x: (x - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)
+    names = {"Compose": Compose, "ToTensor": to_tensor, "Normalize": normalize, "RandomHorizontalFlip": None,
+             "Resize": lambda size, how: lambda x: x.resize((size, size), how),
+             "CenterCrop": lambda size: lambda x: x}
+    for name in ("torchvision", "torchvision.transforms", "torchvision.transforms.transforms"):
+        sys.modules[name] = types.ModuleType(name)
+        sys.modules[name].__dict__.update(names)
+    sys.modules["torchvision"].transforms = sys.modules["torchvision.transforms"]
+
+
+def shrink(root, folder, size):
+    """The images at the size of the training, so that everything happens there, as in the library."""
+    from PIL import Image
+    for path, _, files in os.walk(root):
+        inside = os.path.join(folder, "transistor", os.path.relpath(path, root))
+        os.makedirs(inside, exist_ok=True)
+        how = Image.NEAREST if "ground_truth" in path else Image.BILINEAR
+        for file in files:
+            if file.endswith(".png"):
+                Image.open(f"{path}/{file}").resize((size, size), how).save(f"{inside}/{file}")
+
+
+def prototypes_of(model, images, share=0.1):
+    from sklearn.cluster import KMeans
+    with torch.no_grad():
+        levels = zip(*(model.encoder(image[None])[:3] for image in images))
+    out, count = [], int(share * len(images))
+    for level in levels:
+        rows = torch.cat(level)
+        found = KMeans(n_clusters=count, random_state=0, n_init=10).fit(rows.flatten(1).numpy())
+        out.append(torch.from_numpy(found.cluster_centers_.reshape(count, *rows.shape[1:])).float())
+    return out
+
+
+def train(shared, results, textures, epochs, batch, size, width, rate, seed):
+    from PIL import Image
+    from sklearn.metrics import roc_auc_score
+    numpy.bool, Image.ANTIALIAS = bool, Image.LANCZOS
+    random.seed(seed), numpy.random.seed(seed), torch.manual_seed(seed)
+    timm = types.ModuleType("timm")
+    timm.create_model = lambda *arguments, **named: Lite0(width)
+    sys.modules["timm"] = timm
+    transforms_stub()
+    from datasets import mvtec
+    from losses.focal_loss import FocalLoss
+    from losses.smooth_l1_loss import SmoothL1Loss
+    from models.prnet import PRNet
+    with tempfile.TemporaryDirectory() as folder:
+        shrink(f"{shared}/data/mvtec_ad/transistor", folder, size)
+        with open(results) as file:
+            tested = sorted(i["path"].split("/test/")[1] for i in json.load(file)["categories"][0]["images"])
+        root = f"{folder}/transistor"
+
+        def load_dataset_folder(self):
+            good = sorted(f"{root}/train/good/{name}" for name in os.listdir(f"{root}/train/good"))
+            drawn = [f"{kind}/{name}" for kind in sorted(os.listdir(f"{root}/test")) if kind != "good"
+                     for name in sorted(os.listdir(f"{root}/test/{kind}")) if f"{kind}/{name}" not in tested]
+            return (good, [0] * len(good), [None] * len(good), [f"{root}/test/{name}" for name in drawn],
+                    [1] * len(drawn), [f"{root}/ground_truth/{name[:-4]}_mask.png" for name in drawn])
+        mvtec.TRAINMVTEC.load_dataset_folder = load_dataset_folder
+        sizes = dict.fromkeys(("img_size", "crp_size", "msk_size", "msk_crp_size"), size)
+        data = mvtec.TRAINMVTEC(folder, textures, class_name="transistor", in_fg_region=False, **sizes)
+        loader = torch.utils.data.DataLoader(data, batch_size=batch, shuffle=True, drop_last=True)
+
+        def read(path):
+            return data.normalize(data.transform_img(Image.open(path)))
+        model = PRNet("", num_classes=1, input_size=(size, size), device=torch.device("cpu"))
+        centres = prototypes_of(model, [read(path) for path in data.n_imgs])
+        smooth, focal = SmoothL1Loss(), FocalLoss(alpha=0.5, gamma=4)
+        adam = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=1e-2)
+        for epoch in range(epochs):
+            model.train()
+            losses = []
+            for images, _, mask in loader:
+                scores = torch.sigmoid(model(images, centres))
+                loss = smooth(scores, mask.float()) + 5 * focal(torch.cat([1 - scores, scores], 1), mask.float())
+                adam.zero_grad()
+                loss.backward()
+                adam.step()
+                losses.append(loss.item())
+            print(f"epoch {epoch + 1} loss {sum(losses) / len(losses):.6g}", flush=True)
+        model.eval()
+        labels, scores, maps, truth = [], [], [], []
+        for name in tested:
+            with torch.no_grad():
+                found = torch.sigmoid(model(read(f"{root}/test/{name}")[None], centres))[0, 0].numpy()
+            good = name.startswith("good/")
+            labels.append(not good)
+            scores.append(numpy.sort(found.ravel())[-100:].mean())
+            maps.append(found)
+            truth.append(numpy.zeros_like(found) if good else numpy.asarray(
+                Image.open(f"{root}/ground_truth/{name[:-4]}_mask.png").convert("L")))
+    print(f"seed {seed}: image AUROC {roc_auc_score(labels, scores):.4f}, pixel AUROC "
+          f"{roc_auc_score(numpy.stack(truth).ravel() > 0, numpy.stack(maps).ravel()):.4f}")
+
+
 def main():
     sys.path.insert(0, sys.argv[1])
+    if len(sys.argv) > 2:
+        torch.set_num_threads(1)
+        train(*sys.argv[2:5], *map(int, sys.argv[5:9]), float(sys.argv[9]), int(sys.argv[10]))
+        return
     torch.set_default_dtype(torch.float64)
     # the code's masks of classes are single precision, whatever the type of everything else
     torch.FloatTensor = lambda *shape: torch.zeros(*shape, dtype=torch.float32)

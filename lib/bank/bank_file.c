@@ -49,18 +49,18 @@ imiad_status imiad_bank_save(const imiad_bank *bank, const char *path)
 /* Rows and sources where they lie. */
 static imiad_status view_file(imiad_bank **out, const weights *file, const char *path)
 {
-    const weight *rows = weights_find(file, rows_name), *sources = weights_find(file, sources_name);
+    const weight *rows = weights_find(file, rows_name), *sources = NULL;
     imiad_storage storage = rows ? storage_of_type(rows->type) : (imiad_storage)0;
     imiad_bank *bank = NULL;
     if (!storage || rows->rank != 2)
         return fail(IMIAD_FORMAT,
                     "%s: a memory bank holds a matrix of float32, bfloat16 or float16 called %s",
                     path, rows_name);
-    if (sources &&
-        (sources->type != I64 || sources->rank != 1 || sources->shape[0] != rows->shape[0]))
-        return fail(IMIAD_FORMAT, "%s: %s is no list of %" PRId64 " int64, one for each row", path,
-                    sources_name, rows->shape[0]);
-    imiad_status status = imiad_bank_create_stored(&bank, rows->shape[1], storage, 0);
+    imiad_status status = IMIAD_OK;
+    if (weights_find(file, sources_name)) /* one for each row */
+        status = weights_expect(&sources, file, sources_name, I64, 1, rows->shape);
+    if (status == IMIAD_OK)
+        status = imiad_bank_create_stored(&bank, rows->shape[1], storage, 0);
     if (status != IMIAD_OK)
         return fail_within(status == IMIAD_NO_MEMORY ? status : IMIAD_FORMAT, "loading %s", path);
     bank->rows = rows->shape[0];

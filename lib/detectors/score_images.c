@@ -39,15 +39,11 @@ static float maximum(const float *map, size_t count)
 /* "[8, 28, 28] in float32" */
 static const char *shape_text(char out[128], const tensor *t)
 {
-    static const char *const types[] = {
-        [0] = "another type", [F32] = "float32",   [F64] = "float64",
-        [F16] = "float16",    [BF16] = "bfloat16", [I64] = "int64",
-        [I32] = "int32",      [U8] = "uint8",      [BOOL] = "bool"};
     size_t used = (size_t)snprintf(out, 128, "[");
     for (int i = 0; i < t_rank(t) && used < 96; ++i)
         used += (size_t)snprintf(out + used, 128 - used, i ? ", %lld" : "%lld",
                                  (long long)t_size(t, i));
-    snprintf(out + used, 128 - used, "] in %s", types[t_type(t)]);
+    snprintf(out + used, 128 - used, "] in %s", dtype_name(t_type(t)));
     return out;
 }
 

@@ -127,15 +127,6 @@ const weight *source_find(const weights_source *source, const char *ours, int bl
 
 /* ---- shapes ---- */
 
-/* "64 x 3 x 7 x 7" */
-static void describe(char out[96], int rank, const int64_t *shape)
-{
-    int used = snprintf(out, 96, "%s", rank == 0 ? "one number" : "");
-    for (int i = 0; i < rank && used < 80; ++i)
-        used +=
-            snprintf(out + used, 96 - (size_t)used, "%s%lld", i ? " x " : "", (long long)shape[i]);
-}
-
 static int64_t product(int rank, const int64_t *shape)
 {
     int64_t count = 1;
@@ -179,7 +170,7 @@ static bool fits(const weight *w, rule_change change, int rank, const int64_t *s
 static imiad_status find_piece(const weight **out, const weights_source *source, const char *ours,
                                int block, int piece, int rank, const int64_t *shape)
 {
-    char theirs[LONGEST_NAME], found[96], wanted[96];
+    char theirs[LONGEST_NAME], found[SHAPE_TEXT], wanted[SHAPE_TEXT];
     const name_rule *rule;
     const weight *w = source_name(theirs, &rule, source, ours, block, piece)
                           ? weights_find(source->file, theirs)
@@ -187,10 +178,8 @@ static imiad_status find_piece(const weight **out, const weights_source *source,
     if (!w)
         return fail(IMIAD_MISMATCH, "there is no weight %s", theirs);
     if (!fits(w, change_of(rule), rank, shape)) {
-        describe(found, w->rank, w->shape);
-        describe(wanted, rank, shape);
-        return fail(IMIAD_MISMATCH, "weight %s is %s, the architecture needs %s", w->name, found,
-                    wanted);
+        return fail(IMIAD_MISMATCH, "weight %s is %s, the architecture needs %s", w->name,
+                    shape_describe(found, w->rank, w->shape), shape_describe(wanted, rank, shape));
     }
     *out = w;
     return IMIAD_OK;
@@ -218,29 +207,21 @@ imiad_status source_check(const weights_source *source, const char *ours, int bl
 
 /* ---- loading ---- */
 
-static tensor *turned(tensor *t, rule_change change, int rank, const int64_t *shape)
+/* The file's own bytes, in the architecture's order of dimensions: nothing is copied. */
+static tensor *turned(const weight *w, rule_change change, int rank, const int64_t *shape)
 {
+    tensor *t = t_view_of((void *)w->data, w->rank, w->shape, w->type);
     switch (change) {
     case RULE_TRANSPOSED:
-        return t_contiguous(t_transpose(t_view(t, 2, (int64_t[]){shape[1], shape[0]}), 0, 1));
+        return t_transpose(t_view(t, 2, (int64_t[]){shape[1], shape[0]}), 0, 1);
     case RULE_HWIO:
-        return t_contiguous(t_permute(t, 4, (int[]){3, 2, 0, 1}));
+        return t_permute(t, 4, (int[]){3, 2, 0, 1});
     case RULE_RESHAPED:
         return t_view(t, rank, shape);
     case RULE_NAME_ONLY:
         break;
     }
     return t;
-}
-
-/* Zero times a number is zero unless that number is infinite or none. */
-static void check_finite(tensor *t, const weight *w)
-{
-    if (t_failed() || w->bytes == 0 ||
-        (w->type != F32 && w->type != F64 && w->type != F16 && w->type != BF16))
-        return;
-    if (t_item(t_sum_all(t_mul_scalar(t, 0))) != 0)
-        t_fail(IMIAD_FORMAT, "weight %s holds a number that is not finite", w->name);
 }
 
 tensor *source_load(const weights_source *source, const char *ours, int block, int rank,
@@ -251,18 +232,20 @@ tensor *source_load(const weights_source *source, const char *ours, int block, i
     source_name(theirs, &rule, source, ours, block, 0);
     int count = piece_count(rule);
     int64_t part[WEIGHT_RANK];
+    const weight *found[PIECES];
     tensor *parts[PIECES] = {NULL};
     memcpy(part, shape, (size_t)rank * sizeof *part);
     part[0] /= count;
-    scope s = scope_begin(); /* a large tensor's copies do not wait for the end of the caller's */
-    for (int piece = 0; piece < count; ++piece) {
-        const weight *w;
-        if (!t_try(find_piece(&w, source, ours, block, piece, rank, part)))
+    scope s = scope_begin();
+    for (int i = 0; i < count; ++i) {
+        if (!t_try(find_piece(&found[i], source, ours, block, i, rank, part)))
             break;
-        tensor *t = t_from(w->data, w->rank, w->shape, w->type, CPU);
-        check_finite(t, w);
-        weights_spend(source->file, w); /* each is loaded once */
-        parts[piece] = turned(t, change_of(rule), rank, part);
+        if (!weight_is_finite(found[i]))
+            t_fail(IMIAD_FORMAT, "weight %s holds a number that is not finite", found[i]->name);
+        parts[i] = turned(found[i], change_of(rule), rank, part);
     }
-    return scope_return(&s, count == 1 ? parts[0] : t_cat(parts, count, 0));
+    tensor *whole = t_contiguous(t_cat(parts, count, 0)); /* the one copy */
+    for (int i = 0; i < count && !t_failed(); ++i)
+        weights_spend(source->file, found[i]); /* each is loaded once */
+    return scope_return(&s, whole);
 }

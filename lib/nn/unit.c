@@ -150,13 +150,14 @@ static tensor *load(const unit *u, const weights_source *source, int which)
 
 static tensor *load_double(const unit *u, const weights_source *source, int which)
 {
+    scope s = scope_begin();
     tensor *t = t_to(load(u, source, which), F64);
     if (which == UNIT_VARIANCE && !t_failed() && t_item(t_max_all(t_neg(t))) > 0) {
         char name[LONGEST_NAME];
         find(u, source, which, name);
         t_fail(IMIAD_FORMAT, "weight %s is a variance below zero", name);
     }
-    return t;
+    return scope_return(&s, t);
 }
 
 /* ---- frozen ---- */
@@ -191,6 +192,27 @@ static affine load_norm(const unit *u, const weights_source *source)
     return (affine){scale, t_sub(beta, t_mul(mean, scale))};
 }
 
+/* The kernel times a number an output: in double, and in place, since kernels are what is large. */
+static tensor *load_scaled(const unit *u, const weights_source *source, tensor *scale)
+{
+    tensor *kernel = load(u, source, UNIT_WEIGHT);
+    if (t_type(kernel) != F64)
+        kernel = t_to(kernel, F32);
+    const bool wide = t_type(kernel) == F64;
+    void *values = t_data(kernel);
+    const double *factors = t_data(t_contiguous(scale));
+    const int64_t each = t_count(kernel) / u->outputs;
+    for (int64_t i = 0; !t_failed() && i < u->outputs; ++i) {
+        double *exact = (double *)values + i * each;
+        float *plain = (float *)values + i * each;
+        for (int64_t j = 0; wide && j < each; ++j)
+            exact[j] *= factors[i];
+        for (int64_t j = 0; !wide && j < each; ++j)
+            plain[j] = (float)(plain[j] * factors[i]);
+    }
+    return kernel;
+}
+
 imiad_status unit_load(unit *u, const weights_source *source, device d, dtype precision)
 {
     scope s = scope_begin();
@@ -207,8 +229,7 @@ imiad_status unit_load(unit *u, const weights_source *source, device d, dtype pr
         return place(u, &s, kernel, biased ? load(u, source, UNIT_BIAS) : NULL, d, precision);
     }
     affine norm = load_norm(u, source);
-    tensor *kernel = load_double(u, source, UNIT_WEIGHT), *bias = norm.shift;
-    kernel = t_mul(kernel, t_view(norm.scale, 4, (int64_t[]){u->outputs, 1, 1, 1}));
+    tensor *kernel = load_scaled(u, source, norm.scale), *bias = norm.shift;
     if (biased)
         bias = t_add(bias, t_mul(load_double(u, source, UNIT_BIAS), norm.scale));
     return place(u, &s, kernel, bias, d, precision);

@@ -60,6 +60,16 @@ void weights_spend(const weights *w, const weight *item);
 size_t weights_count(const weights *w);
 const weight *weights_get(const weights *w, size_t index);      /* in the file's order */
 const weight *weights_find(const weights *w, const char *name); /* NULL where there is none */
+/* The array that must be there: of that type, rank and shape, in which ANY_SIZE stands for any size
+ * above 0. IMIAD_FORMAT otherwise, with what is there and what should be. `out` may be NULL. */
+enum { ANY_SIZE = -1 };
+imiad_status weights_expect(const weight **out, const weights *file, const char *name, dtype type,
+                            int rank, const int64_t *shape);
+/* Whether every number is; true of whole numbers. */
+bool weight_is_finite(const weight *w);
+/* A shape in words, "64 x 3 x any"; "one number" of rank 0. Returns `out`. */
+enum { SHAPE_TEXT = 96 };
+char *shape_describe(char out[SHAPE_TEXT], int rank, const int64_t *shape);
 /* A string of safetensors' __metadata__, NULL where there is none. */
 const char *weights_metadata(const weights *w, const char *key);
 /* For files that must be weights_writer's own: IMIAD_FORMAT where no checksum came with the file.

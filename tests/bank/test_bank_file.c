@@ -282,7 +282,7 @@ START_TEST(other_files_are_named_and_refused)
     weights_writer_free(writer);
     ck_assert_ptr_null(loaded);
     static const int64_t sources[] = {1, 2, 3};
-    const char *const wrong[] = {"bank.sources is no list of 2 int64", "holds a matrix of float32"};
+    const char *const wrong[] = {"bank.sources is 3 of int64, and should be 2 of int64", "holds a matrix of float32"};
     for (int i = 0; i < 2; ++i) {
         values[5] = 5;
         ck_ok(weights_writer_create(&writer));

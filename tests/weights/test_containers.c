@@ -42,6 +42,85 @@ START_TEST(arrays_of_an_archive_are_read)
 }
 END_TEST
 
+START_TEST(what_should_be_there_is_said_beside_what_is)
+{
+    static const struct {
+        const char *name;
+        dtype type;
+        int rank;
+        int64_t shape[2];
+        const char *message; /* NULL: it is there */
+    } cases[] = {
+        {"a", F32, 2, {1, 2}, NULL},
+        {"a", F32, 2, {ANY_SIZE, 2}, NULL},
+        {"b", F32, 2, {ANY_SIZE, 2}, "there is no b, any x 2 of float32"},
+        {"a", F64, 2, {1, 2}, "a is 1 x 2 of float32, and should be 1 x 2 of float64"},
+        {"a", F32, 2, {1, 3}, "a is 1 x 2 of float32, and should be 1 x 3 of float32"},
+        {"a", F32, 1, {2}, "a is 1 x 2 of float32, and should be 2 of float32"},
+        {"a", F32, 0, {0}, "a is 1 x 2 of float32, and should be one number of float32"},
+    };
+    MAKE_NPZ(HEADER(ROWS), 8);
+    uint8_t *copy;
+    weights *w;
+    ck_ok(parse_made(&w, &copy));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        const weight *found = NULL;
+        if (cases[i].message)
+            ck_fails(weights_expect(&found, w, cases[i].name, cases[i].type, cases[i].rank,
+                                    cases[i].shape),
+                     IMIAD_FORMAT, cases[i].message);
+        else
+            ck_ok(weights_expect(&found, w, cases[i].name, cases[i].type, cases[i].rank,
+                                 cases[i].shape));
+        ck_assert_ptr_eq(found, cases[i].message ? NULL : weights_find(w, "a"));
+    }
+    weights_free(w);
+    free(copy);
+}
+END_TEST
+
+START_TEST(any_size_is_above_none)
+{
+    static const char empty[] =
+        HEADER("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 2), }    \n");
+    MAKE_NPZ(empty, 0);
+    uint8_t *copy;
+    weights *w;
+    ck_ok(parse_made(&w, &copy));
+    ck_fails(weights_expect(NULL, w, "a", F32, 2, (int64_t[]){ANY_SIZE, 2}), IMIAD_FORMAT,
+             "a is 0 x 2 of float32");
+    ck_ok(weights_expect(NULL, w, "a", F32, 2, (int64_t[]){0, 2}));
+    weights_free(w);
+    free(copy);
+}
+END_TEST
+
+/* Infinities and no numbers, and the largest and smallest that are numbers. */
+START_TEST(numbers_that_are_not_finite_are_found_in_every_type)
+{
+    static const struct {
+        dtype type;
+        uint64_t odd[2], fine[2];
+    } cases[] = {
+        {F32, {0x7f800000, 0xffc00000}, {0x7f7fffff, 0x80000001}},
+        {F64, {0xfff0000000000000, 0x7ff8000000000000}, {0x7fefffffffffffff, 1}},
+        {F16, {0x7c00, 0xfe00}, {0xfbff, 1}},
+        {BF16, {0xff80, 0x7fc0}, {0x7f7f, 1}},
+        {I32, {0}, {0x7f800000, 0xffffffff}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
+        for (int j = 0; j < 2; ++j) {
+            size_t bytes = dtype_bytes(cases[i].type);
+            uint8_t values[3 * sizeof(uint64_t)] = {0};
+            weight w = {.type = cases[i].type, .data = values, .bytes = 3 * bytes};
+            memcpy(values + 2 * bytes, &cases[i].fine[j], bytes); /* the last of three */
+            ck_assert(weight_is_finite(&w));
+            memcpy(values + 2 * bytes, &cases[i].odd[j], bytes);
+            ck_assert_int_eq(weight_is_finite(&w), cases[i].type == I32);
+        }
+}
+END_TEST
+
 START_TEST(columns_first_are_turned)
 {
     static const char header[] =
@@ -171,5 +250,7 @@ START_TEST(an_index_that_lies_is_refused)
 END_TEST
 
 SUITE("weights-containers", TEST(arrays_of_an_archive_are_read), TEST(columns_first_are_turned),
+      TEST(what_should_be_there_is_said_beside_what_is), TEST(any_size_is_above_none),
+      TEST(numbers_that_are_not_finite_are_found_in_every_type),
       TEST(arrays_that_cannot_be_are_refused), TEST(bytes_behind_an_archive_are_counted),
       TEST(an_index_opens_the_files_beside_it), LOOP_TEST(an_index_that_lies_is_refused, 6))

@@ -328,11 +328,12 @@ static void score(imiad_detector *self, const batch *b, scores *out)
 static imiad_status load(imiad_detector *self, const weights *file)
 {
     cfa *m = self->state;
-    const weight *centres = weights_find(file, "descriptor.centres");
-    if (!centres || centres->type != F32 || centres->rank != 2 ||
-        centres->shape[0] < m->attract + m->repel || centres->shape[1] != m->outputs)
-        return fail(IMIAD_FORMAT, "no descriptor.centres: %lld or more of %lld numbers",
-                    (long long)(m->attract + m->repel), (long long)m->outputs);
+    const weight *centres;
+    TRY(weights_expect(&centres, file, "descriptor.centres", F32, 2,
+                       (int64_t[]){ANY_SIZE, m->outputs}));
+    if (centres->shape[0] < m->attract + m->repel)
+        return fail(IMIAD_FORMAT, "%lld descriptor.centres, which should be %lld or more",
+                    (long long)centres->shape[0], (long long)(m->attract + m->repel));
     TRY(begin(self));
     scope s = scope_begin();
     tensor *place = t_zeros(2, centres->shape, F32, detector_device(self));

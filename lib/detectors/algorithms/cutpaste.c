@@ -558,25 +558,23 @@ static imiad_status save(const imiad_detector *self, weights_writer *writer)
 }
 
 static imiad_status load_density(tensor **out, const weights *file, const char *name, int rank,
-                                 const cutpaste *m, device d)
+                                 const int64_t *shape, device d)
 {
-    const weight *w = weights_find(file, name);
-    if (!w || w->type != F32 || w->rank != rank || w->shape[rank - 1] != m->width ||
-        (strcmp(name, "density.precision") == 0 && w->shape[0] != m->width))
-        return fail(IMIAD_FORMAT, "no %s of %lld values", name, (long long)m->width);
+    TRY(weights_expect(NULL, file, name, F32, rank, shape));
     return weights_load_tensor(out, file, name, d);
 }
 
 static imiad_status load(imiad_detector *self, const weights *file)
 {
     cutpaste *m = self->state;
+    const int64_t rows[] = {ANY_SIZE, m->width}, square[] = {m->width, m->width};
     device d = detector_device(self);
     TRY(begin(self, false));
     TRY(training_load(self, file));
     if (m->by_kernel)
-        return load_density(&m->rows, file, "density.rows", 2, m, d);
-    TRY(load_density(&m->density.mean, file, "density.mean", 1, m, d));
-    return load_density(&m->density.precision, file, "density.precision", 2, m, d);
+        return load_density(&m->rows, file, "density.rows", 2, rows, d);
+    TRY(load_density(&m->density.mean, file, "density.mean", 1, square, d));
+    return load_density(&m->density.precision, file, "density.precision", 2, square, d);
 }
 
 const detector_ops cutpaste_ops = {

@@ -486,9 +486,8 @@ static imiad_status load_references(dra *m, const weights *file, device d)
     for (int s = 0; s < m->scales; ++s) {
         char name[32];
         snprintf(name, sizeof name, "references.%d", s);
-        const weight *w = weights_find(file, name);
-        if (!w || w->type != F32 || w->rank != 4 || w->shape[0] != 1 || w->shape[1] != m->channels)
-            return fail(IMIAD_FORMAT, "no %s of %lld channels", name, (long long)m->channels);
+        TRY(weights_expect(NULL, file, name, F32, 4,
+                           (int64_t[]){1, m->channels, ANY_SIZE, ANY_SIZE}));
         TRY(weights_load_tensor(&m->normal_maps[s], file, name, d));
     }
     return IMIAD_OK;

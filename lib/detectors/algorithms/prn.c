@@ -471,13 +471,10 @@ static imiad_status make_room(const imiad_detector *self, const weights *file, i
     prn *m = self->state;
     char name[32];
     snprintf(name, sizeof name, "prototypes.layer%d", i + 1);
-    const weight *w = weights_find(file, name);
-    if (!w || w->type != F32 || w->rank != 4 || w->shape[0] < 1 ||
-        w->shape[1] != m->shape.channels[i] || w->shape[2] != m->shape.heights[i] ||
-        w->shape[3] != m->shape.widths[i])
-        return fail(IMIAD_FORMAT, "no %s of %lld x %lld x %lld", name,
-                    (long long)m->shape.channels[i], (long long)m->shape.heights[i],
-                    (long long)m->shape.widths[i]);
+    const weight *w;
+    const int64_t shape[] = {ANY_SIZE, m->shape.channels[i], m->shape.heights[i],
+                             m->shape.widths[i]};
+    TRY(weights_expect(&w, file, name, F32, 4, shape));
     scope s = scope_begin();
     add_prototypes(m, i, t_zeros(4, w->shape, F32, detector_device(self)));
     return scope_end(&s);

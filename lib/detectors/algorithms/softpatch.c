@@ -218,12 +218,10 @@ static imiad_status save(const imiad_detector *self, weights_writer *writer)
 static imiad_status load(imiad_detector *self, const weights *file)
 {
     softpatch *m = self->state;
-    const weight *found = weights_find(file, "weights");
+    const weight *found;
     TRY(patch_memory_load(&m->memory, file));
-    if (!found || found->type != F32 || found->rank != 1 ||
-        found->shape[0] != imiad_bank_rows(m->memory.bank))
-        return fail(IMIAD_FORMAT, "no weights for the %lld rows of its memory bank",
-                    (long long)imiad_bank_rows(m->memory.bank));
+    const int64_t rows = imiad_bank_rows(m->memory.bank);
+    TRY(weights_expect(&found, file, "weights", F32, 1, &rows));
     m->row_weights = malloc(found->bytes);
     if (!m->row_weights)
         return fail_memory("the weights of a bank", found->bytes);

@@ -392,29 +392,26 @@ static imiad_status save(const imiad_detector *self, weights_writer *writer)
     return IMIAD_OK;
 }
 
-static const weight *find_rows(const weights *file, const char *name, int64_t columns)
+static imiad_status find_rows(const weight **out, const weights *file, const char *name,
+                              int64_t columns)
 {
-    const weight *w = weights_find(file, name);
-    return w && w->type == F32 && w->rank == 2 && w->shape[0] > 0 && w->shape[1] == columns ? w
-                                                                                            : NULL;
+    return weights_expect(out, file, name, F32, 2, (int64_t[]){ANY_SIZE, columns});
 }
 
 static imiad_status load(imiad_detector *self, const weights *file)
 {
     spade *m = self->state;
-    const weight *pooled = find_rows(file, "pooled", m->channels);
+    const weight *pooled, *rows;
     size_t levels = (size_t)m->levels.count;
-    if (!pooled || (size_t)pooled->shape[0] > weights_count(file))
-        return fail(IMIAD_FORMAT, "no pooled features of %" PRId64 " channels", m->channels);
+    TRY(find_rows(&pooled, file, "pooled", m->channels));
+    if ((size_t)pooled->shape[0] > weights_count(file)) /* each image has an array of its own */
+        return fail(IMIAD_FORMAT, "pooled features of %" PRId64 " images", pooled->shape[0]);
     TRY(make_room(m, (size_t)pooled->shape[0]));
     memcpy(m->pooled, pooled->data, pooled->bytes);
     for (size_t i = 0; i < m->count * levels; ++i) {
         char name[64];
         gallery_name(name, i, levels);
-        const weight *rows = find_rows(file, name, m->levels.channels[i % levels]);
-        if (!rows)
-            return fail(IMIAD_FORMAT, "no %s of %" PRId64 " channels", name,
-                        m->levels.channels[i % levels]);
+        TRY(find_rows(&rows, file, name, m->levels.channels[i % levels]));
         TRY(imiad_bank_add(m->galleries[i], rows->data, rows->shape[0]));
     }
     return IMIAD_OK;

@@ -122,10 +122,7 @@ imiad_status gaussian_replay_save(const gaussian_replay *r, weights_writer *writ
 static imiad_status load_one(tensor **out, const weights *file, const char *name, int rank,
                              int64_t values, device d)
 {
-    const weight *w = weights_find(file, name);
-    if (!w || w->type != F32 || w->rank != rank || w->shape[0] != values ||
-        w->shape[rank - 1] != values)
-        return fail(IMIAD_FORMAT, "no %s of %lld values", name, (long long)values);
+    TRY(weights_expect(NULL, file, name, F32, rank, (int64_t[]){values, values}));
     return weights_load_tensor(out, file, name, d);
 }
 
@@ -146,10 +143,9 @@ enum { MOST_IMAGES = 1000000 };
 
 imiad_status gaussian_replay_load(gaussian_replay *r, const weights *file, int64_t values, device d)
 {
-    const weight *images = weights_find(file, "task.images");
+    const weight *images;
     gaussian_replay_clear(r);
-    if (!images || images->type != I64 || images->rank != 1 || images->shape[0] < 1)
-        return fail(IMIAD_FORMAT, "no task.images");
+    TRY(weights_expect(&images, file, "task.images", I64, 1, (int64_t[]){ANY_SIZE}));
     for (int64_t i = 0; i < images->shape[0]; ++i) {
         int64_t count;
         memcpy(&count, (const char *)images->data + (size_t)i * sizeof count, sizeof count);

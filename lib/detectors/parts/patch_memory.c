@@ -312,12 +312,12 @@ imiad_status patch_memory_save(const patch_memory *m, weights_writer *writer)
 
 imiad_status patch_memory_load(patch_memory *m, const weights *file)
 {
-    const weight *images = weights_find(file, "images");
+    const weight *images = NULL; /* a file of before this number was kept has none */
     TRY(bank_copy_of_file(&m->bank, file, "its memory bank"));
     if (imiad_bank_dimension(m->bank) != m->dimension || imiad_bank_rows(m->bank) < m->neighbours)
         return fail(IMIAD_FORMAT, "no memory bank of %lld columns", (long long)m->dimension);
-    if (images && (images->type != I64 || images->rank != 0))
-        return fail(IMIAD_FORMAT, "no number of images that its memory bank is of");
+    if (weights_find(file, "images"))
+        TRY(weights_expect(&images, file, "images", I64, 0, NULL));
     m->images = images ? *(const int64_t *)images->data : 0;
     return IMIAD_OK;
 }

@@ -14,27 +14,19 @@ imiad_status gaussians_save(const position_gaussians *g, const int64_t grid[2],
                          : IMIAD_OK;
 }
 
-static bool shaped(const weight *w, dtype type, int64_t d0, int64_t d1, int64_t d2)
-{
-    return w && w->type == type && w->rank == 3 && w->shape[0] == d0 && w->shape[1] == d1 &&
-           w->shape[2] == d2;
-}
-
 imiad_status gaussians_load(position_gaussians *g, int64_t grid[2], const gaussians_shape *shape,
                             const weights *file)
 {
-    const weight *mean = weights_find(file, "mean"), *root = weights_find(file, "root");
-    const weight *projection = weights_find(file, "projection");
-    int64_t d = shape->dimension;
-    if (!mean || mean->rank != 3 || !shaped(mean, shape->type, mean->shape[0], mean->shape[1], d))
-        return fail(IMIAD_FORMAT, "no means of %lld channels", (long long)d);
-    int64_t positions = mean->shape[0] * mean->shape[1];
-    int64_t n = projection && projection->rank == 3 ? projection->shape[1] : 0;
-    int64_t rows = projection ? n : d;
-    if (!shaped(root, shape->type, positions, rows, rows) ||
-        (projection && !shaped(projection, shape->type, positions, n, d)))
-        return fail(IMIAD_FORMAT, "no covariances of %lld positions and %lld channels",
-                    (long long)positions, (long long)d);
+    const weight *mean, *projection = NULL;
+    const dtype type = shape->type;
+    const int64_t d = shape->dimension;
+    TRY(weights_expect(&mean, file, "mean", type, 3, (int64_t[]){ANY_SIZE, ANY_SIZE, d}));
+    const int64_t positions = mean->shape[0] * mean->shape[1];
+    if (weights_find(file, "projection"))
+        TRY(weights_expect(&projection, file, "projection", type, 3,
+                           (int64_t[]){positions, ANY_SIZE, d}));
+    const int64_t rows = projection ? projection->shape[1] : d;
+    TRY(weights_expect(NULL, file, "root", type, 3, (int64_t[]){positions, rows, rows}));
     memcpy(grid, mean->shape, 2 * sizeof *grid);
     TRY(weights_load_tensor(&g->root, file, "root", shape->device));
     if (projection)

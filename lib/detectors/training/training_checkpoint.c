@@ -224,12 +224,12 @@ static imiad_status load_numbers(training_run *run, const weights *file)
     int64_t epoch = strtoll(text_of(file, "epoch"), NULL, 10);
     int64_t step = strtoll(text_of(file, "step"), NULL, 10);
     int64_t best = strtoll(text_of(file, "best_epoch"), NULL, 10);
-    const weight *losses = weights_find(file, "losses"), *value = weights_find(file, "best_value");
-    if (epoch < 0 || epoch > run->epochs || step < 0 || best >= epoch || !losses ||
-        losses->type != F64 || losses->rank != (run->turns > 1 ? 2 : 1) ||
-        losses->shape[0] != epoch || (run->turns > 1 && losses->shape[1] != run->turns) || !value ||
-        value->type != F64 || value->bytes != sizeof(double))
+    const weight *losses, *value;
+    if (epoch < 0 || epoch > run->epochs || step < 0 || best >= epoch)
         return fail(IMIAD_FORMAT, "its counters are damaged");
+    TRY(weights_expect(&losses, file, "losses", F64, run->turns > 1 ? 2 : 1,
+                       (int64_t[]){epoch, run->turns}));
+    TRY(weights_expect(&value, file, "best_value", F64, 1, (int64_t[]){1}));
     memcpy(run->losses, losses->data, (size_t)(epoch * run->turns) * sizeof *run->losses);
     memcpy(&run->best.value, value->data, sizeof run->best.value);
     run->epoch = epoch;

@@ -43,6 +43,8 @@ static void print_help(const arguments *a, const char *about)
         "  --threads N           0: one per core (default)\n"
         "  --evaluate HOW        where maps meet masks: input (the detector's own, default),\n"
         "                        native (each image's size) or a number (that square)\n"
+        "  --compat WHAT         measure as the IM-IAD code does, repeatable: binarise_maps,\n"
+        "                        mask_geometry, aupro_sampled100, loco_auc_order\n"
         "  --json FILE           write everything that was measured; - is standard output,\n"
         "                        and tables then go to standard error\n"
         "  --results FILE        keep finished cells in this SQLite store and skip those it has\n"

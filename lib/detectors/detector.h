@@ -24,6 +24,8 @@ void train_set_close(train_set *set);
 
 /* ---- scoring ---- */
 
+enum { MOST_SCORED = 256 }; /* images together: the most that the option batch takes */
+
 /* One image's outcome inside a batch. */
 typedef struct outcome {
     float score;

@@ -12,7 +12,7 @@
 #include "detectors/training/training.h"
 #include "image/pixels.h"
 
-enum { MOST_LAYERS = 16 };
+enum { MOST_PLUGIN_LAYERS = 16 };
 
 typedef struct adapter {
     detector_ops ops; /* first: a pointer to it is one to the adapter */
@@ -40,9 +40,9 @@ static imiad_status check_layers(plugin *m, const imiad_detector *self)
         return IMIAD_OK;
     size_t count = 0;
     m->layers = f->layers(m->state, &count);
-    if (!m->layers || count < 1 || count > MOST_LAYERS)
+    if (!m->layers || count < 1 || count > MOST_PLUGIN_LAYERS)
         return fail(IMIAD_INVALID_ARGUMENT, "detector %s names %zu layers; there must be 1 to %d",
-                    f->name, count, MOST_LAYERS);
+                    f->name, count, MOST_PLUGIN_LAYERS);
     m->layer_count = (int)count;
     for (size_t i = 0; i < count; ++i) {
         imiad_status status = backbone_require(self->backbone, m->layers[i]);
@@ -78,7 +78,7 @@ static const char *const *used_layers(const imiad_detector *self, int *count)
 
 typedef struct view {
     imiad_batch batch;
-    imiad_layer_features layers[MOST_LAYERS];
+    imiad_layer_features layers[MOST_PLUGIN_LAYERS];
     imiad_image bytes[256]; /* of images of 16 bits */
     const imiad_image *images[256];
     int32_t labels[256], roles[256], categories[256];
@@ -138,7 +138,7 @@ static void show_images(view *v, const batch *b)
 static void show(view *v, imiad_detector *self, const batch *b)
 {
     const plugin *m = self->state;
-    tensor *features[MOST_LAYERS];
+    tensor *features[MOST_PLUGIN_LAYERS];
     v->batch = (imiad_batch){.struct_size = sizeof v->batch,
                              .count = (size_t)b->count,
                              .width = (int32_t)b->width,

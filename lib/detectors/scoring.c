@@ -8,8 +8,6 @@
 #include "image/frame.h"
 #include "image/pixels.h"
 
-enum { MOST_IMAGES = 256 };
-
 /* One call, and what its images share. */
 typedef struct request {
     imiad_detector *detector;
@@ -207,7 +205,7 @@ static imiad_status score_inputs(outcome *outcomes, request *r, imiad_image **in
 
 static imiad_status score_run(request *r, imiad_image **inputs, size_t *count, size_t first)
 {
-    outcome outcomes[MOST_IMAGES];
+    outcome outcomes[MOST_SCORED];
     double start = clock_seconds();
     TRY(gather(inputs, count, r, first));
     detector_add_loading(r->detector, 0, clock_seconds() - start);
@@ -231,9 +229,9 @@ static void free_inputs(imiad_image **inputs, size_t count)
 static imiad_status score_whole(request *r)
 {
     for (size_t first = 0, count = 0; first < r->count; first += count) {
-        imiad_image *inputs[MOST_IMAGES] = {NULL};
+        imiad_image *inputs[MOST_SCORED] = {NULL};
         imiad_status status = score_run(r, inputs, &count, first);
-        free_inputs(inputs, MOST_IMAGES);
+        free_inputs(inputs, MOST_SCORED);
         TRY(status);
     }
     return IMIAD_OK;
@@ -296,7 +294,7 @@ static void add_tile(mosaic *m, const request *r, const imiad_image *image, size
 static imiad_status score_some(request *r, mosaic *m, imiad_image **inputs, size_t i, size_t first,
                                size_t count)
 {
-    outcome outcomes[MOST_IMAGES];
+    outcome outcomes[MOST_SCORED];
     const imiad_image *image = r->images[i];
     double start = clock_seconds();
     for (size_t t = 0; t < count; ++t) {
@@ -323,10 +321,10 @@ static imiad_status score_tiles(request *r, mosaic *m, size_t i)
                                           r->options.tile_overlap);
     r->scores[i] = -INFINITY;
     for (size_t first = 0; first < tiles; first += most) {
-        imiad_image *inputs[MOST_IMAGES] = {NULL};
+        imiad_image *inputs[MOST_SCORED] = {NULL};
         size_t count = tiles - first < most ? tiles - first : most;
         imiad_status status = score_some(r, m, inputs, i, first, count);
-        free_inputs(inputs, MOST_IMAGES);
+        free_inputs(inputs, MOST_SCORED);
         TRY(status);
     }
     return m->map && region_of(r, i) ? apply_region(&r->scores[i], m->map, region_of(r, i))

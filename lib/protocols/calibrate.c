@@ -10,7 +10,7 @@
 #include "detectors/calibration.h"
 #include "imiad/metrics.h"
 
-enum { MOST_IMAGES = 256, FEW_NORMALS = 20 };
+enum { FEW_NORMALS = 20 };
 
 /* ---- from scores ---- */
 
@@ -298,8 +298,8 @@ static imiad_status score_batches(held_out *h, imiad_detector *detector, loader 
 {
     for (size_t done = 0;;) {
         const loaded *items;
-        const imiad_image *shown[MOST_IMAGES];
-        outcome outcomes[MOST_IMAGES];
+        const imiad_image *shown[MOST_SCORED];
+        outcome outcomes[MOST_SCORED];
         size_t count;
         TRY(progress_report(p, "calibration", (int64_t)done, (int64_t)h->count));
         TRY(loader_next(&items, &count, images));

@@ -11,8 +11,6 @@
 #include "image/frame.h"
 #include "image/pixels.h"
 
-enum { MOST_IMAGES = 256 };
-
 /* One image as part of a group. */
 typedef struct grouped {
     const char *group; /* NULL: alone */
@@ -149,8 +147,8 @@ typedef imiad_status (*visitor)(evaluation *e, const loaded *item, const outcome
 
 static imiad_status visit_batch(evaluation *e, visitor visit, const loaded *items, size_t count)
 {
-    const imiad_image *images[MOST_IMAGES] = {NULL};
-    outcome outcomes[MOST_IMAGES];
+    const imiad_image *images[MOST_SCORED] = {NULL};
+    outcome outcomes[MOST_SCORED];
     for (size_t i = 0; i < count; ++i) {
         images[i] = items[i].image;
         detector_add_loading(e->detector, items[i].decode_seconds, items[i].resize_seconds);

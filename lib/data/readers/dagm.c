@@ -14,7 +14,7 @@
 #include "image/pixels.h"
 
 static const option_spec dagm_options[] = {
-    {"seed", OPT_INT, "0", "0..", "of the split; older release only, which has none of its own"},
+    {"seed", OPT_INT, "0", "0..", "draws the split; older release only, which has none of its own"},
     {"train_share", OPT_REAL, "0.8", "0<..1",
      "share of the good images that train; older release only"},
     {0},

@@ -10,7 +10,7 @@
 #include "data/reader.h"
 
 static const option_spec mtd_options[] = {
-    {"seed", OPT_INT, "0", "0..", "of the split into training and test images"},
+    {"seed", OPT_INT, "0", "0..", "draws the split into training and test images"},
     {"train_share", OPT_REAL, "0.8", "0<..1", "share of the good images that train"},
     {"group", OPT_INT, "0", "0..1000000",
      "good images whose numbers lie at most this far apart train or test together: they may show "

@@ -35,7 +35,8 @@ static const option_spec options[] = {
      "where it is pasted: on what differs from the image's border, or anywhere"},
     {"boundary", OPT_REAL, "0.01", "0..0.99",
      "share of a step's normal patches below the boundary"},
-    {"margin", OPT_REAL, "0.1", "0..", "from the boundary down to that of defective patches"},
+    {"margin", OPT_REAL, "0.1", "0..",
+     "distance from the boundary down to that of defective patches"},
     {"normaliser", OPT_REAL, "10", "0<..", "what log-likelihoods are divided by to be compared"},
     {"focal", OPT_BOOL, "true", "", "patches that are hard count more"},
     {"contrast", OPT_REAL, "1", "0..", "weight of the losses at the boundary"},
@@ -296,10 +297,9 @@ static bool is_chosen(const imiad_detector *self, const char *option, const char
 /* The authors' layers under the names that the backbone has for them. */
 static const char *usual_layers(const imiad_backbone *backbone)
 {
-    int64_t shape[3];
-    if (backbone_layer_shape(shape, backbone, "blocks.4", 256, 256) == IMIAD_OK)
+    if (backbone_require(backbone, "blocks.4") == IMIAD_OK)
         return "blocks.1,blocks.2,blocks.4";
-    if (backbone_layer_shape(shape, backbone, "features.5", 256, 256) == IMIAD_OK)
+    if (backbone_require(backbone, "features.5") == IMIAD_OK)
         return "features.2,features.3,features.5";
     return "layer1,layer2,layer3";
 }

@@ -133,9 +133,8 @@ static const training_ops learning = {.frozen = read_features, .loss = loss};
 static const char *usual_layer(const imiad_backbone *backbone)
 {
     static const char *const names[] = {"blocks.5", "features.6"};
-    int64_t shape[3];
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
-        if (backbone_layer_shape(shape, backbone, names[i], 256, 256) == IMIAD_OK)
+        if (backbone_require(backbone, names[i]) == IMIAD_OK)
             return names[i];
     return "layer3";
 }
@@ -145,17 +144,16 @@ static imiad_status create(imiad_detector *self)
     csflow *m = self->state;
     const option_set *o = self->options;
     const preprocessing *p = &self->preprocessing;
-    int64_t shape[3], asked = options_int(o, "channels");
+    int64_t channels, asked = options_int(o, "channels");
     m->layer = options_text(o, "layer");
     if (!m->layer[0])
         m->layer = usual_layer(self->backbone);
-    TRY(backbone_require(self->backbone, m->layer));
-    TRY(backbone_layer_shape(shape, self->backbone, m->layer, 256, 256));
-    m->channels = asked > 0 ? asked : shape[0];
-    if (asked > shape[0] || m->channels < 2)
+    TRY(backbone_channels(&channels, self->backbone, m->layer));
+    m->channels = asked > 0 ? asked : channels;
+    if (asked > channels || m->channels < 2)
         return fail(IMIAD_OUT_OF_RANGE,
                     "detector csflow: %s has %lld channels, and the flow is to see %lld", m->layer,
-                    (long long)shape[0], (long long)m->channels);
+                    (long long)channels, (long long)m->channels);
     int32_t side = p->crop ? p->crop : p->squash ? p->resize : 0;
     if (side > 0)
         TRY(check_size(self, side, side));

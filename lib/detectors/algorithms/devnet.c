@@ -34,7 +34,7 @@ static const option_spec options[] = {
     {"trained", OPT_CHOICE, "all", "all|backbone",
      "backbone: what scores patches stays as it began, and its gradients pile up in the norm that "
      "gradients are clipped by, as in the IM-IAD code"},
-    {"weight_decay", OPT_REAL, "0.00001", "0..", "of Adam"},
+    {"weight_decay", OPT_REAL, "0.00001", "0..", "weight decay of Adam"},
     {"decay_epochs", OPT_INT, "10", "1..1000000", "epochs with one learning rate"},
     {"decay", OPT_REAL, "0.1", "0<..1", "what the learning rate is multiplied by after them"},
     {"localization", OPT_CHOICE, "gradient", LOCALIZATIONS,

@@ -39,7 +39,7 @@ static const option_spec options[] = {
      "pixel values: 0 to 1, or normalised and, while training, divided by 255 once more"},
     {"image_score", OPT_CHOICE, "pooled", "pooled|max",
      "largest mean of 21 x 21 pixels of the map, or largest pixel"},
-    {"weight_decay", OPT_REAL, "0", "0..", "of Adam"},
+    {"weight_decay", OPT_REAL, "0", "0..", "weight decay of Adam"},
     {"epochs", OPT_INT, "700", "0..1000000",
      "passes over the training images; 0 takes the imported weights as they are"},
     {"learning_rate", .default_value = "0.0001"},

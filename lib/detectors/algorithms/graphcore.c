@@ -28,7 +28,7 @@ static const option_spec options[] = {
     {"storage", OPT_CHOICE, "float32", "float32|bfloat16|float16",
      "numbers of the bank: the narrow kinds take half the memory, rounded"},
     {"seed", OPT_INT, "0", "0..", "draws the projection"},
-    {"memory_budget", OPT_INT, "0", "0..", "most megabytes the bank may take; 0: no bound"},
+    {"memory_budget", OPT_INT, "0", "0..", "megabytes that the bank may take; 0: no bound"},
     {"resize", .default_value = "224"},
     {"resize_mode", .default_value = "squash"},
     {"crop", .default_value = "0"},

@@ -25,7 +25,7 @@ static const option_spec options[] = {
     {"factors", OPT_CHOICE, "fp32", "fp32|fp64", "precision of the stored factors and of scoring"},
     {"seed", OPT_INT, "66", "0..", "draws the channels"},
     {"memory_budget", OPT_INT, "0", "0..",
-     "most megabytes that fitted features and factors may take; 0: no bound"},
+     "megabytes that fitted features and factors may take; 0: no bound"},
     {0},
 };
 

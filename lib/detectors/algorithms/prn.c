@@ -33,7 +33,7 @@ static const option_spec options[] = {
      "sizes of patches that attend to each other: the whole map, its half and so on; 0: as many as "
      "the smallest map can be halved, at most 4"},
     {"focal", OPT_REAL, "5", "0..", "weight of the focal loss"},
-    {"weight_decay", OPT_REAL, "0.01", "0..", "of Adam"},
+    {"weight_decay", OPT_REAL, "0.01", "0..", "weight decay of Adam"},
     {"repeats", OPT_INT, "5", "0..1000",
      "how often an epoch sees each labelled defect as it is, before it pastes it"},
     {"foreground", OPT_CHOICE, "object", "object|all",
@@ -175,10 +175,9 @@ static const training_ops learning = {
 
 static const char *usual_layers(const imiad_backbone *backbone)
 {
-    int64_t shape[3];
-    if (backbone_layer_shape(shape, backbone, "blocks.6", 256, 256) == IMIAD_OK)
+    if (backbone_require(backbone, "blocks.6") == IMIAD_OK)
         return "blocks.1,blocks.2,blocks.4,blocks.6";
-    if (backbone_layer_shape(shape, backbone, "features.7", 256, 256) == IMIAD_OK)
+    if (backbone_require(backbone, "features.7") == IMIAD_OK)
         return "features.2,features.3,features.5,features.7";
     return "layer1,layer2,layer3,layer4";
 }

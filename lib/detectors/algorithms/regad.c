@@ -507,10 +507,10 @@ static imiad_status load(imiad_detector *self, const weights *file)
     regad *m = self->state;
     TRY(begin(self, false));
     TRY(training_load(self, file));
-    int64_t shape[3], channels = 0;
+    int64_t stage, channels = 0;
     for (int i = 0; i < STAGES; ++i) {
-        TRY(backbone_layer_shape(shape, self->backbone, stages[i], 32, 32));
-        channels += shape[0];
+        TRY(backbone_channels(&stage, self->backbone, stages[i]));
+        channels += stage;
     }
     const gaussians_shape expected = {channels, F32, detector_device(self)};
     return gaussians_load(&m->gaussians, m->grid, &expected, file);

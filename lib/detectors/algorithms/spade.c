@@ -31,7 +31,7 @@ static const option_spec options[] = {
     {"pixel_neighbours", OPT_INT, "1", "1..100",
      "nearest features in those images whose distances are averaged"},
     {"memory_budget", OPT_INT, "0", "0..",
-     "most megabytes the features of the training images may take; 0: no bound"},
+     "megabytes that the features of the training images may take; 0: no bound"},
     {0},
 };
 

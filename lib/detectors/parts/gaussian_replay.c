@@ -139,7 +139,7 @@ static imiad_status load_task(gaussian_replay *r, const weights *file, int64_t v
     return load_one(&task->covariance, file, name, 2, values, CPU);
 }
 
-enum { MOST_IMAGES = 1000000 };
+enum { MOST_TASK_IMAGES = 1000000 };
 
 imiad_status gaussian_replay_load(gaussian_replay *r, const weights *file, int64_t values, device d)
 {
@@ -149,7 +149,7 @@ imiad_status gaussian_replay_load(gaussian_replay *r, const weights *file, int64
     for (int64_t i = 0; i < images->shape[0]; ++i) {
         int64_t count;
         memcpy(&count, (const char *)images->data + (size_t)i * sizeof count, sizeof count);
-        if (count < 1 || count > MOST_IMAGES)
+        if (count < 1 || count > MOST_TASK_IMAGES)
             return fail(IMIAD_FORMAT, "task.images: %lld", (long long)count);
         TRY(load_task(r, file, values, count));
     }

@@ -27,7 +27,7 @@
          "numbers of the bank: the narrow kinds take half the memory, rounded"},                   \
         {"seed", OPT_INT, "0", "0..", "draws the projection and the starts"},                      \
     {                                                                                              \
-        "memory_budget", OPT_INT, "0", "0..", "most megabytes the bank may take; 0: no bound"      \
+        "memory_budget", OPT_INT, "0", "0..", "megabytes that the bank may take; 0: no bound"      \
     }
 
 typedef struct patch_memory {

@@ -31,7 +31,7 @@
          "numbers of the bank: the narrow kinds take half the memory, rounded"},                   \
         {"training_storage", OPT_CHOICE, "float16", "float32|bfloat16|float16",                    \
          "numbers of the training patches that are kept"},                                         \
-        {"memory_budget", OPT_INT, "0", "0..", "most megabytes the bank may take; 0: no bound"},   \
+        {"memory_budget", OPT_INT, "0", "0..", "megabytes that the bank may take; 0: no bound"},   \
         {"labels", OPT_CHOICE, "masks", "masks|boxes|rotated_boxes|tags",                          \
          "what is learned of a labelled defect: its mask, boxes around its parts, or that it is "  \
          "there"},                                                                                 \

@@ -14,7 +14,7 @@ enum { FROZEN_GROUP = 8 };
 
 const option_spec training_options[] = {
     {"epochs", OPT_INT, "100", "1..1000000", "passes over the training images"},
-    {"learning_rate", OPT_REAL, "0.001", "0..", "of the optimiser"},
+    {"learning_rate", OPT_REAL, "0.001", "0..", "learning rate of the optimiser"},
     {"train_batch", OPT_INT, "8", "1..256", "images in a step, at most those that there are"},
     {"drop_last", OPT_BOOL, "false", "",
      "leave an epoch's last step out where it has fewer images than the others"},
@@ -22,14 +22,14 @@ const option_spec training_options[] = {
      "largest norm of a step's gradients, which are scaled down to it; 0: any"},
     {"accumulate", OPT_INT, "1", "1..1000",
      "steps whose gradients are averaged for one step of the optimisers"},
-    {"seed", OPT_INT, "66", "0..", "of the first parameters, the order of images and noise"},
+    {"seed", OPT_INT, "66", "0..", "draws the first parameters, the order of images and noise"},
     {"checkpoint", OPT_TEXT, "", "", "file to continue from after an interruption; empty: none"},
     {"checkpoint_every", OPT_INT, "1", "1..1000000", "epochs from one checkpoint to the next"},
     {"loss_log", OPT_TEXT, "", "", "CSV file of each epoch's mean loss; empty: none"},
     {"feature_cache", OPT_INT, "2000", "0..1000000",
-     "most megabytes of frozen features kept while training"},
+     "megabytes of frozen features that are kept at most while training"},
     {"image_cache", OPT_INT, "1000", "0..1000000",
-     "most megabytes of decoded images kept while training"},
+     "megabytes of decoded images that are kept at most while training"},
     {0},
 };
 

@@ -57,7 +57,7 @@ typedef struct training_ops {
      * not depend on the other images of the batch. */
     void (*frozen)(imiad_detector *self, const batch *b, tensor **out);
     bool pixels; /* whether loss and validate look at step->pixels */
-    /* A scalar tensor to go down, in a scope that records gradients. NULL leaves the turn out. */
+    /* The loss, a scalar tensor, in a scope that records gradients. NULL leaves the turn out. */
     tensor *(*loss)(imiad_detector *self, const train_step *step);
     /* The learning rate of a step that the schedule makes of an optimiser's own; NULL: that one.
      * `steps` counts all epochs. nn/schedule.h. A rule's own schedule replaces it. */

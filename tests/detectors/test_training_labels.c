@@ -661,11 +661,47 @@ START_TEST(each_of_these_killed_at_any_moment_ends_as_if_undisturbed)
 }
 END_TEST
 
+static void expect_threads(const imiad_detector *d, const char *wanted)
+{
+    char path[] = "/tmp/imiad-test-XXXXXX";
+    close(mkstemp(path));
+    ck_ok(imiad_detector_save(d, path));
+    weights *file;
+    ck_ok(weights_open(&file, path));
+    ck_assert_str_eq(weights_metadata(file, "threads"), wanted);
+    weights_free(file);
+    unlink(path);
+}
+
+static int cancel_training(void *user, const imiad_progress *p)
+{
+    return strcmp(p->stage, "train") == 0 && p->done > 0;
+}
+
+/* A task that was cancelled was never learned. */
+START_TEST(the_file_says_the_threads_of_every_task)
+{
+    imiad_detector *d = make_toy(NULL, 0);
+    ck_ok(imiad_set_threads(1));
+    ck_ok(fit_labelled(d, false, NULL));
+    expect_threads(d, "1");
+    ck_ok(imiad_set_threads(2));
+    ck_fails(fit_labelled(d, true, cancel_training), IMIAD_CANCELLED, "");
+    expect_threads(d, "1");
+    ck_ok(fit_labelled(d, true, NULL));
+    expect_threads(d, "1,2");
+    ck_ok(fit_labelled(d, true, NULL));
+    expect_threads(d, "1,2");
+    ck_ok(fit_labelled(d, false, NULL)); /* all begins anew */
+    expect_threads(d, "2");
+    imiad_detector_free(d);
+}
+END_TEST
+
 START_TEST(the_file_says_with_how_many_threads_it_was_trained)
 {
-    char path[] = "/tmp/imiad-test-XXXXXX", file_path[] = "/tmp/imiad-test-XXXXXX";
+    char path[] = "/tmp/imiad-test-XXXXXX";
     close(mkstemp(path));
-    close(mkstemp(file_path));
     unlink(path);
     const imiad_option options[] = {{"checkpoint", path}};
     imiad_detector *d = make_toy(options, 1);
@@ -673,12 +709,7 @@ START_TEST(the_file_says_with_how_many_threads_it_was_trained)
     ck_assert(fit_and_die(d, 5));
     ck_ok(imiad_set_threads(2));
     ck_ok(fit_labelled(d, false, NULL));
-    ck_ok(imiad_detector_save(d, file_path));
-    weights *file;
-    ck_ok(weights_open(&file, file_path));
-    ck_assert_str_eq(weights_metadata(file, "threads"), "1,2");
-    weights_free(file);
-    unlink(file_path);
+    expect_threads(d, "1,2");
     imiad_detector_free(d);
 }
 END_TEST
@@ -696,4 +727,5 @@ SUITE("training-labels", TEST(a_step_knows_label_role_category_and_mask_of_each_
       TEST(accumulated_steps_are_one_of_the_larger_batch), TEST(several_losses_cannot_accumulate),
       TEST(averages_score_and_what_was_learned_goes_on),
       LOOP_TEST(each_of_these_killed_at_any_moment_ends_as_if_undisturbed, RUNS),
+      TEST(the_file_says_the_threads_of_every_task),
       TEST(the_file_says_with_how_many_threads_it_was_trained))

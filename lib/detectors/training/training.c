@@ -208,7 +208,7 @@ imiad_status training_steps(training_run *run)
     if (t->averaged) /* another task goes on from what was learned last */
         TRY(training_swap_averages(t));
     t->averaged = false;
-    snprintf(t->threads, sizeof t->threads, "%d", (int)imiad_threads());
+    training_note_threads(t);
     TRY(training_checksum(run->start, t));
     TRY(checkpoint_resume(run));
     TRY(loss_log_write(run));
@@ -236,11 +236,15 @@ imiad_status training_go_on(imiad_detector *self, train_set *images, const progr
 {
     training *t = self->state;
     training_copy before;
+    char threads[sizeof t->threads];
+    memcpy(threads, t->threads, sizeof threads);
     TRY(training_make_optimizers(t));
     TRY(training_copy_make(&before, t));
     imiad_status status = learn(self, images, p), undone = IMIAD_OK;
-    if (status != IMIAD_OK)
+    if (status != IMIAD_OK) {
         undone = training_copy_restore(t, &before);
+        memcpy(t->threads, threads, sizeof threads);
+    }
     training_copy_free(&before);
     return undone != IMIAD_OK ? undone : status;
 }

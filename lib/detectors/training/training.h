@@ -142,7 +142,7 @@ typedef struct training {
     /* What the detector makes of each image it trains with (step->made); NULL: nothing. */
     const train_maker *maker;
     bool averaged;    /* stores hold their averages, those hold what was learned last */
-    char threads[64]; /* with how many it was trained: "2", or "2,1" where it was resumed */
+    char threads[64]; /* it was trained with: "2", or "2,1" where it went on with one */
 } training;
 
 /* In create; then set frozen_count and, where wanted, held_out and maker. */

@@ -238,22 +238,12 @@ static imiad_status load_numbers(training_run *run, const weights *file)
     return IMIAD_OK;
 }
 
-/* A run that goes on with another number of threads was made with both. */
-static void note_threads(training *t, const char *now)
-{
-    const char *last = strrchr(t->threads, ',');
-    size_t used = strlen(t->threads);
-    if (strcmp(last ? last + 1 : t->threads, now) != 0)
-        snprintf(t->threads + used, sizeof t->threads - used, "%s%s", used ? "," : "", now);
-}
-
 static imiad_status load_stores(training_run *run, const weights *file)
 {
     training *t = run->training;
-    char prefix[64], now[64];
-    snprintf(now, sizeof now, "%s", t->threads);
+    char prefix[64];
     TRY(training_load(t->detector, file));
-    note_threads(t, now);
+    training_note_threads(t);
     for (int i = 0; i < t->rule_count; ++i) {
         snprintf(prefix, sizeof prefix, "optimizer.%s.", t->rules[i].name);
         TRY(params_load(optimizer_state(t->rules[i].optimizer), file, prefix, PARAMS_EXACT));

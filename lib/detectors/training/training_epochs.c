@@ -175,8 +175,8 @@ static void follow(training *t, const train_step *step)
         t->ops->after(t->detector, step);
     for (int i = 0; i < t->store_count && !t_failed(); ++i)
         if (t->stores[i].average)
-            t_try(params_average(t->stores[i].average, t->stores[i].parameters,
-                                 t->stores[i].decay));
+            t_try(
+                params_average(t->stores[i].average, t->stores[i].parameters, t->stores[i].decay));
     scope_return(&s, NULL);
 }
 

@@ -40,6 +40,8 @@ imiad_status training_run_epochs(training_run *run);
 imiad_status training_make_optimizers(training *t);
 /* Exchanges what the stores hold and their averages. */
 imiad_status training_swap_averages(training *t);
+/* What goes on with another number of threads was made with both. */
+void training_note_threads(training *t);
 imiad_status training_add_losses(training *t, const double *losses, size_t count);
 /* Copies of all stores and optimiser states, for undoing and for the best epoch. */
 typedef struct training_copy {

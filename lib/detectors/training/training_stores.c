@@ -197,6 +197,15 @@ imiad_status training_checksum(char out[9], const training *t)
     return scope_end(&s);
 }
 
+void training_note_threads(training *t)
+{
+    const char *last = strrchr(t->threads, ',');
+    size_t used = strlen(t->threads);
+    if (atoi(last ? last + 1 : t->threads) != imiad_threads())
+        snprintf(t->threads + used, sizeof t->threads - used, "%s%d", used ? "," : "",
+                 (int)imiad_threads());
+}
+
 /* ---- the detector's file ---- */
 
 imiad_status training_save(const imiad_detector *self, weights_writer *writer)

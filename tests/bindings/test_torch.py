@@ -21,6 +21,26 @@ def test_the_pytorch_of_the_same_libtorch_works(run_python, first, second):
     assert (status, output) == (0, "True True\n")
 
 
+ARRAYS = """
+import imiad, numpy, torch
+from imiad._images import given
+class Bare:  # speaks DLPack and nothing else
+    def __init__(self, tensor): self.tensor = tensor
+    def __dlpack__(self, **options): return self.tensor.__dlpack__(**options)
+    def __dlpack_device__(self): return self.tensor.__dlpack_device__()
+image = imiad.Dataset("synthetic", size=64, train=2).read_image(0)
+tensor = torch.from_dlpack(image)
+print(tensor.data_ptr() == image.ctypes.data,
+      [given(one).keep.ctypes.data == image.ctypes.data for one in (tensor, Bare(tensor))],
+      imiad.metrics.auroc(Bare(torch.tensor([0, 1])), Bare(torch.tensor([0.2, 0.9]))))
+"""
+
+
+def test_arrays_and_tensors_are_the_same_memory(run_python):
+    status, output = run_python(ARRAYS)
+    assert (status, output) == (0, "True [True, True] 1.0\n")
+
+
 @pytest.fixture
 def other_torch(tmp_path):
     """A package torch with a libtorch of its own, of another version."""

@@ -1,4 +1,5 @@
 """The wheel: made of this build, installed by pip into a folder of its own, used from there."""
+import json
 import os
 import subprocess
 import sys
@@ -32,3 +33,32 @@ def test_a_wheel_carries_the_library(tmp_path, run_python):
                            stdout=subprocess.PIPE).stdout.strip()
     with open(made, "rb") as first, open(again, "rb") as second:
         assert first.read() == second.read()
+
+
+def test_a_wheel_for_a_pytorch_requires_it_and_looks_beside_itself(tmp_path):
+    """Of a build that was configured for the PyTorch of an environment: here a small library in its place."""
+    torch = tmp_path / "a rather long way to" / "site-packages" / "torch"
+    (torch / "lib").mkdir(parents=True)
+    (torch / "version.py").write_text("from typing import Optional\n__version__ = '2.2.2+cu121'\n")
+    build = tmp_path / "build"
+    (build / "lib").mkdir(parents=True)
+    (build / "meson-info").mkdir()
+    (build / "meson-info" / "intro-buildoptions.json").write_text(
+        json.dumps([{"name": "libtorch", "value": str(torch)}]))
+    (build / "bindings").symlink_to(os.path.join(os.environ["IMIAD_BUILD"], "bindings"))
+    library = build / "lib" / "libimiad.so.0.1.0"
+    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-x", "c", "/dev/null", "-o", library,
+                    f"-Wl,-rpath,{torch}/lib"], check=True, env={**os.environ, "LD_PRELOAD": ""})
+    (build / "lib" / "libimiad.so.0").symlink_to(library.name)
+    make = [sys.executable, f"{SOURCE}/bindings/python/make_wheel.py", build, tmp_path]
+    made = subprocess.run(make, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
+    assert os.path.basename(made).startswith("imiad-0.1.0+torch2.2.cu121-py3-none-linux_")
+    with zipfile.ZipFile(made) as wheel:
+        assert "Requires-Dist: torch ==2.2.*\n" in wheel.read("imiad-0.1.0+torch2.2.cu121.dist-info/METADATA").decode()
+        wheel.extract("imiad/libimiad.so.0", tmp_path)
+    dynamic = subprocess.run(["readelf", "-d", tmp_path / "imiad" / "libimiad.so.0"], check=True, text=True,
+                             stdout=subprocess.PIPE).stdout
+    assert "[$ORIGIN/../torch/lib]" in dynamic and str(tmp_path) not in dynamic
+    (torch / "version.py").write_text("")
+    failed = subprocess.run(make, text=True, stderr=subprocess.PIPE)
+    assert failed.returncode == 1 and "says no version of PyTorch" in failed.stderr

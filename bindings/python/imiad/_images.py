@@ -22,6 +22,13 @@ _CHANNELS = {_abi.IMIAD_PIXEL_GRAY8: 1, _abi.IMIAD_PIXEL_RGB8: 3, _abi.IMIAD_PIX
 _BGR = {3: _abi.IMIAD_PIXEL_BGR8, 4: _abi.IMIAD_PIXEL_BGRA8}
 
 
+def array_of(values: Any) -> np.ndarray:
+    """NumPy's view of what is an array: of an array that speaks DLPack alone, the same memory as well."""
+    if isinstance(values, np.ndarray) or hasattr(values, "__array__") or not hasattr(values, "__dlpack__"):
+        return np.asarray(values)
+    return np.from_dlpack(values)
+
+
 class _Pixels:
     """Owns an image of the library for the array that shows it."""
 
@@ -88,7 +95,7 @@ def given(image: ImageLike, bgr: bool = False, deep: bool = False) -> Any:
         if bgr:
             raise TypeError("a Pillow image is in the order RGB: bgr is for arrays")
         image = _plain(image)
-    pixels = np.asarray(image)
+    pixels = array_of(image)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     channels = pixels.shape[2] if pixels.ndim == 3 else 0
@@ -122,7 +129,7 @@ def _rectangle(pixels: np.ndarray, bgr: bool = False) -> Any:
 
 def given_map(values: Any) -> np.ndarray:
     """A map as the library takes it: float32 without gaps. Wider numbers are refused, not rounded."""
-    values = np.asarray(values)
+    values = array_of(values)
     if values.ndim != 2:
         raise TypeError(f"an anomaly map is height x width, not {values.shape}")
     if not np.can_cast(values.dtype, np.float32):
@@ -144,7 +151,7 @@ def given_mask(mask: Any) -> Any:
     """A ground truth as the library takes it: non-zero is defective; a path is read."""
     if isinstance(mask, (str, os.PathLike)):
         mask = read_image(mask)
-    mask = np.asarray(mask)
+    mask = array_of(mask)
     if mask.ndim != 2:
         raise TypeError(f"a mask is height x width, not {mask.shape}")
     if mask.dtype == np.bool_:
@@ -201,7 +208,7 @@ def stretch(image: Any, low: float, high: float) -> np.ndarray:
 
     A camera of 12 bits: stretch(frame, 0, 4095). Choose low and high once for a station.
     """
-    pixels = np.asarray(image)
+    pixels = array_of(image)
     if pixels.ndim != 2 or pixels.dtype.kind != "u" or pixels.itemsize != 2:
         raise TypeError(f"stretch takes height x width of uint16, not {pixels.shape} of {pixels.dtype}")
     out = ctypes.POINTER(_abi.imiad_image)()
@@ -215,7 +222,7 @@ def from_floats(pixels: Any, low: float = 0.0, high: float = 1.0, deep: bool = F
     deep: height x width of uint16; high becomes 65535
     Choose low and high once for a station.
     """
-    values = np.asarray(pixels)
+    values = array_of(pixels)
     if values.ndim not in (2, 3):
         raise TypeError(f"pixels are height x width (x 3), not {values.shape}")
     if values.dtype.kind in "ui" and (low, high) == (0.0, 1.0):

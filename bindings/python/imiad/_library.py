@@ -100,6 +100,22 @@ def _refuse_second_libtorch(path: str) -> None:
                           f"already: {', '.join(sorted(mapped))}. {_ADVICE}.")
 
 
+def _load_torch_of_environment(path: str) -> None:
+    """A wheel for PyTorch looks for it in the folder beside its own. Where the environment keeps it elsewhere
+    (another site-packages, a .pth file), its libraries are loaded first, and then stand for those."""
+    inside = os.path.dirname(os.path.abspath(__file__))
+    if os.path.dirname(path) != inside or _needed_libtorch(path) != "libtorch_cpu.so" or _mapped_libtorch():
+        return
+    beside = os.path.join(os.path.dirname(inside), "torch", "lib", "libtorch_cpu.so")
+    spec = importlib.machinery.PathFinder.find_spec("torch")
+    if os.path.exists(beside) or spec is None or not spec.origin:
+        return
+    folder = os.path.join(os.path.dirname(spec.origin), "lib")
+    for name in ("libc10.so", "libtorch_cpu.so", "libtorch_cuda.so"):
+        if os.path.exists(os.path.join(folder, name)):
+            ctypes.CDLL(os.path.join(folder, name))
+
+
 class _TorchWatch:
     """After loading: PyTorch may be imported if it would share our libtorch."""
 
@@ -141,10 +157,12 @@ def _load() -> Library:
     path = _find()
     _refuse_second_libtorch(path)
     try:
+        _load_torch_of_environment(path)
         library = ctypes.CDLL(path)
     except OSError as problem:
         raise ImportError(f"libimiad cannot be loaded: {problem}. IMIAD_LIBRARY names its file; its "
-                          f"libtorch must be where the dynamic linker looks (Debian: libtorch1.13)"
+                          f"libtorch must be where the dynamic linker looks (Debian: libtorch1.13; a wheel "
+                          f"for PyTorch: install the PyTorch that it requires)"
                           ) from None
     functions: dict[str, Any] = {"_name": path}  # as ctypes calls the file of a library
     for name, (result, arguments) in _abi.FUNCTIONS.items():

@@ -18,7 +18,7 @@ from typing import Any, Iterable, NamedTuple, Optional, Sequence, Union
 import numpy as np
 
 from . import _abi
-from ._images import given_map, given_mask
+from ._images import array_of, given_map, given_mask
 from ._library import Error, Handle, Status, lib, made, record
 from ._options import Option, packed, read_schema
 
@@ -210,8 +210,8 @@ class Spro(Handle):
 def _list(values: Arrays) -> list[np.ndarray]:
     """The pictures of count x height x width or of a list; any other array as one long row."""
     if isinstance(values, (list, tuple)) and values and np.ndim(values[0]) > 0:
-        return [part for one in values for part in _list(np.asarray(one))]
-    array = np.asarray(values)
+        return [part for one in values for part in _list(array_of(one))]
+    array = array_of(values)
     if array.ndim == 2:
         return [array]
     if array.ndim == 3:

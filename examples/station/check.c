@@ -29,6 +29,7 @@ typedef struct checking {
     found *images;
     size_t count, room;
     json_t *lists[KINDS];
+    imiad_decode_options reading;
 } checking;
 
 static void tell(checking *k, int kind, const char *path, const char *why)
@@ -100,6 +101,8 @@ static int list_layout(checking *k)
         return 0;
     }
     k->has_layout = true;
+    k->reading = look_decoding(imiad_dataset_option(dataset, "range"),
+                               imiad_dataset_option(dataset, "orientation"));
     bool good = add_paths(&k->listed, &k->listed_count, dataset);
     imiad_dataset_free(dataset);
     list_masks(k);
@@ -126,7 +129,7 @@ static bool take_image(checking *k, const char *path, const char *below)
 {
     imiad_image *image;
     look l;
-    imiad_status status = imiad_image_read(&image, path);
+    imiad_status status = imiad_image_read_with(&image, path, &k->reading);
     if (status == IMIAD_OK) {
         status = look_at(&l, image, path);
         imiad_image_free(image);
@@ -290,7 +293,8 @@ static void checking_free(checking *k)
 
 int check(command *c)
 {
-    checking k = {.command = c, .root = c->words[1], .out = stdout};
+    checking k = {
+        .command = c, .root = c->words[1], .out = stdout, .reading = look_decoding("", "")};
     struct stat info;
     if (command_sort_settings(c, 2) != 0)
         return SOME_FAILED;

@@ -61,7 +61,7 @@ int station_open(station *s, const command *c)
         return code;
     s->options = judge_options(&s->thresholds);
     s->threshold = judge_threshold(&s->thresholds, c->sensitivity);
-    if (!learn_recall(&s->range, c->words[0]))
+    if (!learn_recall(&s->range, &s->reading, c->words[0]))
         fprintf(
             stderr,
             "WARNING: there is no record %s.json: sizes and channels are not compared with what "
@@ -218,11 +218,16 @@ static imiad_status write_verdict(station *s, const char *path, const imiad_imag
     return IMIAD_OK;
 }
 
+imiad_status station_read(const station *s, imiad_image **out, const char *path)
+{
+    return imiad_image_read_with(out, path, &s->reading);
+}
+
 bool station_inspect(station *s, const char *path, const imiad_image *image)
 {
     imiad_image *read = NULL;
     judged j = {0};
-    imiad_status status = image ? IMIAD_OK : imiad_image_read(&read, path);
+    imiad_status status = image ? IMIAD_OK : station_read(s, &read, path);
     image = image ? image : read;
     if (status == IMIAD_OK)
         status = judge(&j, s->detector, image, &s->options);

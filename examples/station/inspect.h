@@ -15,6 +15,7 @@ typedef struct station {
     imiad_score_options options;
     double threshold; /* of the sensitivity that was asked for */
     learned_range range;
+    imiad_decode_options reading;
     unsigned told;   /* doubts that were said loudly once */
     unsigned always; /* doubts of every image */
     warnings warnings;
@@ -33,6 +34,8 @@ void station_close(station *s);
 /* Inspects a file and writes its line, whatever it is. `image` may be NULL: it is then read. false
  * where nothing more can be written. */
 bool station_inspect(station *s, const char *path, const imiad_image *image);
+/* As images were read that it learned from. */
+imiad_status station_read(const station *s, imiad_image **out, const char *path);
 /* The line of an image that could not be inspected. */
 bool station_fail(station *s, const char *path, const char *problem);
 

@@ -99,7 +99,7 @@ static imiad_status score_sample(judged *out, learning *l, size_t index,
                                  const imiad_score_options *options)
 {
     imiad_image *image;
-    imiad_status status = imiad_dataset_read_image(&image, l->plan.files, index);
+    imiad_status status = imiad_dataset_read_deep_image(&image, l->plan.files, index);
     if (status != IMIAD_OK)
         return status;
     status = judge(out, l->detector, image, options);
@@ -296,18 +296,25 @@ static json_t *range_record(const learned_range *r)
                      r->height[0], r->height[1], "gray", r->gray, "color", r->color);
 }
 
+/* Inspection reads images as they were learned. */
+static json_t *reading_record(const imiad_dataset *files)
+{
+    return json_pack("{s:s, s:s}", "range", imiad_dataset_option(files, "range"), "orientation",
+                     imiad_dataset_option(files, "orientation"));
+}
+
 static json_t *make_record(const learning *l)
 {
     const plan *p = &l->plan;
     char digest[65] = "";
     imiad_dataset_digest(digest, p->files);
     json_t *record = json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:s, s:O}", "libimiad_version",
+        "{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:s, s:O}", "libimiad_version",
         imiad_version(), "libtorch_version", imiad_torch_version(), "detector",
         l->command->detector, "options", options_record(l), "network", weights_record(l), "learned",
         (json_int_t)p->learned.count, "held_out", (json_int_t)p->held_out.count, "thresholds",
-        thresholds_record(&l->thresholds), "images", range_record(&p->range), "dataset_digest",
-        digest, "warnings", l->warnings.list);
+        thresholds_record(&l->thresholds), "images", range_record(&p->range), "reading",
+        reading_record(p->files), "dataset_digest", digest, "warnings", l->warnings.list);
     json_t *test =
         json_pack("{s:I, s:I, s:I, s:I, s:O, s:O}", "good", (json_int_t)l->good, "called_bad",
                   (json_int_t)l->called_bad, "bad", (json_int_t)l->bad, "found",
@@ -340,8 +347,9 @@ static int write_record(const learning *l)
     return code;
 }
 
-bool learn_recall(learned_range *out, const char *detector_path)
+bool learn_recall(learned_range *out, imiad_decode_options *reading, const char *detector_path)
 {
+    const char *stated = "", *orientation = "";
     char *path = record_path(detector_path);
     json_t *record = path ? json_load_file(path, 0, NULL) : NULL;
     int gray = 0, color = 0;
@@ -351,6 +359,10 @@ bool learn_recall(learned_range *out, const char *detector_path)
                                        &r.height[1], "gray", &gray, "color", &color) == 0;
     r.gray = gray;
     r.color = color;
+    if (record) /* one that an earlier version wrote says nothing of it */
+        json_unpack(record, "{s:{s:s, s:s}}", "reading", "range", &stated, "orientation",
+                    &orientation);
+    *reading = look_decoding(stated, orientation);
     if (known)
         *out = r;
     json_decref(record);

@@ -9,6 +9,6 @@
 int learn(command *c);
 
 /* The range of sizes in the record beside a detector's file; false where there is none. */
-bool learn_recall(learned_range *out, const char *detector_path);
+bool learn_recall(learned_range *out, imiad_decode_options *reading, const char *detector_path);
 
 #endif

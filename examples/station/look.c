@@ -13,10 +13,10 @@ static const struct {
 } doubts[DOUBTS] = {
     {"constant", "all its pixels are the same, or nearly so"},
     {"near_black", "it is near black"},
-    {"values_fit_8_bits",
-     "it has 16 bits a value but the lower 8 would hold them: it is read as black"},
-    {"values_fit_12_bits",
-     "it has 16 bits a value but the lower 12 would hold them: it is read as near black"},
+    {"values_fit_8_bits", "it has 16 bits a value but the lower 8 would hold them: it is read as "
+                          "black; state its range, such as range=0..255"},
+    {"values_fit_12_bits", "it has 16 bits a value but the lower 12 would hold them: it is read as "
+                           "near black; state its range, such as range=0..4095"},
     {"size", "its size is outside of what was learned"},
     {"channels", "it is grey where colour was learned, or colour where grey was learned"},
     {"border", "a part of it, at the border, is not looked at"},
@@ -43,15 +43,46 @@ json_t *doubt_names(unsigned set)
 
 /* ---- pixels ---- */
 
+imiad_decode_options look_decoding(const char *range, const char *orientation)
+{
+    imiad_decode_options options = IMIAD_DECODE_OPTIONS_INIT;
+    const char *dots = strstr(range, "..");
+    options.deep = 1;
+    options.upright = strcmp(orientation, "exif") == 0;
+    if (dots) {
+        options.low = strtod(range, NULL);
+        options.high = strtod(dots + 2, NULL);
+    }
+    return options;
+}
+
+static bool is_deep(const imiad_image *image)
+{
+    return image->format == IMIAD_PIXEL_GRAY16;
+}
+
 /* Channels that count: alpha does not. */
 static int colors_of(const imiad_image *image)
 {
-    return image->format == IMIAD_PIXEL_GRAY8 ? 1 : 3;
+    return image->format == IMIAD_PIXEL_GRAY8 || is_deep(image) ? 1 : 3;
 }
 
 static int bytes_of(const imiad_image *image)
 {
-    return image->format == IMIAD_PIXEL_GRAY8 ? 1 : image->format == IMIAD_PIXEL_RGBA8 ? 4 : 3;
+    return image->format == IMIAD_PIXEL_GRAY8   ? 1
+           : is_deep(image)                     ? 2
+           : image->format == IMIAD_PIXEL_RGBA8 ? 4
+                                                : 3;
+}
+
+/* A channel of a pixel, of 16 bits the high byte. */
+static int value_of(const imiad_image *image, const uint8_t *pixel, int channel)
+{
+    uint16_t deep;
+    if (!is_deep(image))
+        return pixel[channel];
+    memcpy(&deep, pixel, sizeof deep);
+    return deep >> 8;
 }
 
 static uint64_t mix(uint64_t hash, uint64_t value)
@@ -85,7 +116,7 @@ static void find_spread(int *spread, int *most, const imiad_image *image)
         const uint8_t *row = image->pixels + (size_t)y * image->stride;
         for (int32_t x = 0; x < image->width; ++x)
             for (int c = 0; c < colors; ++c) {
-                int value = row[(size_t)x * bytes + (size_t)c];
+                int value = value_of(image, row + (size_t)x * bytes, c);
                 low[c] = value < low[c] ? value : low[c];
                 high[c] = value > high[c] ? value : high[c];
             }
@@ -107,7 +138,7 @@ static imiad_status make_thumb(look *out, const imiad_image *image)
     size_t bytes = (size_t)bytes_of(image);
     for (size_t i = 0; i < THUMB * THUMB; ++i) {
         const uint8_t *p = small->pixels + i / THUMB * small->stride + i % THUMB * bytes;
-        out->thumb[i] = (uint8_t)(colors == 1 ? p[0] : (p[0] + p[1] + p[2]) / 3);
+        out->thumb[i] = (uint8_t)(colors == 1 ? value_of(small, p, 0) : (p[0] + p[1] + p[2]) / 3);
     }
     imiad_image_free(small);
     return IMIAD_OK;
@@ -141,7 +172,7 @@ imiad_status look_at(look *out, const imiad_image *image, const char *path)
         out->doubts |= DOUBT_CONSTANT;
     if (most < DARK_BELOW)
         out->doubts |= DOUBT_DARK;
-    if (most < DARK_BELOW && path && has_16_bits(path))
+    if (most < DARK_BELOW && (is_deep(image) || (path && has_16_bits(path))))
         out->doubts |= most == 0 ? DOUBT_8_BITS : DOUBT_12_BITS;
     return make_thumb(out, image);
 }

@@ -26,6 +26,10 @@ typedef struct look {
     unsigned doubts;
 } look;
 
+/* How a station reads images, whether it learns from them or judges them: at their full depth, in
+ * the range and orientation that the dataset was told. "" stands for the option's default. */
+imiad_decode_options look_decoding(const char *range, const char *orientation);
+
 imiad_status look_at(look *out, const imiad_image *image, const char *path);
 
 /* How unlike two images are: the mean difference of their thumbs, 0..255. */

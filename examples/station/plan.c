@@ -66,7 +66,7 @@ static char *path_of(const plan *p, const imiad_sample *s)
 static imiad_status look_at_sample(plan *p, size_t index, const imiad_sample *s)
 {
     imiad_image *image;
-    imiad_status status = imiad_dataset_read_image(&image, p->files, index);
+    imiad_status status = imiad_dataset_read_deep_image(&image, p->files, index);
     if (status != IMIAD_OK)
         return status;
     char *path = path_of(p, s);

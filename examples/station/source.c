@@ -91,7 +91,7 @@ static imiad_status copy_tile(imiad_image **out, const imiad_image *image, const
     imiad_status status = imiad_image_tile(&view, image, s->side, s->overlap, tile);
     if (status == IMIAD_OK)
         status = imiad_image_create(out, view.format, view.width, view.height);
-    size_t bytes = view.format == IMIAD_PIXEL_GRAY8 ? 1 : view.format == IMIAD_PIXEL_RGBA8 ? 4 : 3;
+    size_t bytes = status == IMIAD_OK ? (*out)->stride / (size_t)view.width : 0; /* a pixel */
     for (int32_t y = 0; status == IMIAD_OK && y < view.height; ++y)
         memcpy((*out)->pixels + (size_t)y * (*out)->stride, view.pixels + (size_t)y * view.stride,
                (size_t)view.width * bytes);
@@ -105,7 +105,7 @@ static imiad_status read_tile(imiad_image **out, source *s, const entry *e)
     if (!s->image || s->image_sample != e->sample) {
         imiad_image_free(s->image);
         s->image = NULL;
-        status = imiad_dataset_read_image(&s->image, s->plan->files, e->sample);
+        status = imiad_dataset_read_deep_image(&s->image, s->plan->files, e->sample);
         s->image_sample = e->sample;
     }
     if (status == IMIAD_OK)
@@ -121,7 +121,7 @@ static imiad_status read_image(void *user, imiad_image **out, const imiad_datase
     source *s = user;
     const entry *e = &s->entries[key];
     return s->side > 0 ? read_tile(out, s, e)
-                       : imiad_dataset_read_image(out, s->plan->files, e->sample);
+                       : imiad_dataset_read_deep_image(out, s->plan->files, e->sample);
 }
 
 static imiad_status read_mask(void *user, imiad_image **out, const imiad_dataset *dataset,

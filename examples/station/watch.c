@@ -138,7 +138,7 @@ static void inspect_file(watcher *w, const char *path, bool last)
         forget_waiting(w, path); /* gone, or done */
         return;
     }
-    if (imiad_image_read(&image, path) != IMIAD_OK) {
+    if (station_read(w->station, &image, path) != IMIAD_OK) {
         char problem[1024];
         snprintf(problem, sizeof problem, "%s", imiad_last_error());
         if (!last && let_wait(w, path))

@@ -1,6 +1,6 @@
 """Images for the tests of the station, of the standard library alone.
 
-    drawn.py gray|rgb WIDTH HEIGHT SEED FILE [bar|black|flat|sixteen|twelve|half]
+    drawn.py gray|rgb WIDTH HEIGHT SEED FILE [bar|black|flat|sixteen|sixteenbar|twelve|half]
 """
 import random
 import struct
@@ -20,6 +20,7 @@ def png(rows, width, height, color, depth=8):
 def part(width, height, seed, what="", channels=3):
     """A grey disc on a dark ground, with grain that the seed makes."""
     draw = random.Random(seed)
+    wide = what in ("sixteen", "sixteenbar", "twelve")
     rows = []
     for y in range(height):
         row = bytearray()
@@ -30,15 +31,17 @@ def part(width, height, seed, what="", channels=3):
                 value = 90
             if what == "black":
                 value = draw.randrange(3)
+            barred = x < max(2, width // 32) and height // 4 < y < 3 * height // 4
             pixel = [value] * channels
-            if what == "bar" and x < max(2, width // 32) and height // 4 < y < 3 * height // 4:
+            if what == "bar" and barred:
                 pixel = [255, 255, 0][:channels]
-            if what in ("sixteen", "twelve"):
-                value = value if what == "sixteen" else value * 14
+            if what == "sixteenbar" and barred:
+                value = 255
+            if wide:
+                value = value * 14 if what == "twelve" else value
                 pixel = [value >> 8, value & 255]
             row += bytes(pixel)
         rows.append(bytes(row))
-    wide = what in ("sixteen", "twelve")
     return png(rows, width, height, 0 if channels == 1 or wide else 2, 16 if wide else 8)
 
 

@@ -121,7 +121,26 @@ tells "said loudly, too" "WARNING: $parts/train/good/odd size.png: its size is o
 
 # ---- a camera that sees nothing ----
 mkdir -p "$scratch/blind/train/good"
-for i in $(seq 10); do drawn gray 48 48 "$i" "$scratch/blind/train/good/$i.png" sixteen; done
+for i in $(seq 10); do drawn gray 48 48 "$i" "$scratch/blind/train/good/$i.png" flat; done
 gives "constant scores give no threshold" 2 "$inspect" learn "$scratch/blind" "$scratch/b.imiad" resize=32
 tells "and the reason is told" "no threshold can be chosen" "$scratch/said"
+
+# ---- depth, and a range that is stated once ----
+mkdir -p "$scratch/deep/train/good" "$scratch/deep/new"
+for i in $(seq 20); do drawn gray 48 48 "$i" "$scratch/deep/train/good/$i.png" sixteen; done
+drawn gray 48 48 a "$scratch/deep/new/good.png" sixteen
+drawn gray 48 48 b "$scratch/deep/new/bad.png" sixteenbar
+gives "values in the lower 8 of 16 bits are learned" 0 "$inspect" learn "$scratch/deep" "$scratch/p.imiad" resize=32 'train=train/good/*'
+tells "with a word of it" "the lower 8 would hold them" "$scratch/said"
+score() { "$inspect" "$1" "$2" 2>/dev/null | sed 's/.*"score":\([^,]*\),.*/\1/'; }
+if [ "$(score "$scratch/p.imiad" "$scratch/deep/new/good.png")" != "$(score "$scratch/p.imiad" "$scratch/deep/new/bad.png")" ]; then
+    pass
+else
+    flunk "images that differ in their lower bytes alone have different scores"
+fi
+gives "with their range" 0 "$inspect" learn "$scratch/deep" "$scratch/r.imiad" resize=32 'train=train/good/*' range=0..255
+lacks "without that word" "the lower 8 would hold them" "$scratch/said"
+gives "a good part" 0 "$inspect" "$scratch/r.imiad" "$scratch/deep/new/good.png"
+lacks "is read in the range that was learned" near_black "$scratch/said"
+gives "and so is a bad one" 1 "$inspect" "$scratch/r.imiad" "$scratch/deep/new/bad.png"
 finish example-station-doubts

@@ -165,6 +165,16 @@ START_TEST(losses_gradients_and_ten_steps_equal_the_authors_code)
     ck_assert_double_lt(losses, 1e-6);
     ck_assert_double_lt(gradients_error, 1e-9);
     ck_assert_double_lt(learned, 1e-4); /* Adam divides small gradients by their size */
+    golden_read(&golden, GOLDEN, "fifty");
+    ck_assert_int_eq(golden.count, 4); /* of every tenth step */
+    double late = 0;
+    for (int i = STEPS; i < 50; ++i) {
+        double loss = take_step(t, i, NULL);
+        if (i % 10 == 9)
+            late = fmax(late, fabs(loss / golden.lines[i / 10 - 1].values[0] - 1));
+    }
+    printf("losses up to the fiftieth step: %.2g\n", late);
+    ck_assert_double_lt(late, 0.01);
     imiad_detector_free(d);
 }
 END_TEST

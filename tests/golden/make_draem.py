@@ -8,9 +8,9 @@
 DRAEM is a checkout of github.com/VitjanZ/DRAEM: its networks (model_unet.py), losses (loss.py) and
 what train_DRAEM.py and test_DRAEM.py do with them. Both networks are 4 channels wide, images are
 64 x 64. In double precision: the losses of ten steps of Adam at the authors' rate, gradients of the
-first step, parameters and a map after the last one; the loss where what is repaired reaches below
--0.5 or above 128, which changes SSIM's range; a map of the first parameters, of an image whose
-channels are blue, green, red, as the authors read it. `spread` is how far the same code in single
+first step, parameters and a map after the last one, and `late` losses up to the fiftieth; the loss
+where what is repaired reaches below -0.5 or above 128, which changes SSIM's range; a map of the first
+parameters, of an image whose channels are blue, green, red, as the authors read it. `spread` is how far the same code in single
 precision lies from that. The second form writes those parameters as the authors' checkpoints:
 FILE.pckl and FILE_seg.pckl.
 The third form runs their train_on_device and test on the transistor images, at another size and width, with the
@@ -139,7 +139,15 @@ def run(model, losses, type):
     out += [(f"parameter,steps,{name}", [float(p.norm())] + sample(p)[0])
             for name, p in parameters(networks)]
     value, map_ = score(networks, image.flip(1).to(type) / 255)
-    return out + [("map,steps,procedural", [value, float(map_.max())] + sample(map_)[0])]
+    out += [("map,steps,procedural", [value, float(map_.max())] + sample(map_)[0])]
+    for step in range(STEPS, 50):
+        adam.zero_grad()
+        loss = losses(networks, batch)
+        loss.backward()
+        if step % 10 == 9:
+            out.append((f"late,fifty,{step}", [loss.item()]))
+        adam.step()
+    return out
 
 
 def spread(exact, single, kind):

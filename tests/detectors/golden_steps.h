@@ -172,6 +172,21 @@ static inline double golden_compare_losses(const golden_case *g, int *steps)
     return worst;
 }
 
+/* A tensor's numbers in double, new memory. */
+static inline double *golden_values(tensor *t)
+{
+    double *values = malloc((size_t)t_count(t) * sizeof *values);
+    ck_assert_ptr_nonnull(values);
+    t_read(t_to(t_contiguous(t), F64), values, (size_t)t_count(t) * sizeof *values);
+    return values;
+}
+
+/* Which of `count` numbers the sample is. */
+static inline size_t golden_place(size_t which, size_t count)
+{
+    return which * (count - 1) / (GOLDEN_SAMPLES - 1);
+}
+
 typedef struct golden_parameters {
     int tensors;
     double all, rest; /* relative L2: of all tensors, of those without an excused one */
@@ -213,8 +228,7 @@ static inline golden_parameters golden_compare_parameters(const golden_case *g,
         size_t elements = w->bytes / sizeof *found;
         double error = 0, square = l->values[0] * l->values[0];
         for (size_t j = 0; j < GOLDEN_SAMPLES; ++j)
-            error +=
-                pow((double)found[j * (elements - 1) / (GOLDEN_SAMPLES - 1)] - l->values[j + 1], 2);
+            error += pow((double)found[golden_place(j, elements)] - l->values[j + 1], 2);
         error *= (double)elements / GOLDEN_SAMPLES;
         above += error;
         below += square;

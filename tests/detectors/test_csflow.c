@@ -2,9 +2,9 @@
 #include "base/mersenne.h"
 #include "bridge/tensor.h"
 #include "detectors/detector.h"
-#include "golden_steps.h"
 #include "nn/cross_flow.h"
 #include "resumed.h"
+#include "small_set.h"
 
 #define GOLDEN "tests/golden/csflow.csv" /* made by tests/golden/make_csflow.py */
 
@@ -79,11 +79,9 @@ static void fill_inputs(tensor **out, int64_t channels, double phase)
 static double sample_error(tensor *t, const golden_line *l)
 {
     size_t count = (size_t)t_count(t);
-    double *values = malloc(count * sizeof *values), worst = 0;
-    t_read(t_contiguous(t), values, count * sizeof *values);
+    double *values = golden_values(t), worst = 0;
     for (size_t i = 0; i < GOLDEN_SAMPLES; ++i)
-        worst =
-            fmax(worst, fabs(values[i * (count - 1) / (GOLDEN_SAMPLES - 1)] - l->values[i + 1]));
+        worst = fmax(worst, fabs(values[golden_place(i, count)] - l->values[i + 1]));
     free(values);
     return worst / fmax(l->values[0], 1e-12);
 }
@@ -233,8 +231,8 @@ START_TEST(ten_steps_equal_the_authors_code)
         imiad_image_free(image);
         ++maps;
     }
-    printf("relative error of %d losses %.2g, of scores %.2g, of maps %.2g\n", steps, losses,
-           apart, worst);
+    printf("relative error of %d losses %.2g, of scores %.2g, of maps %.2g\n", steps, losses, apart,
+           worst);
     ck_assert_int_eq(steps, 10);
     ck_assert_int_eq(maps, 6);
     ck_assert_double_lt(losses, 1e-4);
@@ -247,52 +245,9 @@ END_TEST
 
 /* ---- on images that the library draws, with a random backbone ---- */
 
-typedef struct small_set {
-    imiad_dataset *dataset;
-    imiad_split *split;
-    imiad_backbone *backbone;
-    imiad_image *images[4];
-} small_set;
-
-static small_set open_small(void)
-{
-    static const imiad_option options[] = {{"size", "64"}, {"train", "4"}};
-    small_set s;
-    ck_ok(imiad_dataset_open(&s.dataset, "synthetic", NULL, options, 2));
-    ck_ok(imiad_split_create(&s.split, s.dataset, imiad_dataset_category(s.dataset, 0),
-                             "unsupervised", NULL, 0));
-    ck_ok(imiad_backbone_create(&s.backbone, "resnet18", NULL));
-    for (size_t i = 0; i < 4; ++i)
-        ck_ok(imiad_dataset_read_image(&s.images[i], s.dataset, i));
-    return s;
-}
-
-static void close_small(small_set *s)
-{
-    for (size_t i = 0; i < 4; ++i)
-        imiad_image_free(s->images[i]);
-    imiad_backbone_free(s->backbone);
-    imiad_split_free(s->split);
-    imiad_dataset_free(s->dataset);
-}
-
 static imiad_detector *make_small(const small_set *s, const imiad_option *more, size_t count)
 {
-    imiad_option options[12];
-    memcpy(options, basic, sizeof basic);
-    for (size_t i = 0; i < count; ++i)
-        options[BASIC + i] = more[i];
-    imiad_detector *d;
-    ck_ok(imiad_detector_create(&d, "csflow", s->backbone, options, BASIC + count));
-    return d;
-}
-
-static void fit_small(imiad_detector *d, const small_set *s, size_t count)
-{
-    golden_steps = 0;
-    imiad_set_log(golden_see, NULL);
-    ck_ok(imiad_detector_fit_images(d, (const imiad_image *const *)s->images, count, NULL, NULL));
-    imiad_set_log(NULL, NULL);
+    return create_small(s, "csflow", basic, BASIC, more, count);
 }
 
 /* Twenty steps of each optimiser in double precision, on procedural features. */

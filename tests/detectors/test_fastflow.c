@@ -1,8 +1,8 @@
 /* FastFlow against two public implementations, and against its own definition. */
 #include "bridge/tensor.h"
 #include "detectors/detector.h"
-#include "golden_steps.h"
 #include "resumed.h"
+#include "small_set.h"
 
 #define GOLDEN "tests/golden/fastflow.csv" /* made by tests/golden/make_fastflow.py */
 
@@ -28,51 +28,10 @@ END_TEST
 
 /* ---- on images that the library draws, with a random backbone ---- */
 
-typedef struct small_set {
-    imiad_dataset *dataset;
-    imiad_split *split;
-    imiad_backbone *backbone;
-    imiad_image *images[4];
-} small_set;
-
-static small_set open_small(void)
-{
-    static const imiad_option options[] = {{"size", "64"}, {"train", "4"}};
-    small_set s;
-    ck_ok(imiad_dataset_open(&s.dataset, "synthetic", NULL, options, 2));
-    ck_ok(imiad_split_create(&s.split, s.dataset, imiad_dataset_category(s.dataset, 0),
-                             "unsupervised", NULL, 0));
-    ck_ok(imiad_backbone_create(&s.backbone, "resnet18", NULL));
-    for (size_t i = 0; i < 4; ++i)
-        ck_ok(imiad_dataset_read_image(&s.images[i], s.dataset, i));
-    return s;
-}
-
-static void close_small(small_set *s)
-{
-    for (size_t i = 0; i < 4; ++i)
-        imiad_image_free(s->images[i]);
-    imiad_backbone_free(s->backbone);
-    imiad_split_free(s->split);
-    imiad_dataset_free(s->dataset);
-}
-
 static imiad_detector *make_small(const small_set *s, const imiad_option *more, size_t count)
 {
-    imiad_option options[12] = {{"resize", "64"}, {"epochs", "2"}, {"train_batch", "4"}};
-    for (size_t i = 0; i < count; ++i)
-        options[3 + i] = more[i];
-    imiad_detector *d;
-    ck_ok(imiad_detector_create(&d, "fastflow", s->backbone, options, 3 + count));
-    return d;
-}
-
-static void fit_small(imiad_detector *d, const small_set *s, size_t count)
-{
-    golden_steps = 0;
-    imiad_set_log(golden_see, NULL);
-    ck_ok(imiad_detector_fit_images(d, (const imiad_image *const *)s->images, count, NULL, NULL));
-    imiad_set_log(NULL, NULL);
+    static const imiad_option basic[] = {{"resize", "64"}, {"epochs", "2"}, {"train_batch", "4"}};
+    return create_small(s, "fastflow", basic, 3, more, count);
 }
 
 /* ---- in double precision ---- */
@@ -96,10 +55,9 @@ static double gradient_error(const golden_case *g, const params *store, int *com
         ck_assert_msg(p, "no %s", l->name);
         tensor *gradient = t_grad(p->value);
         size_t count = (size_t)t_count(gradient);
-        double *values = malloc(count * sizeof *values), error = 0;
-        t_read(t_contiguous(gradient), values, count * sizeof *values);
+        double *values = golden_values(gradient), error = 0;
         for (size_t j = 0; j < GOLDEN_SAMPLES; ++j)
-            error += pow(values[j * (count - 1) / (GOLDEN_SAMPLES - 1)] - l->values[j + 1], 2);
+            error += pow(values[golden_place(j, count)] - l->values[j + 1], 2);
         free(values);
         above += error * (double)count / GOLDEN_SAMPLES;
         below += l->values[0] * l->values[0];

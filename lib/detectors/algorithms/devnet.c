@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "detectors/parts/deviation.h"
+#include "detectors/parts/deviation_options.h"
 #include "detectors/parts/gradient_map.h"
 #include "detectors/parts/left_gradients.h"
 #include "detectors/parts/random_rotation.h"
@@ -17,37 +18,20 @@
 static const option_spec options[] = {
     {"preset", OPT_CHOICE, "libimiad", "libimiad|official|open_iad",
      "whose defaults: this library's, the authors' code, the IM-IAD code"},
-    {"layer", OPT_TEXT, "layer4", "", "backbone layer whose positions are scored"},
-    {"scales", OPT_INT, "2", "1..4", "sizes of an image, each half of the one before"},
+    DEVIATION_LAYER_OPTIONS,
     {"top", OPT_REAL, "0.1", "0..1",
      "share of the patches, those of the largest scores, that an image's score is the mean of; 0: "
      "the mean of all scores with their signs"},
-    {"margin", OPT_REAL, "5", "0..", "deviations of the prior that anomalies are driven away"},
-    {"prior", OPT_INT, "5000", "2..10000000",
-     "numbers that are drawn from the prior for each step"},
+    DEVIATION_PRIOR_OPTIONS,
     {"steps", OPT_INT, "20", "0..1000000",
      "steps in an epoch, half of each normal images and half anomalies, from endless shuffled "
      "rows; "
      "0: one pass over the images"},
-    {"rotation", OPT_REAL, "180", "0..180",
-     "degrees to either side by which every training image is turned"},
-    {"trained", OPT_CHOICE, "all", "all|backbone",
-     "backbone: what scores patches stays as it began, and its gradients pile up in the norm that "
-     "gradients are clipped by, as in the IM-IAD code"},
-    {"weight_decay", OPT_REAL, "0.00001", "0..", "weight decay of Adam"},
+    DEVIATION_TRAINED_OPTIONS,
     {"decay_epochs", OPT_INT, "10", "1..1000000", "epochs with one learning rate"},
-    {"decay", OPT_REAL, "0.1", "0<..1", "what the learning rate is multiplied by after them"},
-    {"localization", OPT_CHOICE, "gradient", LOCALIZATIONS,
-     "pixel maps: none, how much each pixel changes the score, from its minimum to its 99th "
-     "percentile, or without that scaling"},
+    DEVIATION_DECAY_OPTIONS,
     {"epochs", .default_value = "50"},
-    {"learning_rate", .default_value = "0.0002"},
-    {"train_batch", .default_value = "48"},
-    {"gradient_clip", .default_value = "1"},
-    {"resize_mode", .default_value = "squash"},
-    {"resize", .default_value = "448"},
-    {"crop", .default_value = "0"},
-    {"smoothing", .default_value = "4"},
+    DEVIATION_DEFAULTS,
     {0},
 };
 

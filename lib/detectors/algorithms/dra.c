@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "detectors/parts/deviation_options.h"
 #include "detectors/parts/dra_heads.h"
 #include "detectors/parts/gradient_map.h"
 #include "detectors/parts/left_gradients.h"
@@ -20,8 +21,7 @@
 static const option_spec options[] = {
     {"preset", OPT_CHOICE, "libimiad", "libimiad|official|open_iad",
      "whose defaults: this library's, the authors' code, the IM-IAD code"},
-    {"layer", OPT_TEXT, "layer4", "", "backbone layer whose positions are scored"},
-    {"scales", OPT_INT, "2", "1..4", "sizes of an image, each half of the one before"},
+    DEVIATION_LAYER_OPTIONS,
     {"top", OPT_REAL, "0.1", "0<..1",
      "share of the patches, those of the largest scores, that a head's score is the mean of"},
     {"references", OPT_INT, "5", "1..64",
@@ -33,34 +33,17 @@ static const option_spec options[] = {
     {"pseudo", OPT_REAL, "0.5", "0..1",
      "how often a normal training image makes place for another one with a piece of it pasted "
      "elsewhere"},
-    {"margin", OPT_REAL, "5", "0..", "deviations of the prior that anomalies are driven away"},
-    {"prior", OPT_INT, "5000", "2..10000000",
-     "numbers that are drawn from the prior for each head in each step"},
+    DEVIATION_PRIOR_OPTIONS,
     {"steps", OPT_INT, "20", "0..1000000",
      "steps in an epoch, a third of each labelled anomalies, from endless shuffled rows; 0: one "
      "pass "
      "over the images"},
-    {"rotation", OPT_REAL, "180", "0..180",
-     "degrees to either side by which every training image is turned"},
-    {"trained", OPT_CHOICE, "all", "all|backbone",
-     "backbone: the heads stay as they began, and their gradients pile up in the norm that "
-     "gradients "
-     "are clipped by, as in the IM-IAD code"},
-    {"weight_decay", OPT_REAL, "0.00001", "0..", "weight decay of Adam"},
+    DEVIATION_TRAINED_OPTIONS,
     {"decay_epochs", OPT_INT, "10", "1..1000000",
      "epochs with one learning rate; of the first ones there is one less"},
-    {"decay", OPT_REAL, "0.1", "0<..1", "what the learning rate is multiplied by after them"},
-    {"localization", OPT_CHOICE, "gradient", LOCALIZATIONS,
-     "pixel maps: none, how much each pixel changes the score, from its minimum to its 99th "
-     "percentile, or without that scaling"},
+    DEVIATION_DECAY_OPTIONS,
     {"epochs", .default_value = "30"},
-    {"learning_rate", .default_value = "0.0002"},
-    {"train_batch", .default_value = "48"},
-    {"gradient_clip", .default_value = "1"},
-    {"resize_mode", .default_value = "squash"},
-    {"resize", .default_value = "448"},
-    {"crop", .default_value = "0"},
-    {"smoothing", .default_value = "4"},
+    DEVIATION_DEFAULTS,
     {0},
 };
 

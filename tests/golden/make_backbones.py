@@ -10,8 +10,9 @@ DINOV2 is a checkout of facebookresearch/dinov2, BACKBONES one of huawei-noah/Ef
 that both sides have them and no file is committed. golden prints, for a small member of each family,
 every named layer's shape, norm and sixteen values, and a digest of the names that each dialect has.
 compare writes the public network's state dict as its users would have it, lets the library read it,
-and prints the largest relative L2 over all layers, a line a network, the largest networks last; a
-network that fails says why in its line. It ends in 1 where one failed or is above 1e-5.
+and prints the largest relative L2 over all layers, a line a network, the largest networks last, and
+PyTorch's own float32 beside it: both from the public network in double. Where one is above 1e-5 a
+line more says from which layer on. A network that fails says why in its line. It ends in 1 where one failed or is above 1e-5.
 Needs torch, torchvision, timm, numpy, scipy and efficientnet_pytorch (lukemelas's).
 """
 import ctypes
@@ -447,6 +448,20 @@ def ours(path, architecture, weights, height, width, out):
     numpy.savez(out, dialect=library.c.imiad_backbone_dialect(backbone).decode(), **features)
 
 
+def relative_errors(found, wanted):
+    """Relative L2 of each layer, in the order of the network."""
+    errors = {}
+    for layer in wanted:
+        assert found[layer].shape == wanted[layer].shape, (layer, found[layer].shape, wanted[layer].shape)
+        errors[layer] = numpy.linalg.norm(found[layer] - wanted[layer]) / numpy.linalg.norm(wanted[layer])
+    return errors
+
+
+def largest(errors):
+    layer = max(errors, key=errors.get)
+    return f"{errors[layer]:.1e} ({layer})"
+
+
 def compare_one(path, title, source):
     height, width = source.size
     if source.name.endswith(DEEP):
@@ -457,17 +472,21 @@ def compare_one(path, title, source):
                         str(height), str(width), out], check=True)
         found = dict(numpy.load(out))
     dialect = found.pop("dialect")
-    source.network.double()  # so that all rounding is the library's
-    theirs = source.features(list(found), images(height, width))
-    worst, at = 0.0, ""
-    for layer in theirs:
-        wanted = theirs[layer].numpy().astype(numpy.float64)
-        assert found[layer].shape == wanted.shape, (layer, found[layer].shape, wanted.shape)
-        error = numpy.linalg.norm(found[layer] - wanted) / numpy.linalg.norm(wanted)
-        if not error <= worst:
-            worst, at = error, layer
-    print(f"| {source.name} | {title} | {dialect} | {height} x {width} | {len(theirs)} | {worst:.1e} "
-          f"({at}) |", flush=True)
+    x = images(height, width)
+    single = {layer: value.numpy() for layer, value in source.features(list(found), x).items()}
+    source.network.double()  # so that all rounding is the library's, or PyTorch's float32's
+    wanted = {layer: value.numpy().astype(numpy.float64) for layer, value in source.features(list(found), x).items()}
+    ours, theirs = relative_errors(found, wanted), relative_errors(single, wanted)
+    worst = max(ours.values())
+    print(f"| {source.name} | {title} | {dialect} | {height} x {width} | {len(wanted)} | {largest(ours)} | "
+          f"{largest(theirs)} |", flush=True)
+    above = [layer for layer in ours if not (ours[layer] <= LIMIT and theirs[layer] <= LIMIT)]
+    if above:  # what comes before the first of them in the network is close
+        order = list(ours)
+        before = order[:order.index(above[0])]
+        print(f"{source.name} beside {title}: before {above[0]}: {largest({n: ours[n] for n in before})}, PyTorch's "
+              f"float32 {largest({n: theirs[n] for n in before})}; from there on: {largest(ours)}, {largest(theirs)}",
+              flush=True)
     return worst
 
 
@@ -477,15 +496,15 @@ def compare(dinov2, backbones, path, *names):
     import torchvision
     print(f"torch {torch.__version__}, torchvision {torchvision.__version__}, timm "
           f"{timm.__version__}\n")
-    print("| backbone | beside | names | pixels | layers | largest relative L2 (layer) |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print("| backbone | beside | names | pixels | layers | largest relative L2 (layer) | PyTorch's float32 (layer) |")
+    print("|---|---|---|---|---|---|---|", flush=True)
     wanted = [one for one in everything(dinov2, backbones) if not names or one[1] in names]
     for title, name, make in sorted(wanted, key=lambda one: "vit_l" in one[1] or "vitl" in one[1]):
         try:
             worst = max(worst, compare_one(path, title, make(name)))
         except (AssertionError, AttributeError, KeyError, RuntimeError,
                 subprocess.CalledProcessError) as reason:
-            print(f"| {name} | {title} | | | | fails: {reason} |", flush=True)
+            print(f"| {name} | {title} | | | | fails: {reason} | |", flush=True)
             worst = numpy.inf
     print(f"\nlargest of all {worst:.1e}")
     sys.exit(not worst <= LIMIT)

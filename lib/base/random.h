@@ -36,6 +36,8 @@ double random_normal(random_stream *stream); /* mean 0, deviation 1 */
  * times the deviation and moved by the mean, or of random_between, each rounded to a float. */
 void random_normals(float *out, size_t count, random_stream stream, double mean, double deviation);
 void random_uniforms(float *out, size_t count, random_stream stream, double low, double high);
+/* The next `count` words of the stream: 0 for each that is below p of all words, else `other`. */
+void random_choices(float *out, size_t count, random_stream *stream, double p, float other);
 
 /* Fisher-Yates; the first n entries of a shuffled 0..count-1 are a draw of n without replacement.
  */

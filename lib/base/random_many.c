@@ -159,3 +159,31 @@ void random_uniforms(float *out, size_t count, random_stream stream, double low,
         memcpy(out + begin, numbers, length * sizeof *out);
     }
 }
+
+CLONES static void choose(float *out, const uint32_t *words, size_t count, double p, float other)
+{
+    for (size_t i = 0; i < count; ++i) { /* of signed words, which processors convert */
+        double real = ((double)(int32_t)(words[i] ^ 0x80000000u) + 0x1p31) * 0x1p-32;
+        out[i] = real < p ? 0 : other;
+    }
+}
+
+void random_choices(float *out, size_t count, random_stream *stream, double p, float other)
+{
+    blocks x;
+    uint32_t words[4 * CHUNK];
+    size_t begun = 0;
+    for (; begun < count && stream->used < 4; ++begun) /* of a block that is begun */
+        words[begun] = random_u32(stream);
+    choose(out, words, begun, p, other);
+    for (size_t begin = begun; begin < count; begin += 4 * CHUNK) {
+        size_t length = count - begin < 4 * CHUNK ? count - begin : 4 * CHUNK;
+        make_blocks(x, stream->key, stream->block);
+        for (size_t i = 0; i < length; ++i)
+            words[i] = x[i % 4][i / 4];
+        choose(out + begin, words, length, p, other);
+        stream->block += length / 4;
+        for (size_t i = 0; i < length % 4; ++i)
+            random_u32(stream);
+    }
+}

@@ -28,7 +28,8 @@ bool goes_to_onednn(const at::Tensor &a, const at::Tensor &b, bool worth)
 at::Tensor product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias)
 {
     at::Tensor image = x.unsqueeze(0).unsqueeze(0).permute({0, 3, 1, 2});
-    at::Tensor filters = weight.reshape({weight.size(0), weight.size(1), 1, 1});
+    /* as a matrix libtorch transposes by blocks, as an image's filters number by number */
+    at::Tensor filters = weight.contiguous().view({weight.size(0), weight.size(1), 1, 1});
     return at::mkldnn_convolution(image, filters, bias, {0, 0}, {1, 1}, {1, 1}, 1)
         .permute({0, 2, 3, 1})
         .reshape({-1, weight.size(0)});

@@ -67,11 +67,9 @@ tensor *t_dropout(tensor *x, double p, bool training)
             refuse(IMIAD_OUT_OF_RANGE, "the probability is %g: it must be in 0..<1", p);
         if (!training || p == 0)
             return x->value;
-        random_stream *stream = &this_thread().random;
         at::Tensor factors = at::empty(x->value.sizes(), options_of(F32, {false, 0}));
-        float *data = factors.data_ptr<float>();
-        for (int64_t i = 0, count = factors.numel(); i < count; ++i)
-            data[i] = random_u32(stream) * 0x1p-32 < p ? 0.0f : static_cast<float>(1 / (1 - p));
+        random_choices(factors.data_ptr<float>(), static_cast<size_t>(factors.numel()),
+                       &this_thread().random, p, static_cast<float>(1 / (1 - p)));
         return at::mul(*x, factors.to(x->value.options()));
     });
 }

@@ -31,13 +31,13 @@ static void qualify(char out[NAME_BYTES], const char *front, const builder *b, c
         t_fail(IMIAD_INTERNAL, "the name of a parameter is too long: %s", out);
 }
 
-/* The handle of a new parameter; images' kernels lie channels-last. */
+/* The handle of a new parameter. */
 static tensor *add(const builder *b, const char *name, tensor *initial, bool trainable)
 {
     char whole[NAME_BYTES];
     qualify(whole, b->prefix, b, name);
-    if (trainable && t_rank(initial) == 4)
-        initial = t_channels_last(initial);
+    if (trainable)
+        initial = params_lay(b->store, initial);
     return params_add(b->store, whole, t_to_device(initial, b->device), trainable);
 }
 

@@ -7,6 +7,7 @@
 
 struct network {
     node_chain chain;
+    const params *store;
     size_t count; /* nodes with parameters, from the front */
 };
 
@@ -33,6 +34,7 @@ imiad_status network_create(network **out, const architecture *a, const char *co
     network *n = calloc(1, sizeof *n);
     if (!n)
         return fail_memory("a network", sizeof *n);
+    n->store = store;
     imiad_status status = a->build(&n->chain, a);
     if (status == IMIAD_OK)
         status = train_nodes(n, a, layers, count, store, prefix, seed, purpose, d);
@@ -111,7 +113,7 @@ void network_features(const network *n, tensor *images, const char *const *layer
                       tensor **out, bool training)
 {
     const node *last = node_deepest(&n->chain, layers, count);
-    tensor *x = t_channels_last(images);
+    tensor *x = params_lay(n->store, images);
     for (const node *at = n->chain.nodes; at <= last; ++at) {
         tensor *sum = at->forward(at, x, training);
         bool shared = false;
@@ -135,7 +137,7 @@ tensor *network_part(const network *n, tensor *x, const char *first, const char 
                      bool training)
 {
     const node *end = node_find(&n->chain, last);
-    x = t_channels_last(x);
+    x = params_lay(n->store, x);
     for (const node *at = node_find(&n->chain, first); at <= end; ++at) {
         x = at->forward(at, x, training);
         x = at->activated ? t_relu_(x) : x;

@@ -21,14 +21,14 @@ void network_free(network *n);
  * IMIAD_MISMATCH where the file is another by now, lacks a weight, or has its batch norm folded. */
 imiad_status network_copy(network *n, const imiad_backbone *from);
 
-/* The outputs of the layers, channels-last in memory, into the innermost scope. In training, batch
- * norm takes the batch's statistics and moves the running ones; it needs a scope that records
- * gradients to learn from. */
+/* The outputs of the layers, as the store's kernels lie in memory, into the innermost scope. In
+ * training, batch norm takes the batch's statistics and moves the running ones; it needs a scope
+ * that records gradients to learn from. */
 void network_features(const network *n, tensor *images, const char *const *layers, int count,
                       tensor **out, bool training);
 
-/* What the nodes from `first` to `last` make of x, channels-last in memory, for networks whose
- * nodes are no plain chain. */
+/* What the nodes from `first` to `last` make of x, as the store's kernels lie in memory, for
+ * networks whose nodes are no plain chain. */
 tensor *network_part(const network *n, tensor *x, const char *first, const char *last,
                      bool training);
 

@@ -12,6 +12,7 @@
 struct params {
     param *list;
     size_t count, room;
+    bool planes; /* of kernels, not channels-last */
 };
 
 imiad_status params_create(params **out)
@@ -21,6 +22,18 @@ imiad_status params_create(params **out)
         return fail_memory("a parameter store", sizeof *p);
     *out = p;
     return IMIAD_OK;
+}
+
+void params_lay_planes(params *p)
+{
+    p->planes = true;
+}
+
+tensor *params_lay(const params *p, tensor *x)
+{
+    if (t_rank(x) != 4)
+        return x;
+    return p->planes ? t_contiguous(x) : t_channels_last(x);
 }
 
 void params_free(params *p)

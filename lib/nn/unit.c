@@ -295,8 +295,8 @@ void unit_train(unit *u, params *store, const char *prefix, uint64_t seed, const
                                                     : t_full(rank, shape, one ? 1 : 0, F32, CPU);
         char ours[LONGEST_NAME], name[2 * LONGEST_NAME];
         snprintf(name, sizeof name, "%s%s", prefix, unit_tensor_name(ours, u, i));
-        first = rank == 4 ? t_channels_last(first) : first;
-        u->tensors[i] = params_add(store, name, t_to_device(first, d), i < UNIT_MEAN);
+        first = t_to_device(params_lay(store, first), d);
+        u->tensors[i] = params_add(store, name, first, i < UNIT_MEAN);
     }
 }
 

@@ -99,6 +99,22 @@ START_TEST(many_numbers_are_those_drawn_one_by_one)
 }
 END_TEST
 
+/* Also from a block that is begun, and the stream goes on as if they had been drawn one by one. */
+START_TEST(many_choices_are_those_drawn_one_by_one)
+{
+    static float many[5000];
+    const size_t counts[] = {1, 2, 5, 511, 512, 513, 2050, 4999, 0, 3};
+    random_stream stream = random_open(0, "choices"), s = stream;
+    for (size_t d = 0; d < sizeof counts / sizeof *counts; ++d) {
+        double p = (double)d / 11;
+        random_choices(many, counts[d], &stream, p, 1.5f);
+        for (size_t i = 0; i < counts[d]; ++i)
+            ck_assert(many[i] == (random_u32(&s) * 0x1p-32 < p ? 0 : 1.5f));
+    }
+    ck_assert_uint_eq(random_u32(&stream), random_u32(&s));
+}
+END_TEST
+
 START_TEST(a_shuffle_is_a_permutation)
 {
     size_t values[100];
@@ -314,9 +330,9 @@ END_TEST
 SUITE("base", TEST(philox_gives_its_published_vectors),
       TEST(streams_repeat_and_differ_by_seed_and_purpose),
       TEST(bounded_draws_are_even_and_normals_are_normal),
-      TEST(many_numbers_are_those_drawn_one_by_one), TEST(a_shuffle_is_a_permutation),
-      LOOP_TEST(parallel_for_visits_everything_once, 5), TEST(several_threads_may_use_the_pool),
-      TEST(the_last_error_belongs_to_its_thread),
+      TEST(many_numbers_are_those_drawn_one_by_one), TEST(many_choices_are_those_drawn_one_by_one),
+      TEST(a_shuffle_is_a_permutation), LOOP_TEST(parallel_for_visits_everything_once, 5),
+      TEST(several_threads_may_use_the_pool), TEST(the_last_error_belongs_to_its_thread),
       TEST(a_message_may_quote_the_last_one_and_is_cut_when_long),
       TEST(a_later_table_overrides_defaults), TEST(wrong_options_are_named),
       TEST(a_write_is_whole_or_nothing), TEST(an_array_keeps_its_elements_as_it_grows))

@@ -2,9 +2,10 @@
  * random weights, procedural images in memory; the frozen network's features kept, and computed in
  * every step. One thread, seconds of CPU, the least of some rounds, so that a busy machine disturbs
  * little.
- * bench-training [IMAGES [BATCH [SIZE [DETECTOR]]]]    default: 16 8 256 stpm; or cfa, csflow,
- * fastflow, prn, rd4ad, simplenet. IMIAD_PYTHON names the Python that has torch and torchvision,
- * "/usr/bin/python3" by default. */
+ * bench-training [IMAGES [BATCH [SIZE [DETECTOR]]]]    default: 16 8 256 stpm; or cfa, csflow, dne,
+ * fastflow, prn, rd4ad, regad, simplenet, uniad. RegAD's images are of another category, and two
+ * more are the target's; DNE's network is ViT-B/16. IMIAD_PYTHON names the Python that has torch
+ * and torchvision, "/usr/bin/python3" by default. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,64 +14,89 @@
 #include "imiad/imiad.h"
 #include "measure.h"
 
-enum { ROUNDS = 3, MOST_IMAGES = 256 };
+enum { ROUNDS = 3, EPOCHS = 1 + 2 * ROUNDS, MOST_IMAGES = 256, TARGETS = 2 };
 
 typedef struct plan {
     const char *detector;
     int images, batch, size;
-    imiad_image pictures[MOST_IMAGES];
-    const imiad_image *list[MOST_IMAGES];
+    int targets; /* behind the images, of a category of their own */
+    imiad_image pictures[MOST_IMAGES + TARGETS];
+    imiad_labelled_image list[MOST_IMAGES + TARGETS];
 } plan;
+
+static bool is(const plan *p, const char *detector)
+{
+    return strcmp(p->detector, detector) == 0;
+}
 
 static void draw(plan *p)
 {
-    for (int i = 0; i < p->images; ++i) {
+    p->targets = is(p, "regad") ? TARGETS : 0;
+    for (int i = 0; i < p->images + p->targets; ++i) {
         size_t bytes = (size_t)(p->size * p->size * 3);
         uint8_t *pixels = malloc(bytes);
         for (size_t j = 0; j < bytes; ++j)
             pixels[j] = (uint8_t)((j * 7 + j / 769 * 13 + (size_t)i * 31) % 256);
         p->pictures[i] = (imiad_image){
             sizeof(imiad_image), IMIAD_PIXEL_RGB8, p->size, p->size, (size_t)p->size * 3, pixels};
-        p->list[i] = &p->pictures[i];
+        p->list[i] = (imiad_labelled_image)IMIAD_LABELLED_IMAGE_INIT;
+        p->list[i].image = &p->pictures[i];
+        p->list[i].category = p->targets && i < p->images;
     }
-}
-
-static double fit_seconds(const plan *p, imiad_backbone *backbone, const char *epochs,
-                          const char *cache)
-{
-    char batch[16], size[16];
-    snprintf(batch, sizeof batch, "%d", p->batch);
-    snprintf(size, sizeof size, "%d", p->size);
-    /* CS-Flow's own 1024 hidden channels are for GPUs; the last one counts for it alone. */
-    const imiad_option options[] = {
-        {"epochs", epochs}, {"feature_cache", cache},  {"train_batch", batch}, {"resize", size},
-        {"crop", "0"},      {"resize_mode", "squash"}, {"hidden", "64"}};
-    imiad_detector *detector;
-    size_t count = strcmp(p->detector, "csflow") == 0 ? 7 : 6;
-    check(imiad_detector_create(&detector, p->detector, backbone, options, count));
-    double before = cpu_seconds();
-    check(imiad_detector_fit_images(detector, p->list, (size_t)p->images, NULL, NULL));
-    double seconds = cpu_seconds() - before;
-    imiad_detector_free(detector);
-    return seconds;
 }
 
 /* PRN's epoch has as many damaged images again, which it draws and whose features it computes. */
 static int steps_of(const plan *p)
 {
-    int images = strcmp(p->detector, "prn") == 0 ? 2 * p->images : p->images;
+    int images = is(p, "prn") ? 2 * p->images : p->images;
     return (images + p->batch - 1) / p->batch;
 }
 
-/* Of one step: two epochs more, over their steps. */
-static double step_seconds(const plan *p, imiad_backbone *backbone, const char *cache)
+/* Seconds of CPU when an epoch of training has ended, counted from the begin of the fit. */
+typedef struct epoch_marks {
+    double begin, ends[EPOCHS];
+    int steps;
+} epoch_marks;
+
+/* What comes after the last epoch is not training: the fit is stopped there. */
+static int mark(void *user, const imiad_progress *progress)
+{
+    epoch_marks *m = user;
+    if (strcmp(progress->stage, "train") != 0 || progress->done % m->steps != 0)
+        return 0;
+    m->ends[progress->done / m->steps - 1] = cpu_seconds() - m->begin;
+    return progress->done == progress->total;
+}
+
+static epoch_marks fit(const plan *p, imiad_backbone *backbone, const char *cache)
+{
+    char batch[16], size[16], epochs[16];
+    snprintf(batch, sizeof batch, "%d", p->batch);
+    snprintf(size, sizeof size, "%d", p->size);
+    snprintf(epochs, sizeof epochs, "%d", EPOCHS);
+    /* CS-Flow's own 1024 hidden channels are for GPUs; the last one counts for it alone. */
+    const imiad_option options[] = {
+        {"epochs", epochs}, {"feature_cache", cache},  {"train_batch", batch}, {"resize", size},
+        {"crop", "0"},      {"resize_mode", "squash"}, {"hidden", "64"}};
+    imiad_detector *detector;
+    size_t count = is(p, "csflow") ? 7 : 6;
+    check(imiad_detector_create(&detector, p->detector, backbone, options, count));
+    epoch_marks marks = {.begin = cpu_seconds(), .steps = steps_of(p)};
+    imiad_status status = imiad_detector_fit_labelled(
+        detector, p->list, (size_t)(p->images + p->targets), mark, &marks);
+    if (status != IMIAD_CANCELLED)
+        check(status);
+    imiad_detector_free(detector);
+    return marks;
+}
+
+/* Of one step: two epochs over their steps, the least of the rounds after the first epoch. */
+static double step_seconds(const epoch_marks *m)
 {
     double best = 1e30;
-    int steps = steps_of(p);
     for (int i = 0; i < ROUNDS; ++i) {
-        double two_more =
-            fit_seconds(p, backbone, "3", cache) - fit_seconds(p, backbone, "1", cache);
-        best = two_more / (2 * steps) < best ? two_more / (2 * steps) : best;
+        double two = m->ends[2 * i + 2] - m->ends[2 * i];
+        best = two / (2 * m->steps) < best ? two / (2 * m->steps) : best;
     }
     return best;
 }
@@ -103,19 +129,20 @@ int main(int argc, char **argv)
     }
     imiad_backbone *backbone;
     check(imiad_set_threads(1));
-    check(imiad_backbone_create(&backbone, "resnet18", NULL));
+    const char *network = is(&p, "dne") ? "vit_b_16" : "resnet18";
+    check(imiad_backbone_create(&backbone, network, NULL));
     draw(&p);
-    double computed = step_seconds(&p, backbone, "0"), kept = step_seconds(&p, backbone, "2000");
-    double first = fit_seconds(&p, backbone, "1", "2000"), python[2] = {0, 0};
+    epoch_marks without = fit(&p, backbone, "0"), with = fit(&p, backbone, "2000");
+    double computed = step_seconds(&without), kept = step_seconds(&with);
+    double python[2] = {0, 0};
     int steps = steps_of(&p);
-    printf(
-        "%s, resnet18, random weights, %d images of %d pixels, batch %d, 1 thread, CPU seconds\n",
-        p.detector, p.images, p.size, p.batch);
+    printf("%s, %s, random weights, %d images of %d pixels, batch %d, 1 thread, CPU seconds\n",
+           p.detector, network, p.images, p.size, p.batch);
     printf("step, frozen computed   %8.4f s\nstep, features kept     %8.4f s  %5.3f of that\n",
            computed, kept, kept / computed);
     printf(
         "epoch                   %8.4f s after the first, %.4f s with the features of the first\n",
-        kept * steps, first);
+        kept * steps, with.ends[0]);
     if (python_seconds(&p, python)) {
         printf("python, frozen computed %8.4f s  ours is %5.3f of it\n", python[0],
                computed / python[0]);
@@ -124,7 +151,7 @@ int main(int argc, char **argv)
     } else
         printf("no PyTorch to compare with: install python3-torchvision, or name IMIAD_PYTHON\n");
     imiad_backbone_free(backbone);
-    for (int i = 0; i < p.images; ++i)
+    for (int i = 0; i < p.images + p.targets; ++i)
         free(p.pictures[i].pixels);
     return 0;
 }

@@ -338,6 +338,151 @@ def prn():
     return frozen, step
 
 
+def regad():
+    """Two supports beside each query, as targets of two images have; nothing of it is frozen."""
+    supports = torch.rand(2 * batch, 3, size, size)
+
+    class Transformer(nn.Module):
+        def __init__(self, channels, side):
+            super().__init__()
+            places = 16 * ((side + 3) // 4)**2
+            self.look = nn.Sequential(
+                nn.Conv2d(channels, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU(),
+                nn.MaxPool2d(3, 2, 1),
+                nn.Conv2d(64, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
+                nn.MaxPool2d(3, 2, 1), nn.Flatten(),
+                nn.Linear(places, 1024), nn.ReLU(inplace=True), nn.Linear(1024, 3))
+            nn.init.zeros_(self.look[-1].weight)
+            self.look[-1].bias.data = torch.tensor([0.0, 1.0, 1.0])
+
+        def forward(self, x):
+            angle, across, down = self.look(x).unbind(1)
+            sine, cosine, none = angle.sin(), angle.cos(), torch.zeros_like(angle)
+            rows = [torch.stack([cosine * across, -sine, none], 1),
+                    torch.stack([sine, cosine * down, none], 1)]
+            grid = functional.affine_grid(torch.stack(rows, 1), x.shape, align_corners=False)
+            return functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+
+    def pointwise(last):
+        layers = []
+        for _ in range(last):
+            layers += [nn.Conv2d(256, 256, 1, bias=False), nn.BatchNorm2d(256), nn.ReLU()]
+        return nn.Sequential(*layers, nn.Conv2d(256, 256, 1, bias=False))
+
+    net = torchvision.models.resnet18().train()
+    sides = (size // 4, size // 8, size // 16)
+    turns = nn.ModuleList(Transformer(c, n) for c, n in zip((64, 128, 256), sides))
+    encoder, predictor = pointwise(2), pointwise(1)
+    optimisers = [torch.optim.SGD(x, lr=1e-4, momentum=0.9) for x in (
+        [*net.parameters(), *turns.parameters()], encoder.parameters(), predictor.parameters())]
+
+    def run(x):
+        x = net.maxpool(net.relu(net.bn1(net.conv1(x))))
+        for layer, turn in zip((net.layer1, net.layer2, net.layer3), turns):
+            x = turn(layer(x))
+        return x
+
+    def apart(p, z):
+        return -functional.cosine_similarity(p, z.detach(), dim=1).mean() / 2
+
+    def frozen():
+        return images
+
+    def step(queries):
+        z1 = encoder(run(queries))
+        maps = run(supports) / 2
+        z2 = encoder(maps.view(batch, 2, *maps.shape[1:]).sum(1))
+        take_step(optimisers, apart(predictor(z1), z2) + apart(predictor(z2), z1))
+    return frozen, step
+
+
+def dne():
+    """The views are made in every step, as a loader makes them: Pillow's operations."""
+    from PIL import Image
+    from torchvision import transforms
+    net = torchvision.models.vit_b_16()
+    net.heads = nn.Linear(768, 2)
+    net.conv_proj.requires_grad_(False)
+    adam = torch.optim.Adam(net.parameters(), lr=1e-4, eps=4e-4, weight_decay=3e-5)
+    jitter = transforms.ColorJitter(0.1, 0.1, 0.1, 0.1)
+    finish = transforms.Compose([
+        transforms.RandomRotation(90), transforms.ToTensor(),
+        transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])
+    pictures = [Image.fromarray((x.permute(1, 2, 0) * 255).byte().numpy()) for x in images]
+    classes = torch.arange(2 * batch) // batch
+
+    def pasted(image):
+        image, side = image.copy(), size // 4
+        x, y, left, top = torch.randint(size - side, (4,)).tolist()
+        image.paste(image.crop((x, y, x + side, y + side)), (left, top))
+        return image
+
+    def frozen():
+        originals = [jitter(x) for x in pictures]
+        return torch.stack([finish(x) for x in originals] + [finish(pasted(x)) for x in originals])
+
+    def step(views):
+        take_step([adam], functional.cross_entropy(net(views), classes))
+    return frozen, step
+
+
+def uniad():
+    grid, hidden, channels = size // 16, 256, 64 + 128 + 256
+    count = grid * grid
+    places = torch.arange(count)
+    row, column = places // grid, places % grid
+    near = ((row[:, None] - row).abs() <= 3) & ((column[:, None] - column).abs() <= 3)
+    mask = torch.zeros(count, count).masked_fill(near & ~near.all(1, keepdim=True), float("-inf"))
+
+    class Layer(nn.Module):
+        def __init__(self, decodes):
+            super().__init__()
+            self.attention = nn.ModuleList(nn.MultiheadAttention(hidden, 8, dropout=0.1)
+                                           for _ in range(2 if decodes else 1))
+            self.queries = nn.Embedding(count, hidden) if decodes else None
+            self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(3 if decodes else 2))
+            self.wide = nn.Sequential(nn.Linear(hidden, 1024), nn.ReLU(), nn.Dropout(0.1),
+                                      nn.Linear(1024, hidden), nn.Dropout(0.1))
+            self.drop = nn.Dropout(0.1)
+
+        def forward(self, x, memories, codes):
+            if self.queries:
+                x = torch.cat([self.queries.weight[:, None]] * batch, 1)
+            for attend, norm, memory in zip(self.attention, self.norms, memories):
+                memory = x if memory is None else memory
+                seen = attend(x + codes, memory + codes, memory, attn_mask=mask)[0]
+                x = norm(x + self.drop(seen))
+            return self.norms[-1](x + self.wide(x))
+
+    encoder = nn.ModuleList(Layer(False) for _ in range(4))
+    decoder = nn.ModuleList(Layer(True) for _ in range(4))
+    rows, columns = nn.Embedding(grid, hidden // 2), nn.Embedding(grid, hidden // 2)
+    norm, narrow, widen = nn.LayerNorm(hidden), nn.Linear(channels, hidden), nn.Linear(hidden, channels)
+    learned = nn.ModuleList([encoder, decoder, rows, columns, norm, narrow, widen])
+    adamw = torch.optim.AdamW(learned.parameters(), lr=1e-4, weight_decay=1e-4)
+
+    def frozen():
+        return torch.cat([functional.interpolate(x, (grid, grid), mode="bilinear", align_corners=True)
+                          for x in features(network)], 1)
+
+    def step(maps):
+        tokens = maps.flatten(2).permute(2, 0, 1)
+        lengths = tokens.norm(dim=2, keepdim=True) / channels
+        memory = narrow(tokens + torch.randn(tokens.shape) * lengths * 20)
+        codes = torch.cat([columns.weight.repeat(grid, 1), rows.weight.repeat_interleave(grid, 0)], 1)[:, None]
+        for layer in encoder:
+            memory = layer(memory, [None], codes)
+        x = memory
+        for layer in decoder:
+            x = layer(None, [memory, x], codes)
+        loss = functional.mse_loss(widen(norm(x)), tokens)
+        adamw.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(learned.parameters(), 0.1)
+        adamw.step()
+    return frozen, step
+
+
 def best(action):
     action()
     times = []
@@ -349,8 +494,9 @@ def best(action):
     return min(times)
 
 
-make_frozen, step = {"stpm": stpm, "cfa": cfa, "csflow": csflow, "fastflow": fastflow,
-                     "simplenet": simplenet, "prn": prn, "rd4ad": rd4ad}[detector]()
+make_frozen, step = {"stpm": stpm, "cfa": cfa, "csflow": csflow, "dne": dne, "fastflow": fastflow,
+                     "simplenet": simplenet, "prn": prn, "rd4ad": rd4ad, "regad": regad,
+                     "uniad": uniad}[detector]()
 
 
 def frozen():

@@ -257,14 +257,14 @@ START_TEST(maps_equal_the_authors)
 END_TEST
 
 /* One step's loss; the gradients go down all three optimisers. */
-static double take_step(imiad_detector *d)
+static double take_step(imiad_detector *d, dtype type)
 {
     static const int which[QUERIES * (1 + SUPPORTS)] = {20, 21, 22, 30, 31, 32, 33, 34, 35};
     static const size_t places[QUERIES * (1 + SUPPORTS)] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
     training *t = d->state;
     scope s = scope_begin_grad();
     train_step step = {.count = QUERIES * (1 + SUPPORTS), .images = places};
-    step.pixels.images = make_images(which, step.count);
+    step.pixels.images = t_to(make_images(which, step.count), type);
     tensor *loss = t->ops->loss(d, &step);
     double value = t_item(loss);
     t_backward(loss);
@@ -286,45 +286,65 @@ static const param *find_parameter(const training *t, const char *name)
     return NULL;
 }
 
-START_TEST(three_steps_equal_the_authors)
+static double farthest_sample(tensor *value, const golden *g)
+{
+    size_t count = (size_t)t_count(value);
+    double *values = malloc(count * sizeof *values), worst = 0;
+    t_read(t_contiguous(t_detach(value)), values, count * sizeof *values);
+    for (int k = 0; k < SAMPLES; ++k)
+        worst = fmax(worst, fabs(values[sample_place(k, count)] - g->values[1 + k]));
+    free(values);
+    return worst;
+}
+
+/* In double precision: in single precision the steps of the authors' code depend on the processor's
+ * kernels by more than 1e-3 from the second on, because sampling has an edge at every pixel. */
+START_TEST(ten_steps_equal_the_authors)
 {
     described d = describe();
     training *t = d.detector->state;
     FILE *file = golden_open();
     golden g;
     int losses = 0, tensors = 0;
-    double apart = 0, whole = 0;
+    double apart = 0, farthest = 0;
+    for (int i = 0; i < t->store_count; ++i)
+        ck_ok(params_to(t->stores[i].parameters, F64, CPU));
     ck_ok(training_make_optimizers(t));
     while (golden_next(&g, file)) {
         if (strcmp(g.kind, "loss") == 0) {
-            ck_assert_double_eq_tol(take_step(d.detector), g.values[0], 1e-6);
+            farthest = fmax(farthest, fabs(take_step(d.detector, F64) - g.values[0]));
             ++losses;
         } else if (strcmp(g.kind, "parameter") == 0) {
             const param *p = find_parameter(t, g.name);
             ck_assert_msg(p, "no parameter %s", g.name);
             scope s = scope_begin();
-            tensor *value = t_contiguous(t_detach(p->value));
-            size_t count = (size_t)t_count(value);
-            float *values = malloc(count * sizeof *values);
-            t_read(value, values, count * sizeof *values);
-            double worst = 0;
-            for (int k = 0; k < SAMPLES; ++k) {
-                double wanted = g.values[1 + k];
-                worst = fmax(worst, fabs((double)values[sample_place(k, count)] - wanted));
-                whole = fmax(whole, fabs(wanted));
-            }
-            ck_assert_msg(worst < 1e-5, "%s is %g apart", g.name, worst);
-            apart = fmax(apart, worst);
-            free(values);
+            double worst = farthest_sample(p->value, &g);
             ck_ok(scope_end(&s));
+            ck_assert_msg(worst < 1e-7, "%s is %g apart", g.name, worst);
+            apart = fmax(apart, worst);
             ++tensors;
         }
     }
     fclose(file);
-    printf("regad: %d tensors after three steps, at most %.2g apart of %.2g\n", tensors, apart,
-           whole);
-    ck_assert_int_eq(losses, 3);
+    printf("regad, ten steps: losses at most %.2g apart, %d tensors %.2g\n", farthest, tensors,
+           apart);
+    ck_assert_double_lt(farthest, 1e-9);
+    ck_assert_int_eq(losses, 10);
     ck_assert_int_gt(tensors, 100);
+    close_described(&d);
+}
+END_TEST
+
+START_TEST(a_step_in_single_precision_equals_the_authors)
+{
+    described d = describe();
+    FILE *file = golden_open();
+    golden g;
+    while (golden_next(&g, file) && strcmp(g.kind, "loss") != 0)
+        ;
+    fclose(file);
+    ck_ok(training_make_optimizers(d.detector->state));
+    ck_assert_double_eq_tol(take_step(d.detector, F32), g.values[0], 1e-6);
     close_described(&d);
 }
 END_TEST
@@ -427,7 +447,7 @@ START_TEST(a_warp_and_its_inverse_cancel)
 END_TEST
 
 SUITE("regad", TEST(images_are_turned_and_shifted_as_by_the_authors), TEST(maps_equal_the_authors),
-      TEST(three_steps_equal_the_authors), TEST(a_single_category_is_refused_without_a_model),
-      TEST(a_model_of_something_else_is_told),
+      TEST(ten_steps_equal_the_authors), TEST(a_step_in_single_precision_equals_the_authors),
+      TEST(a_single_category_is_refused_without_a_model), TEST(a_model_of_something_else_is_told),
       TEST(sources_that_a_split_names_are_those_that_are_taken_anyway),
       TEST(repeated_queries_are_not_counted), TEST(a_warp_and_its_inverse_cancel))

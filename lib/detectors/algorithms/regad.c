@@ -390,6 +390,7 @@ static imiad_status begin(imiad_detector *self, bool drawn)
     TRY(training_store(&net, &m->training, "STN"));
     TRY(training_store(&encoder, &m->training, "ENC"));
     TRY(training_store(&predictor, &m->training, "PRED"));
+    params_lay_planes(net); /* as a transformer's sampling takes and gives them */
     uint64_t seed = (uint64_t)options_int(self->options, "seed");
     TRY(network_create(&m->net, self->backbone->architecture, stages, STAGES, net, "", seed,
                        drawn ? "regad/resnet" : NULL, detector_device(self)));

@@ -2,19 +2,19 @@
 
 #include <math.h>
 
-/* The middles of the pixels of a side, along the last of three dimensions or the one before. */
-static tensor *middles(int64_t side, bool across, device d)
+/* The middles of the pixels of a side, along the last of three dimensions or the one before, as
+ * exact as x and where it is. */
+static tensor *middles(int64_t side, bool across, const tensor *x)
 {
-    tensor *i = t_add_scalar(t_mul_scalar(t_arange(side, F32, CPU), 2), 1 - (double)side);
-    i = t_to_device(t_div_scalar(i, (double)side), d);
+    tensor *i = t_add_scalar(t_mul_scalar(t_arange(side, t_type(x), CPU), 2), 1 - (double)side);
+    i = t_to_device(t_div_scalar(i, (double)side), t_device(x));
     return t_view(i, 3, across ? (int64_t[]){1, 1, side} : (int64_t[]){1, side, 1});
 }
 
 static tensor *places(tensor *x_factor, tensor *y_factor, tensor *shift, tensor *x)
 {
-    device d = t_device(x);
-    tensor *across = t_mul(t_unsqueeze(x_factor, 2), middles(t_size(x, 3), true, d));
-    tensor *sum = t_add(across, t_mul(t_unsqueeze(y_factor, 2), middles(t_size(x, 2), false, d)));
+    tensor *across = t_mul(t_unsqueeze(x_factor, 2), middles(t_size(x, 3), true, x));
+    tensor *sum = t_add(across, t_mul(t_unsqueeze(y_factor, 2), middles(t_size(x, 2), false, x)));
     if (shift)
         sum = t_add(sum, t_unsqueeze(shift, 2));
     return t_expand(sum, 3, (int64_t[]){t_size(x, 0), t_size(x, 2), t_size(x, 3)});

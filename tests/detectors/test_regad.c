@@ -6,7 +6,9 @@
 
 #include "bridge/tensor.h"
 #include "detectors/algorithm.h"
+#include "base/random.h"
 #include "detectors/parts/episodes.h"
+#include "detectors/parts/position_gaussians.h"
 #include "detectors/parts/warp.h"
 #include "detectors/training/training_state.h"
 #include "product_line.h"
@@ -446,7 +448,117 @@ START_TEST(a_warp_and_its_inverse_cancel)
 }
 END_TEST
 
-SUITE("regad", TEST(images_are_turned_and_shifted_as_by_the_authors), TEST(maps_equal_the_authors),
+/* Numbers of train.py's adjust_learning_rate for its epochs 1, 2, 25, 49 and 50. */
+START_TEST(rates_end_at_nothing_in_the_last_epoch)
+{
+    static const struct {
+        int64_t epoch; /* from 0 */
+        double rate;
+    } trace[] = {{0, 9.990133642141359e-05},
+                 {1, 9.96057350657239e-05},
+                 {24, 5e-05},
+                 {48, 9.866357858642206e-08},
+                 {49, 0}};
+    product_line l = product_line_open("64", "2", "1", "1", "unsupervised");
+    imiad_detector *d = create(&l, NULL, 0);
+    const training *t = d->state;
+    for (size_t i = 0; i < sizeof trace / sizeof *trace; ++i) {
+        const train_step step = {.epoch = trace[i].epoch, .epochs = 50};
+        ck_assert_double_eq_tol(t->ops->rate(d, 1e-4, &step, 0), trace[i].rate, 1e-18);
+    }
+    imiad_detector_free(d);
+    product_line_close(&l);
+}
+END_TEST
+
+START_TEST(a_new_transformer_turns_nothing)
+{
+    scope s = scope_begin();
+    affine still = affine_constant(CPU, 0, 0, 0);
+    tensor *x = t_normal(4, (int64_t[]){2, 3, 17, 14}, 0, 1, 5, "maps", CPU);
+    ck_assert_double_lt(t_item(t_max_all(t_abs(t_sub(warp(x, &still), x)))), 1e-5);
+    ck_ok(scope_end(&s));
+    /* at the rate 0 a fit leaves the networks as they begin */
+    product_line l = product_line_open("64", "2", "1", "1", "unsupervised");
+    const imiad_option none = {"learning_rate", "0"};
+    imiad_detector *d = create(&l, &none, 1);
+    ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
+    for (int i = 1; i <= 3; ++i) {
+        char scales[32], shifts[32];
+        float at[3];
+        snprintf(scales, sizeof scales, "STN.stn%d.fc.2.weight", i);
+        snprintf(shifts, sizeof shifts, "STN.stn%d.fc.2.bias", i);
+        s = scope_begin();
+        const param *w = find_parameter(d->state, scales), *b = find_parameter(d->state, shifts);
+        ck_assert(t_item(t_max_all(t_abs(w->value))) == 0);
+        t_read(t_detach(b->value), at, sizeof at);
+        ck_assert(at[0] == 0 && at[1] == 1 && at[2] == 1);
+        ck_ok(scope_end(&s));
+    }
+    imiad_detector_free(d);
+    product_line_close(&l);
+}
+END_TEST
+
+/* The square root of v^T S^-1 v by a Cholesky factor of S, WIDTH x WIDTH, in double. */
+enum { WIDTH = 448, FORMS = 22 };
+static double direct_distance(const float *rows, int n, const float *query)
+{
+    double mean[WIDTH] = {0}, v[WIDTH], square = 0;
+    double(*s)[WIDTH] = calloc(WIDTH, sizeof *s);
+    for (int i = 0; i < n * WIDTH; ++i)
+        mean[i % WIDTH] += (double)rows[i] / n;
+    for (int k = 0; k < n; ++k)
+        for (int i = 0; i < WIDTH; ++i) {
+            double x = ((double)rows[k * WIDTH + i] - mean[i]) / (n - 1);
+            for (int j = 0; j <= i; ++j)
+                s[i][j] += x * ((double)rows[k * WIDTH + j] - mean[j]);
+        }
+    for (int i = 0; i < WIDTH; ++i) {
+        s[i][i] += 0.01;
+        v[i] = (double)query[i] - mean[i];
+        for (int j = 0; j <= i; ++j) {
+            for (int k = 0; k < j; ++k)
+                s[i][j] -= s[i][k] * s[j][k];
+            s[i][j] = i == j ? sqrt(s[i][i]) : s[i][j] / s[j][j];
+        }
+        for (int k = 0; k < i; ++k)
+            v[i] -= s[i][k] * v[k];
+        v[i] /= s[i][i];
+        square += v[i] * v[i];
+    }
+    free(s);
+    return sqrt(square);
+}
+
+/* For 1, 2, 4 and 8 images in their forms. */
+START_TEST(distances_are_those_of_the_inverted_covariance)
+{
+    int n = FORMS << _i;
+    static float rows[8 * FORMS * WIDTH], query[WIDTH];
+    random_stream stream = random_open(6, "forms");
+    for (int i = 0; i < n; ++i) { /* correlated, as forms of an image are */
+        double common = random_normal(&stream);
+        for (int c = 0; c < WIDTH; ++c)
+            rows[i * WIDTH + c] = (float)(common * (c % 7) + random_normal(&stream) / (1 + c % 5));
+    }
+    for (int c = 0; c < WIDTH; ++c)
+        query[c] = (float)random_normal(&stream);
+    scope s = scope_begin();
+    position_gaussians g = {.epsilon = 0.01};
+    ck_ok(gaussians_fit(&g, t_keep(t_from(rows, 3, (int64_t[]){1, n, WIDTH}, F32, CPU)), NULL));
+    ck_assert_ptr_nonnull(g.projection);
+    double found =
+        t_item(gaussians_distances(&g, t_from(query, 3, (int64_t[]){1, 1, WIDTH}, F32, CPU)));
+    ck_assert_double_eq_tol(found / direct_distance(rows, n, query), 1, 1e-6);
+    gaussians_free(&g);
+    ck_ok(scope_end(&s));
+}
+END_TEST
+
+SUITE("regad", TEST(rates_end_at_nothing_in_the_last_epoch), TEST(a_new_transformer_turns_nothing),
+      LOOP_TEST(distances_are_those_of_the_inverted_covariance, 4),
+      TEST(images_are_turned_and_shifted_as_by_the_authors), TEST(maps_equal_the_authors),
       TEST(ten_steps_equal_the_authors), TEST(a_step_in_single_precision_equals_the_authors),
       TEST(a_single_category_is_refused_without_a_model), TEST(a_model_of_something_else_is_told),
       TEST(sources_that_a_split_names_are_those_that_are_taken_anyway),

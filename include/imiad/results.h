@@ -66,10 +66,17 @@ typedef struct imiad_cell {
     const char *command;       /* what to type to run the cell again */
     const imiad_option *facts; /* anything else worth keeping */
     size_t fact_count;
+
+    /* What to look at beside the values: scores of single images, curves, pictures. Recorded, no
+     * part of the key, in no export; docs/results.md lists what reports show. UTF-8, each name
+     * once. With its first one the file becomes one of version 3, which libraries that do not know
+     * evidence refuse. */
+    const imiad_option *evidence;
+    size_t evidence_count;
 } imiad_cell;
 #define IMIAD_CELL_INIT                                                                            \
     {                                                                                              \
-        sizeof(imiad_cell), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0       \
+        sizeof(imiad_cell), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 /* Opens a store, and makes the file (and its folder) where there is none. `path` is a file on a
@@ -98,9 +105,9 @@ IMIAD_API imiad_status imiad_results_has(int *out, const imiad_results *results,
  * or nothing, whatever happens to the process or the machine; when this returns it is on the disk.
  * A value that does not exist (IMIAD_UNDEFINED) is NAN. Names are the caller's; docs/results.md
  * lists those of the metrics. Names of costs, which vary between runs, end in _seconds, _per_second
- * or _bytes. Errors: IMIAD_INVALID_ARGUMENT (no setting, dataset, category or detector; a name that
- * is empty or comes twice), IMIAD_NOT_FINITE (an infinity), IMIAD_IO (among others: another process
- * held the file for a minute). */
+ * or _bytes. Errors: IMIAD_INVALID_ARGUMENT (no setting, dataset, category or detector; a name, of
+ * a value or of evidence, that is empty or comes twice), IMIAD_NOT_FINITE (an infinity), IMIAD_IO
+ * (among others: another process held the file for a minute). */
 IMIAD_API imiad_status imiad_results_put(imiad_results *results, const imiad_cell *cell,
                                          const char *const *names, const double *values,
                                          size_t count);
@@ -179,10 +186,10 @@ typedef imiad_status (*imiad_conflict_function)(void *user, const imiad_finished
                                                 const char *name);
 
 /* Adds the cells and failures of the stores at `paths`, in that order, all of them or, after any
- * error, none. A cell that is there already stays as it is: costs may differ, other values are a
- * conflict. A failure is left out where the cell is finished or has failed already. Time, versions
- * and number of threads come along. Errors: IMIAD_MISMATCH for a conflict where `conflict` is NULL,
- * with the cell, the value and both numbers; those of opening and putting. */
+ * error, none. A cell that is there already stays as it is: costs and evidence may differ, other
+ * values are a conflict. A failure is left out where the cell is finished or has failed already.
+ * Time, versions and number of threads come along. Errors: IMIAD_MISMATCH for a conflict where
+ * `conflict` is NULL, with the cell, the value and both numbers; those of opening and putting. */
 IMIAD_API imiad_status imiad_results_merge(imiad_results *results, const char *const *paths,
                                            size_t count, imiad_conflict_function conflict,
                                            void *user);
@@ -269,8 +276,8 @@ IMIAD_API imiad_status imiad_published_get(imiad_published *out, size_t index);
 
 /* The figure for a summary or a cell; of several the one with the lowest mark, then the first.
  * `detector` may also be a method as printed. Of `value`, the words whose names the published
- * figures of the setting know must agree; a word that is missing, or says "none", is the same;
- * other words do not count. Errors: IMIAD_NOT_FOUND. */
+ * figures of the setting know must agree; a word that is missing, or says "none", is the same.
+ * Where "together" says something, nothing was published; other words do not count. Errors: IMIAD_NOT_FOUND. */
 IMIAD_API imiad_status imiad_published_find(imiad_published *out, const char *setting,
                                             const char *value, const char *dataset,
                                             const char *category, const char *detector,

@@ -37,7 +37,7 @@ static imiad_status keep_cell(imiad_cell *out, kept *k, const imiad_cell *cell)
         size_t count = *(const size_t *)((const char *)cell + list_columns[i].count_offset);
         TRY(keep_options(list, k, *list, count));
     }
-    return IMIAD_OK;
+    return keep_options(&out->evidence, k, cell->evidence, cell->evidence_count);
 }
 
 /* ---- configurations ---- */
@@ -171,7 +171,7 @@ static imiad_status keep_finished(report_cell **out, kept *k, const imiad_finish
         cell->values[i] = finished->values[i];
     }
     *out = cell;
-    return IMIAD_OK;
+    return evidence_read(&cell->evidence, k, &cell->cell);
 }
 
 typedef struct cell_visit {
@@ -201,6 +201,7 @@ static imiad_status add_cell(void *user, const imiad_finished *finished)
                       "the cells of a report"));
     report_cell *cell;
     TRY(keep_finished(&cell, &data->kept, finished));
+    data->image_count += group->cell_count == 0 ? cell->evidence.image_count : 0;
     group->cells[group->cell_count++] = cell;
     data->cell_count++;
     if (!data->first_time || strcmp(cell->time, data->first_time) < 0)

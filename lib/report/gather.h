@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "imiad/results.h"
+#include "report/evidence.h"
 #include "report/kept.h"
 
 /* A value over repetitions; see imiad_summary. */
@@ -23,6 +24,7 @@ typedef struct report_cell {
     const char **names;
     double *values;
     size_t count;
+    cell_evidence evidence;
 } report_cell;
 
 /* A cell that failed. */
@@ -58,7 +60,8 @@ typedef struct report_data {
     kept kept;
     report_configuration *configurations; /* by setting, value, dataset, detector, options */
     size_t count, room;
-    size_t cell_count;
+    size_t cell_count, image_count; /* of images with a score in the first cells of their groups */
+    size_t picture_bytes, pictures_left_out; /* of the page so far */
     report_failure *failures;
     size_t failure_count, failure_room;
     const char *first_time, *last_time; /* of putting; NULL for an empty store */

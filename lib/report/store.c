@@ -26,7 +26,7 @@
 enum {
     APPLICATION_ID = 0x494d4144, /* "IMAD" in the file's header */
     SCHEMA_VERSION = 1,
-    FAILURES_VERSION = 2, /* with the table of failures, which earlier libraries do not know */
+    LAST_VERSION = 3, /* with every addition */
     WAIT_MILLISECONDS = 60000,
     STEPS_A_LOOK = 1 << 20, /* of SQLite's machine, between two looks at what is allowed */
 };
@@ -137,24 +137,30 @@ imiad_status change_end(store_change *change, imiad_status status)
     return status;
 }
 
-imiad_status store_has_failures(bool *out, const imiad_results *results)
+imiad_status store_has(bool *out, const imiad_results *results, const store_addition *addition)
 {
+    char query[96];
     int64_t count;
-    TRY(read_integer(&count, results,
-                     "SELECT count(*) FROM sqlite_master WHERE name = 'failures'"));
+    snprintf(query, sizeof query, "SELECT count(*) FROM sqlite_master WHERE name = '%s'",
+             addition->statement.name);
+    TRY(read_integer(&count, results, query));
     *out = count > 0;
     return IMIAD_OK;
 }
 
-imiad_status store_need_failures(const imiad_results *results)
+imiad_status store_need(const imiad_results *results, const store_addition *addition)
 {
     char mark[64];
+    int64_t version;
     bool there;
-    TRY(store_has_failures(&there, results));
+    TRY(store_has(&there, results, addition));
     if (there)
         return IMIAD_OK;
-    snprintf(mark, sizeof mark, "PRAGMA user_version = %d", FAILURES_VERSION);
-    TRY(store_run(results, store_failures.text, "write"));
+    TRY(read_integer(&version, results, "PRAGMA user_version"));
+    TRY(store_run(results, addition->statement.text, "write"));
+    if (version >= addition->version)
+        return IMIAD_OK;
+    snprintf(mark, sizeof mark, "PRAGMA user_version = %d", addition->version);
     return store_run(results, mark, "write");
 }
 
@@ -175,10 +181,10 @@ static imiad_status identify(bool *empty, const imiad_results *results)
                     "%s is not a result store but an SQLite database of something "
                     "else",
                     results->path);
-    if (version > FAILURES_VERSION)
+    if (version > LAST_VERSION)
         return fail(IMIAD_UNSUPPORTED,
                     "the result store %s has version %d; this library reads up to %d",
-                    results->path, (int)version, FAILURES_VERSION);
+                    results->path, (int)version, LAST_VERSION);
     return IMIAD_OK;
 }
 
@@ -239,10 +245,11 @@ static imiad_status check_schema(const imiad_results *results)
     while (status == IMIAD_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(statement, 0);
         const char *text = (const char *)sqlite3_column_text(statement, 1);
+        bool addition;
         if (!name || !text)
             status = fail_memory("a result store's schema", 64);
-        else if (store_knows(name, text))
-            found += strcmp(name, store_failures.name) != 0;
+        else if (store_knows(&addition, name, text))
+            found += !addition;
         else if (strncmp(name, "sqlite_stat", 11) != 0) /* what ANALYZE leaves */
             status = fail(IMIAD_FORMAT,
                           "%s is not a result store: it holds \"%s\", which no store has, or has "

@@ -38,8 +38,14 @@ typedef struct store_statement {
 } store_statement;
 extern const store_statement store_statements[];
 extern const size_t store_statement_count;
-extern const store_statement store_failures; /* made with the first failure */
-bool store_knows(const char *name, const char *text);
+/* A table that is made when it is first needed; a file with it has at least that version. */
+typedef struct store_addition {
+    store_statement statement;
+    int version;
+} store_addition;
+extern const store_addition store_failures, store_evidence;
+/* Whether a statement of that name is the store's own; *addition: one that it may lack. */
+bool store_knows(bool *addition, const char *name, const char *text);
 
 /* ---- store.c: statements ---- */
 
@@ -58,9 +64,9 @@ typedef struct store_change {
 imiad_status change_begin(store_change *out, const imiad_results *results);
 imiad_status change_end(store_change *change, imiad_status status);
 
-/* Where failures are kept; a file with that table is of version 2. */
-imiad_status store_has_failures(bool *out, const imiad_results *results);
-imiad_status store_need_failures(const imiad_results *results);
+imiad_status store_has(bool *out, const imiad_results *results, const store_addition *addition);
+/* Within a transaction. */
+imiad_status store_need(const imiad_results *results, const store_addition *addition);
 
 /* ---- store_cell.c: cells as rows ---- */
 
@@ -110,7 +116,7 @@ typedef struct stored_cell {
     imiad_finished finished;
     imiad_cell cell;
     json_t *texts, *lists[LIST_COLUMNS];
-    imiad_option *options[LIST_COLUMNS];
+    imiad_option *options[LIST_COLUMNS], *evidence;
     const char **names;
     double *values;
     const char *message; /* of a failure */

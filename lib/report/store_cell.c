@@ -161,6 +161,25 @@ static imiad_status check_texts(imiad_cell *cell)
     return IMIAD_OK;
 }
 
+static imiad_status check_evidence(const imiad_cell *cell)
+{
+    if (cell->evidence_count > 0 && !cell->evidence)
+        return fail(IMIAD_INVALID_ARGUMENT, "a cell with %zu pieces of evidence that are NULL",
+                    cell->evidence_count);
+    for (size_t i = 0; i < cell->evidence_count; ++i) {
+        const char *name = cell->evidence[i].name, *text = cell->evidence[i].value;
+        if (!name || !*name || !text)
+            return fail(IMIAD_INVALID_ARGUMENT, "a cell's evidence: number %zu has no %s", i,
+                        name && *name ? "text" : "name");
+        if (!text_is_utf8(name, strlen(name)) || !text_is_utf8(text, strlen(text)))
+            return fail(IMIAD_INVALID_ARGUMENT, "a cell's evidence: number %zu is not UTF-8", i);
+        for (size_t k = 0; k < i; ++k)
+            if (strcmp(cell->evidence[k].name, name) == 0)
+                return fail(IMIAD_INVALID_ARGUMENT, "a cell's evidence: %s comes twice", name);
+    }
+    return IMIAD_OK;
+}
+
 imiad_status cell_check(checked_cell *out, const imiad_cell *given)
 {
     if (!given || given->struct_size < offsetof(imiad_cell, fact_count) + sizeof(size_t))
@@ -173,6 +192,8 @@ imiad_status cell_check(checked_cell *out, const imiad_cell *given)
         checked.cell.machine = checked.machine;
     }
     imiad_status status = check_texts(&checked.cell);
+    if (status == IMIAD_OK)
+        status = check_evidence(&checked.cell);
     for (size_t i = 0; i < LIST_COLUMNS && status == IMIAD_OK; ++i)
         status = list_text(&checked.lists[i], *list_field(&checked.cell, i),
                            *list_count_field(&checked.cell, i), list_columns[i].name);
@@ -281,6 +302,53 @@ static imiad_status take_values(stored_cell *out, const imiad_results *results, 
     return IMIAD_OK;
 }
 
+/* A row of evidence: its texts go into a list that holds them. */
+static imiad_status take_evidence_row(json_t *texts, sqlite3_stmt *row, const char *path)
+{
+    for (int i = 0; i < 2; ++i) {
+        const char *text = (const char *)sqlite3_column_text(row, i);
+        if (!text)
+            return fail(IMIAD_FORMAT, "the result store %s is damaged: evidence without text",
+                        path);
+        if (json_array_append_new(
+                texts, json_stringn_nocheck(text, (size_t)sqlite3_column_bytes(row, i))) != 0)
+            return fail_memory("a stored cell's evidence", strlen(text));
+    }
+    return IMIAD_OK;
+}
+
+static imiad_status take_evidence(stored_cell *out, const imiad_results *results, int64_t id)
+{
+    sqlite3_stmt *rows;
+    bool there;
+    TRY(store_has(&there, results, &store_evidence));
+    if (!there)
+        return IMIAD_OK;
+    json_t *texts = json_array();
+    if (json_array_append_new(out->texts, texts) != 0) /* texts is gone then */
+        return fail_memory("a stored cell's evidence", 64);
+    TRY(store_prepare(&rows, results,
+                      "SELECT name, text FROM evidence WHERE cell = ? ORDER BY name"));
+    sqlite3_bind_int64(rows, 1, id);
+    imiad_status status = IMIAD_OK;
+    int code = SQLITE_ROW;
+    while (status == IMIAD_OK && (code = sqlite3_step(rows)) == SQLITE_ROW)
+        status = take_evidence_row(texts, rows, results->path);
+    if (status == IMIAD_OK && code != SQLITE_DONE)
+        status = store_fail(results, "read");
+    sqlite3_finalize(rows);
+    TRY(status);
+    size_t count = json_array_size(texts) / 2;
+    if (!(out->evidence = calloc(count + 1, sizeof *out->evidence)))
+        return fail_memory("a stored cell's evidence", count * sizeof *out->evidence);
+    for (size_t i = 0; i < count; ++i)
+        out->evidence[i] = (imiad_option){json_string_value(json_array_get(texts, 2 * i)),
+                                          json_string_value(json_array_get(texts, 2 * i + 1))};
+    out->cell.evidence = out->evidence;
+    out->cell.evidence_count = count;
+    return IMIAD_OK;
+}
+
 static imiad_status take_row(stored_cell *out, sqlite3_stmt *row, const imiad_results *results)
 {
     TRY(take_texts(out, row));
@@ -307,6 +375,8 @@ static imiad_status load(stored_cell *out, bool *found, const imiad_results *res
         status = take_row(out, row, results);
         if (status == IMIAD_OK && with_values)
             status = take_values(out, results, id);
+        if (status == IMIAD_OK && with_values)
+            status = take_evidence(out, results, id);
     } else if (code != SQLITE_DONE) {
         status = store_fail(results, "read");
     }
@@ -339,6 +409,7 @@ void stored_cell_free(stored_cell *cell)
         json_decref(cell->lists[i]);
         free(cell->options[i]);
     }
+    free(cell->evidence);
     free(cell->names);
     free(cell->values);
     *cell = (stored_cell){.cell = IMIAD_CELL_INIT};

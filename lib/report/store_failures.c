@@ -15,7 +15,7 @@ static imiad_status put(imiad_results *results, const checked_cell *checked, con
     if (finished)
         return fail(IMIAD_WRONG_STATE, "%s: the cell is finished and cannot fail any more",
                     results->path);
-    TRY(store_need_failures(results));
+    TRY(store_need(results, &store_failures));
     return store_put_failure(results, checked, &origin, message);
 }
 
@@ -68,7 +68,7 @@ imiad_status imiad_results_show_failure(const imiad_results *results, const imia
     int64_t id = 0;
     bool found = false, failures;
     TRY(cell_check(&checked, cell));
-    imiad_status status = store_has_failures(&failures, results);
+    imiad_status status = store_has(&failures, results, &store_failures);
     if (status == IMIAD_OK && failures)
         status = find_row(&id, results, "failures", &checked);
     checked_cell_free(&checked);
@@ -91,7 +91,7 @@ imiad_status imiad_results_each_failure(const imiad_results *results,
     id_list list;
     bool failures;
     TRY(filter_check(&chosen, filter)); /* wrong in a store without failures too */
-    TRY(store_has_failures(&failures, results));
+    TRY(store_has(&failures, results, &store_failures));
     if (!failures)
         return IMIAD_OK;
     TRY(filtered_ids(&list, results, "failures", &chosen));

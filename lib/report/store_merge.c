@@ -186,9 +186,9 @@ static imiad_status merge_one(merging *m, const char *path)
     imiad_status status =
         take_all(m, "SELECT id FROM cells ORDER BY id", stored_cell_load, take_cell);
     if (status == IMIAD_OK)
-        status = store_has_failures(&failures, from);
+        status = store_has(&failures, from, &store_failures);
     if (status == IMIAD_OK && failures)
-        status = store_need_failures(m->into);
+        status = store_need(m->into, &store_failures);
     if (status == IMIAD_OK && failures)
         status =
             take_all(m, "SELECT id FROM failures ORDER BY id", stored_failure_load, take_failure);

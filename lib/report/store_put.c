@@ -239,6 +239,22 @@ static imiad_status insert_values(const imiad_results *results, int64_t id,
     return IMIAD_OK;
 }
 
+static imiad_status insert_evidence(const imiad_results *results, int64_t id,
+                                    const imiad_cell *cell)
+{
+    if (cell->evidence_count > 0)
+        TRY(store_need(results, &store_evidence));
+    for (size_t i = 0; i < cell->evidence_count; ++i) {
+        sqlite3_stmt *row;
+        TRY(store_prepare(&row, results, "INSERT INTO evidence VALUES (?, ?, ?)"));
+        sqlite3_bind_int64(row, 1, id);
+        sqlite3_bind_text(row, 2, cell->evidence[i].name, -1, SQLITE_STATIC);
+        sqlite3_bind_text(row, 3, cell->evidence[i].value, -1, SQLITE_STATIC);
+        TRY(store_finish(row, results));
+    }
+    return IMIAD_OK;
+}
+
 /* Deletes the row of the same key; *id is its number then, 0 otherwise. */
 static imiad_status clear_row(int64_t *id, const imiad_results *results, const char *table,
                               const checked_cell *checked)
@@ -260,12 +276,13 @@ imiad_status store_put_cell(const imiad_results *results, const checked_cell *ch
 {
     int64_t id;
     bool failures;
-    TRY(store_has_failures(&failures, results));
+    TRY(store_has(&failures, results, &store_failures));
     if (failures)
         TRY(clear_row(&id, results, "failures", checked));
     TRY(clear_row(&id, results, "cells", checked));
     TRY(insert_row(&id, results, "cells", checked, origin));
-    return insert_values(results, id, names, values, count);
+    TRY(insert_values(results, id, names, values, count));
+    return insert_evidence(results, id, &checked->cell);
 }
 
 imiad_status store_put_failure(const imiad_results *results, const checked_cell *checked,

@@ -51,14 +51,27 @@ const store_statement store_statements[] = {
 };
 const size_t store_statement_count = sizeof store_statements / sizeof *store_statements;
 
-const store_statement store_failures = {"failures", "CREATE TABLE failures (" CELL_DECLARED
+const store_addition store_failures = {{"failures", "CREATE TABLE failures (" CELL_DECLARED
                                                     "  message TEXT NOT NULL DEFAULT '',"
-                                                    "  UNIQUE (run, category))"};
+                                                    "  UNIQUE (run, category))"},
+                                       2};
+const store_addition store_evidence = {
+    {"evidence", "CREATE TABLE evidence ("
+                 "  cell INTEGER NOT NULL REFERENCES cells (id) ON DELETE CASCADE,"
+                 "  name TEXT NOT NULL,"
+                 "  text TEXT NOT NULL,"
+                 "  PRIMARY KEY (cell, name))"},
+    3};
 
-bool store_knows(const char *name, const char *text)
+bool store_knows(bool *addition, const char *name, const char *text)
 {
-    if (strcmp(store_failures.name, name) == 0)
-        return strcmp(store_failures.text, text) == 0;
+    const store_statement *const additions[] = {&store_failures.statement,
+                                                &store_evidence.statement};
+    *addition = true;
+    for (size_t i = 0; i < sizeof additions / sizeof *additions; ++i)
+        if (strcmp(additions[i]->name, name) == 0)
+            return strcmp(additions[i]->text, text) == 0;
+    *addition = false;
     for (size_t i = 0; i < store_statement_count; ++i)
         if (strcmp(store_statements[i].name, name) == 0)
             return strcmp(store_statements[i].text, text) == 0;

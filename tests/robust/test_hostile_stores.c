@@ -30,7 +30,7 @@ static const hostile stores[] = {
     {"alter table measurements add column q integer check (q > 5) default 7", IMIAD_FORMAT},
     {"drop table measurements", IMIAD_FORMAT},
     {"drop index cells_of_family", IMIAD_FORMAT},
-    {"pragma user_version = 3", IMIAD_UNSUPPORTED},
+    {"pragma user_version = 4", IMIAD_UNSUPPORTED},
     {"drop table failures; create view failures as " ENDLESS "select x as id from r", IMIAD_FORMAT},
     {"alter table failures add column zz text not null default 'x'", IMIAD_FORMAT},
     {"update failures set message = hex(zeroblob(50000000))", IMIAD_FORMAT},

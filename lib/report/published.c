@@ -158,13 +158,21 @@ static bool words_agree(const char *words, const char *others)
     return true;
 }
 
+/* One detector that learned several categories together: nobody published that. */
+static bool learned_together(const char *given)
+{
+    size_t length;
+    word_value(&length, given, "together", strlen("together"));
+    return length > 0;
+}
+
 /* The words of `given` whose names are among those that rows of the setting have, checked one row's
  * names at a time: a name that no row knows is never looked for. */
 static bool value_agrees(const published_row *row, const char *given)
 {
     const char *value = published_names[row->value];
     uint16_t seen = row->value; /* rows of one value mostly follow one another */
-    if (!words_agree(value, given))
+    if (!words_agree(value, given) || learned_together(given))
         return false;
     for (size_t i = 0; i < published_row_count; ++i) {
         const published_row *other = &published_rows[i];

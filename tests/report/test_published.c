@@ -282,6 +282,17 @@ START_TEST(the_tables_are_those_of_the_script)
 }
 END_TEST
 
+START_TEST(nothing_was_published_of_a_detector_that_learned_categories_together)
+{
+    imiad_published p = IMIAD_PUBLISHED_INIT;
+    find("unsupervised", "", "mvtec_ad", "average", "patchcore", "image_auroc");
+    find("unsupervised", "together=none", "mvtec_ad", "average", "patchcore", "image_auroc");
+    ck_assert_int_eq(imiad_published_find(&p, "unsupervised", "together=bottle,cable", "mvtec_ad",
+                                          "average", "patchcore", "image_auroc"),
+                     IMIAD_NOT_FOUND);
+}
+END_TEST
+
 SUITE("published", TEST(every_cell_of_the_results_tables_is_there),
       TEST(every_figure_is_found_again_by_its_own_names),
       TEST(detectors_and_methods_name_the_same_figures),
@@ -289,4 +300,5 @@ SUITE("published", TEST(every_cell_of_the_results_tables_is_there),
       TEST(what_was_not_published_is_not_found),
       TEST(figures_carry_the_marks_that_the_notes_ask_for),
       TEST(the_paper_stands_in_where_the_results_tables_repeat_another_row), TEST(marks_have_names),
-      TEST(the_tables_are_those_of_the_script))
+      TEST(the_tables_are_those_of_the_script),
+      TEST(nothing_was_published_of_a_detector_that_learned_categories_together))

@@ -37,7 +37,8 @@ typedef struct imiad_report_options {
 /* Writes a report of the store to a file, whole or not at all; options may be NULL. All text of the
  * store is escaped: nothing in it can become markup, a formula or a command. The same store and
  * options give the same bytes. Errors: IMIAD_INVALID_ARGUMENT (a filter with a category, an unknown
- * format), IMIAD_IO, and what reading the store gives. */
+ * format), IMIAD_IO (among others: its folder is not there, and none is made), and what reading the
+ * store gives. */
 IMIAD_API imiad_status imiad_report_write(const imiad_results *results,
                                           const imiad_report_options *options, const char *path);
 

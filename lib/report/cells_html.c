@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "report/figures.h"
 #include "report/markup.h"
 #include "report/page.h"
 
@@ -100,6 +101,7 @@ static void write_cell(const report_page *page, const report_configuration *c, s
             "categories</a></p>\n",
             number, at + 1, number);
     write_values(file, group);
+    figures_of_a_cell(page, group, number, at + 1);
     if (group->cell_count > 0)
         write_facts(file, group->cells[0]);
     fputs("</div></details>\n", file);
@@ -109,10 +111,16 @@ void page_cells(const report_page *page)
 {
     const report_data *data = page->data;
     fputs("<section id=\"cells\">\n<h2>Cells</h2>\n<p>One configuration on one category, with the "
-          "values of each seed. Command, machine and versions are those of the first seed.</p>\n",
+          "values of each seed. Command, machine and versions are those of the first seed, and so "
+          "are scores, curves and pictures, where the store has them.</p>\n",
           page->file);
     for (size_t i = 0; i < data->count; ++i)
         for (size_t j = 0; j + 1 < data->configurations[i].count; ++j)
             write_cell(page, &data->configurations[i], j);
+    if (data->pictures_left_out > 0)
+        fprintf(page->file,
+                "<p class=\"notes\">%zu pictures are left out, as the page would be too large; "
+                "the store has them.</p>\n",
+                data->pictures_left_out);
     fputs("</section>\n", page->file);
 }

@@ -164,7 +164,7 @@ static void draw_stages(const report_page *page, const report_configuration *all
 static const double nemenyi[] = {1.960, 2.344, 2.569, 2.728, 2.850, 2.948, 3.031, 3.102,
                                  3.164, 3.219, 3.268, 3.313, 3.354, 3.391, 3.426, 3.458,
                                  3.489, 3.517, 3.544, 3.569, 3.593, 3.616, 3.637};
-enum { MOST_RANKED = sizeof nemenyi / sizeof *nemenyi + 1, LEAST_RANKED = 3, LEAST_CATEGORIES = 5 };
+enum { MOST_RANKED = sizeof nemenyi / sizeof *nemenyi + 1, LEAST_RANKED = 3, LEAST_CATEGORIES = 4 };
 
 typedef struct ranking {
     const report_configuration *lines[MOST_RANKED];

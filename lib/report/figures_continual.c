@@ -70,6 +70,15 @@ static void draw_memory(FILE *file, const report_configuration *c, double x, dou
     fputs("</g>\n", file);
 }
 
+static void name_column(FILE *file, double x, double y, const char *name)
+{
+    char place[80];
+    snprintf(place, sizeof place, "<g transform=\"translate(%d %d) rotate(-40)\">", (int)x, (int)y);
+    fputs(place, file);
+    svg_text(file, 0, 0, "start", "", name);
+    fputs("</g>\n", file);
+}
+
 static void draw(const report_page *page, const heat *h, const char *dataset, size_t number)
 {
     FILE *file = page->file;
@@ -83,13 +92,7 @@ static void draw(const report_page *page, const heat *h, const char *dataset, si
         "what was forgotten of it. The comparisons have the numbers.",
         left + width * (double)h->task_count + 80, top + 40 * (double)h->count + 10);
     for (size_t t = 0; t < h->task_count; ++t) {
-        char place[80];
-        double x = left + width * ((double)t + 0.5);
-        snprintf(place, sizeof place, "<g transform=\"translate(%d %d) rotate(-40)\">", (int)x,
-                 (int)top - 8);
-        fputs(place, file);
-        svg_text(file, 0, 0, "start", "", h->tasks[t]);
-        fputs("</g>\n", file);
+        name_column(file, left + width * ((double)t + 0.5), top - 8, h->tasks[t]);
     }
     for (size_t i = 0; i < h->count; ++i) {
         double y = top + 40 * (double)i;
@@ -106,6 +109,79 @@ static void draw(const report_page *page, const heat *h, const char *dataset, si
     svg_end(file, text);
 }
 
+/* ---- one sequence whole ---- */
+
+/* The first run of a task that tells its course; NULL. */
+static const report_cell *course_of(const report_configuration *c, size_t task)
+{
+    for (size_t i = 0; i + 1 < c->count; ++i)
+        if (c->groups[i].cell_count > 0 && c->groups[i].cells[0]->evidence.task == (double)task &&
+            c->groups[i].cells[0]->evidence.course.count > 0)
+            return c->groups[i].cells[0];
+    return NULL;
+}
+
+static double kept_after(const report_cell *cell)
+{
+    for (size_t i = 0; i < cell->count; ++i)
+        if (strcmp(cell->names[i], "kept_bytes") == 0)
+            return cell->values[i];
+    return NAN;
+}
+
+/* A line each task that was learned, a column each task that was measured then. */
+static void draw_matrix(const report_page *page, const report_configuration *c, size_t number)
+{
+    FILE *file = page->file;
+    const report_cell *tasks[MOST_TASKS];
+    size_t count = 0;
+    char id[96], text[256];
+    const double left = 130, top = 100, width = 58, height = 28;
+    while (count < MOST_TASKS && (tasks[count] = course_of(c, count + 1)))
+        ++count;
+    if (count < 2)
+        return;
+    snprintf(id, sizeof id, "figure-matrix-%zu", number);
+    snprintf(text, sizeof text, "What %.60s measures after each task of %.60s", c->cell.detector,
+             c->cell.dataset);
+    svg_begin(file, id, text,
+              "A line a task that was learned, a column a task that was measured after it: image "
+              "AUROC. At the right what is kept then.",
+              left + width * (double)count + 90, top + height * (double)count + 10);
+    for (size_t i = 0; i < count; ++i) {
+        double y = top + height * (double)i;
+        name_column(file, left + width * ((double)i + 0.5), top - 8, tasks[i]->cell.category);
+        svg_text(file, left - 8, y + 19, "end", "", tasks[i]->cell.category);
+        for (size_t j = 0; j <= i; ++j) {
+            const number_list *course = &tasks[j]->evidence.course;
+            double value = i - j < course->count ? course->numbers[i - j] : NAN;
+            double x = left + width * (double)j;
+            svg_rect(file, "cell", x, y, width, height, 1);
+            svg_rect(file, "heat", x, y, width, height,
+                     isnan(value) ? 0 : 1.1 * fmin(0.5, fmax(0, value - 0.5)));
+            svg_number(file, x + width / 2, y + 19, "middle", "", value, 3);
+        }
+        double bytes = kept_after(tasks[i]);
+        double x = left + width * (double)count + 8;
+        svg_number(file, x + 44, y + 19, "end", "", bytes / 1e6, 1);
+        svg_text(file, x + 48, y + 19, "start", "soft", isnan(bytes) ? "" : "MB");
+    }
+    snprintf(text, sizeof text,
+             "Continual, %.60s on %.60s: image AUROC of each task after each task, stronger from "
+             "0.5 to 1, and what is kept then.",
+             c->cell.detector, c->cell.dataset);
+    svg_end(file, text);
+}
+
+static void draw_matrices(const report_page *page)
+{
+    const report_data *data = page->data;
+    size_t number = 0;
+    for (size_t i = 0; i < data->count && number < MOST_LINES; ++i)
+        if (is_continual(&data->configurations[i], data->configurations[i].cell.dataset))
+            draw_matrix(page, &data->configurations[i], ++number);
+}
+
 void figures_of_forgetting(const report_page *page)
 {
     const report_data *data = page->data;
@@ -119,4 +195,5 @@ void figures_of_forgetting(const report_page *page)
         const heat h = gather(data, last);
         draw(page, &h, last, ++number);
     }
+    draw_matrices(page);
 }

@@ -271,17 +271,21 @@ static curve curve_of(const report_page *page, const curve_kind *kind, const cha
 
 static void draw_curve(FILE *file, const svg_field *f, const curve *c, size_t steps, size_t series)
 {
-    double x[MOST_STEPS] = {0}, ours[MOST_STEPS], published[MOST_STEPS] = {0};
+    double x[MOST_STEPS] = {0}, published[MOST_STEPS] = {0};
+    double x_ours[MOST_STEPS] = {0}, ours[MOST_STEPS] = {0};
+    size_t count = 0; /* of ours: the line joins those that there are */
     for (size_t i = 0; i < steps; ++i) {
         x[i] = svg_x(f, (double)i);
-        ours[i] = svg_y(f, c->ours[i]);
         published[i] = svg_y(f, c->published[i]);
+        if (isnan(c->ours[i]))
+            continue;
+        x_ours[count] = x[i];
+        ours[count++] = svg_y(f, c->ours[i]);
     }
     svg_curve(file, series, 1, x, published, steps);
-    svg_curve(file, series, 0, x, ours, steps);
-    for (size_t i = 0; i < steps; ++i)
-        if (!isnan(ours[i]))
-            svg_marker(file, series, x[i], ours[i]);
+    svg_curve(file, series, 0, x_ours, ours, count);
+    for (size_t i = 0; i < count; ++i)
+        svg_marker(file, series, x_ours[i], ours[i]);
 }
 
 static svg_field curve_field(const curve *curves, size_t count, size_t steps)

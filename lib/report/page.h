@@ -15,7 +15,10 @@ typedef struct report_page {
     const char *title, *command;
 } report_page;
 
-/* grid_html.c: the paper's tables. */
+/* setup_html.c: tables III and V. */
+void page_setup(const report_page *page);
+
+/* grid_html.c: the paper's tables of results. */
 void page_tables(const report_page *page);
 
 /* comparison_html.c: each setting, value and dataset with all that ran there. */
@@ -27,6 +30,11 @@ void page_cells(const report_page *page);
 /* facts_html.c */
 void page_rules(const report_page *page); /* how to read the rest */
 void page_facts(const report_page *page); /* versions, digests, definitions, doubts */
+
+/* gallery_html.c: figure 3 of each dataset that has pictures. */
+void page_gallery(const report_page *page);
+/* cell_figures.c: a picture, as long as the page's are not too many. */
+void page_picture(const report_page *page, const char *picture, const char *description);
 
 /* The addresses of parts within the page. */
 size_t page_number(const report_page *page, const report_configuration *c);

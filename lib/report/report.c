@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file_writer.h"
+#include "base/files.h"
 #include "report/figures.h"
 #include "report/grid_text.h"
 #include "report/markup.h"
@@ -45,6 +46,9 @@ static void write_contents(const report_page *page)
     FILE *file = page->file;
     fputs("<nav aria-label=\"Contents\"><ul>\n<li><a href=\"#reading\">How to read</a></li>\n",
           file);
+    fputs("<li><a href=\"#table-III\">Table III</a></li>\n"
+          "<li><a href=\"#table-V\">Table V</a></li>\n",
+          file);
     for (size_t i = 0; i < paper_table_count; ++i)
         markup(file, "<li><a href=\"#table-%s\">Table %s</a></li>\n", paper_tables[i].number,
                paper_tables[i].number);
@@ -76,6 +80,7 @@ static void write_figures(const report_page *page)
         page->file);
     figures_of_the_paper(page);
     figures_of_forgetting(page);
+    page_gallery(page);
     fputs("</section>\n", page->file);
 }
 
@@ -86,6 +91,7 @@ static void write_page(const report_page *page)
     write_filter(page->file);
     fputs("<main id=\"main\">\n", page->file);
     page_rules(page);
+    page_setup(page);
     page_tables(page);
     write_figures(page);
     page_comparisons(page);
@@ -130,6 +136,22 @@ static imiad_status write_report(FILE *file, report_data *data, const imiad_repo
                 (int)options->format);
 }
 
+/* Other writers make the folders that a file needs; a report's path is typed by hand, and a mistake
+ * in it would not be seen. */
+static imiad_status need_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return IMIAD_OK;
+    char *folder = strndup(path, (size_t)(slash - path));
+    if (!folder)
+        return fail_memory("a path", strlen(path));
+    bool there = folder_exists(folder);
+    free(folder);
+    return there ? IMIAD_OK
+                 : fail(IMIAD_IO, "cannot write the report %s: there is no such folder", path);
+}
+
 imiad_status imiad_report_write(const imiad_results *results, const imiad_report_options *options,
                                 const char *path)
 {
@@ -141,6 +163,7 @@ imiad_status imiad_report_write(const imiad_results *results, const imiad_report
     if (chosen.filter && chosen.filter->category)
         return fail(IMIAD_INVALID_ARGUMENT,
                     "a report is of whole configurations: its filter can have no category");
+    TRY(need_folder(path));
     report_data data;
     TRY(report_gather(&data, results, chosen.filter));
     file_writer writer;

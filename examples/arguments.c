@@ -48,6 +48,8 @@ static void print_help(const arguments *a, const char *about)
         "  --json FILE           write everything that was measured; - is standard output,\n"
         "                        and tables then go to standard error\n"
         "  --results FILE        keep finished cells in this SQLite store and skip those it has\n"
+        "  --keep-pictures       keep a few small pictures of each cell in that store, for the "
+        "report\n"
         "  --maps DIR            draw a heat map of every test image\n"
         "  --save DIR            keep each category's fitted detector, to score with later\n"
         "  --plugin FILE         a shared object with detectors or datasets, repeatable; put it "
@@ -183,6 +185,7 @@ enum {
     PRECISION,
     THREADS,
     JSON,
+    KEEP_PICTURES,
     MAPS,
     SAVE,
     PLUGIN,
@@ -215,6 +218,7 @@ static const struct option long_options[] = {
     {"precision", required_argument, NULL, PRECISION},
     {"threads", required_argument, NULL, THREADS},
     {"json", required_argument, NULL, JSON},
+    {"keep-pictures", no_argument, NULL, KEEP_PICTURES},
     {"maps", required_argument, NULL, MAPS},
     {"save", required_argument, NULL, SAVE},
     {"plugin", required_argument, NULL, PLUGIN},
@@ -315,6 +319,9 @@ static int take_option(arguments *a, int option, char *value, const char *about)
         return 1;
     case JSON:
         a->json = value;
+        return 1;
+    case KEEP_PICTURES:
+        a->keep_pictures = 1;
         return 1;
     case MAPS:
         a->maps = value;

@@ -1,4 +1,5 @@
 #include "cells.h"
+#include "evidence.h"
 #include "names.h"
 #include "outputs.h"
 #include "pictures.h"
@@ -74,11 +75,19 @@ void experiment_close(experiment *b)
 
 /* ---- one cell ---- */
 
+void measurement_release(measurement *r)
+{
+    json_decref(r->images);
+    json_decref(r->evidence);
+    r->images = r->evidence = NULL;
+}
+
 typedef struct taker {
     const imiad_dataset *dataset;
     struct pictures *pictures;
     json_t *images;
-    imiad_spro *spro; /* where the category describes saturations */
+    imiad_spro *spro;   /* where the category describes saturations */
+    evidence *evidence; /* NULL without a store */
 } taker;
 
 static imiad_status take(void *user, const imiad_scored *scored)
@@ -91,6 +100,8 @@ static imiad_status take(void *user, const imiad_scored *scored)
         json_array_append_new(t->images, image);
     }
     imiad_status status = t->spro ? loco_add(t->spro, t->dataset, scored) : IMIAD_OK;
+    if (status == IMIAD_OK && t->evidence)
+        status = evidence_add(t->evidence, scored);
     return status == IMIAD_OK && t->pictures ? pictures_add(t->pictures, scored) : status;
 }
 
@@ -171,10 +182,13 @@ imiad_status experiment_measure(measurement *out, experiment *b, imiad_detector 
     imiad_timings before = IMIAD_TIMINGS_INIT, after = IMIAD_TIMINGS_INIT;
     progress_line shown = {imiad_split_category(split), NULL, 0};
     taker t = {b->dataset, keep_images ? b->pictures : NULL, keep_images ? json_array() : NULL,
-               NULL};
+               NULL, NULL};
     imiad_status status = imiad_metrics_create(&metrics, NULL, 0);
     if (status == IMIAD_OK)
         status = make_spro(&t.spro, b, split);
+    if (status == IMIAD_OK && keep_images && b->results &&
+        !(t.evidence = evidence_begin(split, b->arguments.keep_pictures)))
+        status = IMIAD_NO_MEMORY;
     if (status == IMIAD_OK)
         status = make_groups(&groups, b, split);
     evaluation.groups = groups;
@@ -196,7 +210,10 @@ imiad_status experiment_measure(measurement *out, experiment *b, imiad_detector 
             read_groups(out->values + GROUPS, groups);
         read_costs(out->values, &before, &after, seconds);
         fill_row(out, split, &t);
+        if (t.evidence)
+            status = evidence_end(&out->evidence, t.evidence, metrics);
     } else {
+        evidence_free(t.evidence);
         json_decref(t.images);
     }
     imiad_spro_free(t.spro);
@@ -233,6 +250,21 @@ static int has_values(const double *values, int first, int last)
     return 0;
 }
 
+imiad_status experiment_put_values(experiment *b, const imiad_cell *cell, const measurement *r,
+                                   const char *const *names, const double *values, size_t count)
+{
+    imiad_cell whole = *cell;
+    imiad_option *options = NULL;
+    json_t *texts = NULL;
+    imiad_status status = evidence_options(&options, &whole.evidence_count, &texts, r->evidence);
+    whole.evidence = options;
+    if (status == IMIAD_OK)
+        status = imiad_results_put(b->results, &whole, names, values, count);
+    free(options);
+    json_decref(texts);
+    return status;
+}
+
 imiad_status experiment_put(experiment *b, const imiad_cell *cell, const measurement *r)
 {
     const char *names[VALUES];
@@ -245,7 +277,7 @@ imiad_status experiment_put(experiment *b, const imiad_cell *cell, const measure
         names[count] = value_name(i);
         values[count++] = r->values[i];
     }
-    return imiad_results_put(b->results, cell, names, values, count);
+    return experiment_put_values(b, cell, r, names, values, count);
 }
 
 static imiad_status recall(void *user, const imiad_finished *finished)

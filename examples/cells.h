@@ -40,10 +40,13 @@ typedef struct measurement {
     const char *category, *value; /* borrowed; value: what the setting varies, "0.1", or "" */
     uint64_t seed;
     double values[VALUES];
-    json_t *images; /* path, label and score of each; NULL where they were not asked for */
+    json_t *images;   /* path, label and score of each; NULL where they were not asked for */
+    json_t *evidence; /* for the store, evidence.h; NULL likewise, or without a store */
     char name[IMIAD_FILE_NAME_ROOM]; /* of its outputs, outputs.h; "": the category's */
     char key[OUTPUT_KEY];            /* what the cell is; "" without a store */
 } measurement;
+
+void measurement_release(measurement *r); /* its images and evidence */
 
 /* What a program opens once. */
 typedef struct experiment {
@@ -72,6 +75,9 @@ imiad_status experiment_fit_and_measure(measurement *out, experiment *b, imiad_d
 imiad_status experiment_describe(imiad_cell *cell, experiment *b, const imiad_split *split,
                                  const imiad_detector *detector, uint64_t seed);
 
+/* Values of the caller's into the store, with the measurement's evidence. */
+imiad_status experiment_put_values(experiment *b, const imiad_cell *cell, const measurement *r,
+                                   const char *const *names, const double *values, size_t count);
 /* The cell's values into the store and out of it. */
 imiad_status experiment_put(experiment *b, const imiad_cell *cell, const measurement *r);
 imiad_status experiment_recall(measurement *r, experiment *b, const imiad_cell *cell);

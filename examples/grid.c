@@ -158,8 +158,7 @@ static imiad_status measure_all(measurement *measurements, grid *g, const crowd 
     for (size_t i = 0; status == IMIAD_OK && i < c->count; ++i) {
         imiad_cell cell;
         /* Of a cell that was recalled before another was missing. */
-        json_decref(measurements[i].images);
-        measurements[i].images = NULL;
+        measurement_release(&measurements[i]);
         output_begin(&g->experiment, &measurements[i]);
         status = experiment_measure(&measurements[i], &g->experiment, c->detector, c->splits[i], 1);
         if (status == IMIAD_OK && g->experiment.results)
@@ -411,7 +410,7 @@ int grid_main(int argc, char **argv, const grid_setting *s)
             code = 1;
     }
     for (size_t i = 0; i < g.count; ++i)
-        json_decref(g.measurements[i].images);
+        measurement_release(&g.measurements[i]);
     free(g.measurements);
     code = checked_stdout(g.experiment.arguments.program, code, 1);
     experiment_close(&g.experiment);

@@ -28,7 +28,7 @@ static void sequence_free(sequence *s)
     for (size_t i = 0; s->splits && i < s->tasks; ++i)
         imiad_split_free(s->splits[i]);
     for (size_t i = 0; s->last && i < s->tasks; ++i)
-        json_decref(s->last[i].images);
+        measurement_release(&s->last[i]);
     for (int k = 0; k < METRICS; ++k)
         free(s->matrix[k]);
     free(s->splits);
@@ -110,8 +110,10 @@ static json_t *last_record(const sequence *s)
         json_t *values = json_array();
         for (int i = 0; i < VALUES; ++i)
             json_array_append_new(values, number_record(s->last[j].values[i]));
-        json_array_append_new(
-            list, json_pack("{s:o, s:O}", "values", values, "images", s->last[j].images));
+        json_t *record = json_pack("{s:o, s:O}", "values", values, "images", s->last[j].images);
+        if (s->last[j].evidence)
+            json_object_set(record, "evidence", s->last[j].evidence);
+        json_array_append_new(list, record);
     }
     return list;
 }
@@ -193,6 +195,7 @@ static int read_last(sequence *s, const json_t *rows)
         whole =
             json_is_array(images) && read_numbers(r->values, VALUES, json_object_get(of, "values"));
         r->images = json_incref(images);
+        r->evidence = json_incref(json_object_get(of, "evidence"));
         r->category = imiad_split_category(s->splits[j]);
         r->value = "";
         r->seed = s->seed;
@@ -276,7 +279,7 @@ static imiad_status measure_task(sequence *s, imiad_detector *detector, size_t i
     if (keep)
         s->last[j] = r;
     else
-        json_decref(r.images);
+        measurement_release(&r);
     return status;
 }
 
@@ -424,6 +427,25 @@ static json_t *sequence_record(const sequence *s)
     return record;
 }
 
+/* What the task measured after each task from its own on. */
+static void add_course(sequence *s, size_t task)
+{
+    static const int metrics[] = {IMAGE_AUROC, PIXEL_AP};
+    measurement *r = &s->last[task];
+    if (!r->evidence)
+        r->evidence = json_object();
+    json_object_set_new(r->evidence, "task", json_integer((json_int_t)task + 1));
+    for (size_t k = 0; k < sizeof metrics / sizeof *metrics; ++k) {
+        char name[64];
+        json_t *values = json_array();
+        for (size_t i = task; i < s->tasks; ++i)
+            json_array_append_new(values,
+                                  number_record(s->matrix[metrics[k]][i * s->tasks + task]));
+        snprintf(name, sizeof name, "course of %s", value_name(metrics[k]));
+        json_object_set_new(r->evidence, name, values);
+    }
+}
+
 /* The last task's measurements and each task's forgetting, one cell a task. */
 static imiad_status put(sequence *s, const imiad_detector *detector)
 {
@@ -446,9 +468,10 @@ static imiad_status put(sequence *s, const imiad_detector *detector)
         values[LOCO + METRICS] = s->bytes[j];
         status = experiment_describe(&cell, s->experiment, s->splits[j], detector, s->seed);
         cell.setting = "continual";
+        add_course(s, j);
         if (status == IMIAD_OK)
-            status =
-                imiad_results_put(s->experiment->results, &cell, names, values, LOCO + METRICS + 1);
+            status = experiment_put_values(s->experiment, &cell, &s->last[j], names, values,
+                                           LOCO + METRICS + 1);
     }
     return status;
 }

@@ -43,7 +43,6 @@ static imiad_status keep(transfer *t, const measurement measurements[3], const i
         json_object_set_new(record, "step", json_string(steps[i]));
         name_into(record, "source", source);
         json_array_append_new(t->records, record);
-        json_decref(measurements[i].images);
     }
     if (t->experiment.results) {
         imiad_cell cell;
@@ -77,9 +76,8 @@ static imiad_status run_target(transfer *t, const char *source, const char *cate
         status = run_pair(measurements, t, detector, from, to);
     if (status == IMIAD_OK)
         status = keep(t, measurements, to, detector, source);
-    else
-        for (int i = 0; i < 3; ++i)
-            json_decref(measurements[i].images);
+    for (int i = 0; i < 3; ++i)
+        measurement_release(&measurements[i]);
     imiad_detector_free(detector);
     imiad_split_free(to);
     imiad_split_free(from);

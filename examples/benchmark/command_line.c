@@ -99,6 +99,9 @@ void command_line_make(command_line *out, const jobs *j, const job *of, const op
     add_number(out, "--seed", of->seed);
     add_number(out, "--threads", (unsigned long long)threads);
     add_option(out, "--results", o->stores[0]);
+    if (j->plan->pictures && strcmp(of->part->setting, "unsupervised") == 0 &&
+        of->seed == of->part->seeds[0])
+        add(out, "--keep-pictures");
 }
 
 void command_line_free(command_line *line)

@@ -498,8 +498,9 @@ static int read_parts(reader *r)
 
 static int read_head(reader *r)
 {
-    static const char *const keys[] = {"plan",  "datasets", "detectors", "defaults", "settings",
-                                       "seeds", "evaluate", "compat",    "device",   NULL};
+    static const char *const keys[] = {"plan",     "datasets", "detectors", "defaults",
+                                       "settings", "seeds",    "evaluate",  "compat",
+                                       "device",   "pictures", NULL};
     plan *p = r->plan;
     const json_t *version = json_object_get(p->document, "plan");
     char place[PLACE];
@@ -511,6 +512,10 @@ static int read_head(reader *r)
         read_texts(r, "", p->document, "compat", p->compat, &p->compat_count, COMPATS) != 0)
         return -1;
     const json_t *evaluate = json_object_get(p->document, "evaluate");
+    const json_t *pictures = json_object_get(p->document, "pictures");
+    if (pictures && !json_is_boolean(pictures))
+        return wrong(r, "pictures", "it must be true or false");
+    p->pictures = json_is_true(pictures);
     if (evaluate && !(p->evaluate = value_text(r, below(place, "", "evaluate"), evaluate)))
         return -1;
     arguments checked = {.program = r->program}; /* prints what is wrong with them */

@@ -59,6 +59,7 @@ typedef struct plan {
     const char *device, *evaluate; /* NULL: the programs' defaults */
     const char *compat[COMPATS];
     size_t compat_count;
+    int pictures; /* kept for the report, of unsupervised cells with the first seed */
     plan_dataset datasets[MOST_DATASETS];
     size_t dataset_count;
     plan_detector detectors[MOST_DETECTORS];

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sets up everything on a Debian machine, the default weights included, and runs the unsupervised
-# setting on the images that the library draws itself. Leaves results/table.txt, results/results.json and results/maps/.
+# setting on the images that the library draws itself. Leaves results/table.txt, results/results.json, results/maps/
+# and results/report.html.
 set -eu
 cd "$(dirname "$0")/.."
 . examples/packages.sh
@@ -13,7 +14,7 @@ if [ -f build/build.ninja ]; then # one that has tests keeps them
 else # a new one needs none, nor the packages that they take
     prepare_build build -Dexamples=true -Dtests=false
 fi
-ninja -C build examples/unsupervised
+ninja -C build examples/unsupervised examples/imiad-benchmark
 if weights=$(fetch_weights); then
     echo "weights:   $weights"
     set -- --weights default "$@"
@@ -21,10 +22,14 @@ else
     echo "The default weights could not be fetched: it goes on with random weights, which find less."
 fi
 mkdir -p results
-build/examples/unsupervised --json results/results.json --maps results/maps "$@" \
-    >results/table.txt
+rm -f results/results.sqlite # the report is of this run alone
+build/examples/unsupervised --json results/results.json --maps results/maps \
+    --results results/results.sqlite --keep-pictures "$@" >results/table.txt
 cat results/table.txt
 echo
+build/examples/imiad-benchmark report results/results.sqlite -o results/report.html >/dev/null
 echo "table:     results/table.txt"
 echo "record:    results/results.json"
 echo "heat maps: $(find results/maps -name '*.png' | wc -l) pictures below results/maps"
+echo "store:     results/results.sqlite"
+echo "report:    results/report.html, beside the published figures: open it in a browser"

@@ -237,15 +237,15 @@ static int open_plan(session *s)
     return -1;
 }
 
-static int open_stores(session *s, int make)
+static int open_stores(session *s, int write)
 {
     const options *o = &s->options;
     for (size_t i = 0; i < o->store_count; ++i) {
         imiad_results **store = &s->stores[s->store_count];
-        if (!make && access(o->stores[i], F_OK) != 0)
+        if (access(o->stores[i], F_OK) != 0)
             continue;
-        imiad_status status = make ? imiad_results_open(store, o->stores[i])
-                                   : imiad_results_open_to_read(store, o->stores[i]);
+        imiad_status status = write ? imiad_results_open(store, o->stores[i])
+                                    : imiad_results_open_to_read(store, o->stores[i]);
         if (status != IMIAD_OK) {
             fprintf(stderr, "%s: %s\n", o->program, imiad_last_error());
             return -1;
@@ -255,14 +255,31 @@ static int open_stores(session *s, int make)
     return 0;
 }
 
+/* The one store that is written to; a plan that is wrong has left none. */
+static int make_store(session *s)
+{
+    const options *o = &s->options;
+    if (s->store_count > 0)
+        return 0;
+    if (imiad_results_open(&s->stores[0], o->stores[0]) != IMIAD_OK) {
+        fprintf(stderr, "%s: %s\n", o->program, imiad_last_error());
+        return -1;
+    }
+    s->store_count = 1;
+    return 0;
+}
+
 int session_open(session *s, int argc, char **argv, const char *usage, const char *taken, int make)
 {
     *s = (session){.plan = NULL};
     int go_on = options_read(&s->options, argc, argv, usage, taken);
     if (go_on <= 0)
         return go_on < 0 ? 2 : 0;
-    if (open_plan(s) == 0 && open_stores(s, make) == 0 &&
-        jobs_survey(&s->jobs, s->options.program, s->stores, s->store_count) == 0)
+    if (make && s->options.store_count > 1)
+        fprintf(stderr, "%s: name one --store\n", s->options.program);
+    else if (open_plan(s) == 0 && open_stores(s, make) == 0 &&
+             jobs_survey(&s->jobs, s->options.program, s->stores, s->store_count) == 0 &&
+             (!make || make_store(s) == 0))
         return -1;
     session_close(s);
     return 2;

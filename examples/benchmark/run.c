@@ -301,11 +301,14 @@ int run_main(int argc, char **argv)
     print_counts(stderr, &s.jobs);
     print_lacking(stderr, &s.jobs);
     r.environment = make_environment(&r);
-    code = !r.environment || s.store_count != 1 || run_all(&r) != 0 ? 2 : 0;
-    if (s.store_count != 1)
-        fprintf(stderr, "%s: name one --store\n", s.options.program);
+    code = !r.environment || run_all(&r) != 0 ? 2 : 0;
     print_counts(stdout, &s.jobs);
-    if (code == 0 && r.failed > 0)
+    size_t counts[JOB_STATES];
+    count_cells(counts, &s.jobs);
+    if (counts[JOB_FAILED] > r.failed)
+        fprintf(stderr, "%zu cells failed in an earlier run: --retry-failed runs them again\n",
+                counts[JOB_FAILED] - r.failed);
+    if (code == 0 && counts[JOB_FAILED] > 0)
         code = 1;
     time_left_free(&r.left);
     free(r.environment);

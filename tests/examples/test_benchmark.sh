@@ -21,7 +21,7 @@ JSON
 printf '{"plan": 1, "datasets": {"synthetic": {}}, "detectors": {"padim": {"weights": "random", "options": {"dimension": -1}}},
     "settings": [{"setting": "unsupervised"}]}' >range.json
 says "an option out of range, before anything runs" "range.json: detectors.padim: " "$benchmark" run range.json
-works "and no cell was run" sh -c '! sqlite3 range.sqlite "select id from cells" | grep -q .'
+works "and no store is left" test ! -e range.sqlite
 says "a command that there is not" 'there is no command "walk"' "$benchmark" walk
 says "an option of another command" 'this command has no option "keep-first"' "$benchmark" list --keep-first range.json
 
@@ -70,6 +70,12 @@ works "what it will cost is known from what it cost" sh -c "'$benchmark' estimat
 works "a page of several stores" "$benchmark" report one.sqlite two.sqlite -o page.html
 works "which names its command" grep -q "benchmark report one.sqlite two.sqlite -o page.html" page.html
 works "shows every cell" grep -q "5 finished cells" page.html
+works "with the scores of its images and their threshold" grep -q "Threshold .*largest F1 score" page.html
+works "and the whole matrix of a sequence" grep -q 'id="figure-matrix-1"' page.html
+plan looks.json '{"setting": "unsupervised", "detectors": ["padim"]}' '"pictures": true,'
+works "pictures are kept where the plan says so" sh -c "'$benchmark' run looks.json --threads 1 && '$benchmark' report looks.sqlite -o looks.html"
+works "and stand side by side" sh -c "grep -q 'Maps side by side' looks.html && grep -q 'data:image/png;base64' looks.html &&
+    ! grep -q 'data:image/png' page.html"
 works "the tables alone" sh -c "'$benchmark' report one.sqlite two.sqlite -o both.csv &&
     '$benchmark' report merged.sqlite -o whole.csv"
 works "are those of the merged store" cmp both.csv whole.csv
@@ -78,6 +84,8 @@ works "some of the cells" sh -c "'$benchmark' report merged.sqlite --setting noi
 says "a report of another kind" "ends in none of" "$benchmark" report merged.sqlite -o page.pdf
 says "of a store that is none" "no result store" "$benchmark" report nowhere.sqlite -o none.html
 works "and leaves nothing" sh -c "! ls | grep -q none.html"
+says "into a folder that is not there" "there is no such folder" "$benchmark" report merged.sqlite -o nowhere/page.html
+works "which is not made" test ! -e nowhere
 
 # ---- conflicts ----
 cp two.sqlite other.sqlite
@@ -97,5 +105,6 @@ works "its message is kept" sh -c "'$benchmark' status mixed.json | tee status |
 works "and stands in the report" sh -c "'$benchmark' report mixed.sqlite -o failed.html &&
     grep -q '1 cells failed' failed.html && grep -q memory_budget failed.html"
 works "it is left alone" sh -c "! '$benchmark' run mixed.json 2>&1 | grep -q FAILED"
+says "and told in the exit status" "1 cells failed in an earlier run" "$benchmark" run mixed.json
 says "until it is asked for" "FAILED" "$benchmark" run mixed.json --retry-failed
 finish example-benchmark

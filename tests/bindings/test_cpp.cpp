@@ -170,6 +170,24 @@ static void detectors(const std::string &folder)
     holds(!results.has(cell), "an empty store has no cell");
     results.put(cell, {{"image_auroc", 0.5}, {"aupro", 0.25}});
     holds(results.has(cell), "a cell is found again");
+    const imiad_cell other = results.describe(split, detector, 4);
+    std::string message;
+    results.put_failure(other, "it went wrong");
+    results.failures([&](const imiad_failed &one) { message = one.message; });
+    holds(message == "it went wrong", "a failure is kept with its message");
+    imiad::results merged(folder + "/merged.sqlite");
+    int conflicts = 0;
+    merged.merge({folder + "/results.sqlite"});
+    holds(merged.has(cell), "a merge brings cells along");
+    merged.put(cell, {{"image_auroc", 0.75}});
+    merged.merge({folder + "/results.sqlite"},
+                 [&](const imiad_finished &, const imiad_finished &, const std::string &path,
+                     const std::string &name) {
+                     conflicts += name == "aupro" && path == folder + "/results.sqlite";
+                 });
+    holds(conflicts == 1, "a conflict is shown");
+    holds(thrown([&] { merged.merge({folder + "/results.sqlite"}); }) == IMIAD_MISMATCH,
+          "a conflict that nobody looks at throws");
     results.write_csv(folder + "/results.csv");
     std::ifstream csv(folder + "/results.csv");
     holds(std::string(std::istreambuf_iterator<char>(csv), {}).find("0.25") != std::string::npos,

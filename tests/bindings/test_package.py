@@ -520,6 +520,45 @@ def test_results_are_kept_and_summed_up(fitted, split, tmp_path):
         imiad.Results(tmp_path / "nowhere.sqlite", read_only=True)
 
 
+def test_failures_merging_and_evidence(fitted, split, tmp_path):
+    with imiad.Results(tmp_path / "one.sqlite") as one, imiad.Results(tmp_path / "two.sqlite") as two:
+        one.put(split, fitted, {"image_auroc": 0.5}, evidence={"scores": "[[1,0.5]]"})
+        one.put_failure(split, fitted, "it went wrong", seed=1, command="try it")
+        two.put(split, fitted, {"image_auroc": 0.25})
+        (failure,) = one.failures(category="hex_nut")
+        assert (failure.message, failure.seed, failure.command) == ("it went wrong", 1, "try it")
+        with pytest.raises(imiad.Error, match="image_auroc"):
+            two.merge(tmp_path / "one.sqlite")
+        assert two.failures() == []
+        seen = []
+        two.merge(tmp_path / "one.sqlite", on_conflict=lambda *conflict: seen.append(conflict))
+        ((kept, brought, path, name),) = seen
+        assert (kept.values[name], brought.values[name], path) == (0.25, 0.5, str(tmp_path / "one.sqlite"))
+        assert brought.evidence == {"scores": "[[1,0.5]]"} and len(two.failures()) == 1
+        with pytest.raises(ZeroDivisionError):
+            two.merge(tmp_path / "one.sqlite", on_conflict=lambda *conflict: 1 / 0)
+
+
+def test_results_as_an_array(fitted, split, tmp_path):
+    with imiad.Results(tmp_path / "results.sqlite") as results:
+        assert len(results.array()) == 0
+        results.put(split, fitted, {"image_auroc": 0.5, "aupro": None})
+        results.put(split, fitted, {"image_auroc": 0.75, "fit_seconds": 2}, seed=7)
+        table = results.array()
+        assert table["seed"].tolist() == [0, 7] and table["category"].tolist() == ["hex_nut"] * 2
+        assert table["image_auroc"].mean() == 0.625 and np.isnan(table["aupro"]).all()
+        assert np.isnan(table["fit_seconds"][0]) and table["fit_seconds"][1] == 2
+        assert len(results.array(detector="padim")) == 0
+        try:
+            import pandas
+        except ImportError:
+            with pytest.raises(ImportError, match="pandas"):
+                results.frame()
+        else:
+            frame = results.frame()
+            assert isinstance(frame, pandas.DataFrame) and frame["image_auroc"].mean() == 0.625
+
+
 def test_a_report_is_written_by_the_end_of_its_name(fitted, split, tmp_path):
     with imiad.Results(tmp_path / "results.sqlite") as results:
         results.put(split, fitted, {"image_auroc": 0.7125}, seed=3)

@@ -28,7 +28,7 @@ from ._plugins import (Batches, Blocks, DatasetPlugin, DetectorPlugin, Listed, M
                        TrainingImage, dataset_from_images, load_plugin, open_dataset, register_dataset,
                        register_detector)
 from ._regions import Region, find_regions
-from ._results import Cell, Published, Results, Summary, find_published, published, report
+from ._results import Cell, Failure, Published, Results, Summary, find_published, published, report
 from .metrics import Metrics, Spro
 from . import continual, datasets, detectors, metrics, settings
 
@@ -68,6 +68,7 @@ def set_log(function: Optional[Callable[[int, str], Any]]) -> None:
 
 __all__ = ["Backbone", "Bank", "BankNeeds", "Batch", "Batches", "Blocks", "Calibration", "CategoryInfo",
            "Cell", "Dataset", "DatasetPlugin", "Defect", "Detector", "DetectorPlugin", "Error",
+           "Failure",
            "LabelledImage", "Layer", "Listed",
            "MemorySample", "Metrics", "OfficialCounts", "Option", "Progress", "Published", "Region",
            "Result", "Results", "Sample", "Scored", "Split", "Spro", "Status", "Summary", "Timings",

@@ -5,6 +5,8 @@ import ctypes
 import os
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Optional, Union
 
+import numpy as np
+
 from . import _abi
 from ._data import Path, Split
 from ._library import Error, Guard, Handle, Status, lib, made, name_of, record, text
@@ -39,6 +41,23 @@ class Cell(NamedTuple):
     time: str
     threads: int
     values: dict[str, float]  # NaN where one does not exist
+    evidence: dict[str, str]  # what to look at: docs/results.md
+
+
+class Failure(NamedTuple):
+    """A cell that failed, and why."""
+
+    setting: str
+    value: str
+    dataset: str
+    category: str
+    detector: str
+    backbone: str
+    evaluation: str
+    seed: int
+    command: str
+    time: str
+    message: str
 
 
 class Summary(NamedTuple):
@@ -110,15 +129,42 @@ class Results(Handle):
 
     def put(self, split: Split, detector: Detector, values: Mapping[str, Optional[float]], *,
             evaluation: str = "", seed: int = 0, command: str = "",
-            facts: Mapping[str, Any] = {}) -> None:
+            facts: Mapping[str, Any] = {}, evidence: Mapping[str, Any] = {}) -> None:
         """Puts a finished cell in place of what was there; None is a value that does not exist."""
         cell = self._cell(split, detector, evaluation, seed)
         cell.command = name_of(command)
         cell.facts, cell.fact_count = packed(facts)
+        cell.evidence, cell.evidence_count = packed(evidence)
         texts = (ctypes.c_char_p * max(1, len(values)))(*(name_of(name) for name in values))
         numbers = (ctypes.c_double * max(1, len(values)))(
             *(float("nan") if value is None else value for value in values.values()))
         lib.imiad_results_put(self, cell, texts, numbers, len(values))
+
+    def put_failure(self, split: Split, detector: Detector, message: str, *, evaluation: str = "",
+                    seed: int = 0, command: str = "") -> None:
+        """Puts why a cell failed; putting the cell takes it away."""
+        cell = self._cell(split, detector, evaluation, seed)
+        cell.command = name_of(command)
+        lib.imiad_results_put_failure(self, cell, name_of(message))
+
+    def merge(self, *stores: Path,
+              on_conflict: Optional[Callable[[Cell, Cell, str, str], None]] = None) -> None:
+        """Adds the cells and failures of other stores, all of them or, after any error, none.
+
+        on_conflict: called with what this store keeps, what another one brings, that one's path, and the name of the
+        first value that differs; without it a conflict is an error
+        """
+        def show(_: Any, kept: Any, brought: Any, path: Any, name: Any) -> int:
+            assert on_conflict is not None
+            on_conflict(_finished(kept.contents), _finished(brought.contents), text(path), text(name))
+            return _abi.IMIAD_OK
+
+        paths = (ctypes.c_char_p * max(1, len(stores)))(*map(name_of, stores))
+        with Guard() as guard:
+            function = _abi.imiad_conflict_function()  # none: a conflict is an error
+            if on_conflict is not None:
+                function = guard.callback(_abi.imiad_conflict_function, show, _abi.IMIAD_CANCELLED)
+            lib.imiad_results_merge(self, paths, len(stores), function, None)
 
     def _walk(self, function: Any, prototype: Any, read: Callable[[Any], Any],
               chosen: Mapping[str, str]) -> list[Any]:
@@ -135,6 +181,30 @@ class Results(Handle):
     def cells(self, **chosen: str) -> list[Cell]:
         """The finished cells."""
         return self._walk(lib.imiad_results_each, _abi.imiad_finished_function, _finished, chosen)
+
+    def failures(self, **chosen: str) -> list[Failure]:
+        """The cells that failed."""
+        def read(at: Any) -> Failure:
+            return record(Failure, at.cell.contents, time=text(at.time), message=text(at.message))
+        return self._walk(lib.imiad_results_each_failure, _abi.imiad_failed_function, read, chosen)
+
+    def array(self, **chosen: str) -> "np.ndarray[Any, Any]":
+        """The finished cells as a structured array: what tells them apart, then a column for each value.
+
+        A value that a cell does not have, or that does not exist, is NaN.
+        """
+        cells = self.cells(**chosen)
+        names = sorted({name for cell in cells for name in cell.values} - {*_KEY, "seed"})
+        widths = {key: max([1, *(len(getattr(cell, key)) for cell in cells)]) for key in _KEY}
+        columns = [(key, f"U{widths[key]}") for key in _KEY] + [("seed", "i8")] + [(name, "f8") for name in names]
+        rows = [tuple(getattr(cell, key) for key in _KEY) + (cell.seed,)
+                + tuple(cell.values.get(name, np.nan) for name in names) for cell in cells]
+        return np.array(rows, dtype=columns)
+
+    def frame(self, **chosen: str) -> Any:
+        """The same as a pandas.DataFrame; needs pandas."""
+        import pandas
+        return pandas.DataFrame.from_records(self.array(**chosen))
 
     def summaries(self, **chosen: str) -> list[Summary]:
         """Means and deviations over repetitions, by category, then "average"."""
@@ -196,6 +266,7 @@ def _finished(at: Any) -> Cell:
     return record(Cell, cell, options=unpacked(cell.options, cell.option_count),
                   dataset_options=unpacked(cell.dataset_options, cell.dataset_option_count),
                   facts=unpacked(cell.facts, cell.fact_count), threads=at.threads,
+                  evidence=unpacked(cell.evidence, cell.evidence_count),
                   values={text(names[i]): values[i] for i in range(at.count)},
                   **{field: text(value) for field, value in kept.items()})
 

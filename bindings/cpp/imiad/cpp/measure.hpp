@@ -180,6 +180,52 @@ class results : public detail::handle<imiad_results, imiad_results_free>
         }
         check(imiad_results_put(get(), &cell, names.data(), numbers.data(), names.size()));
     }
+    void put_failure(const imiad_cell &cell, const std::string &message)
+    {
+        check(imiad_results_put_failure(get(), &cell, message.c_str()));
+    }
+    /* Shows the cells that failed; what is shown is borrowed for the call. */
+    using failed = std::function<void(const imiad_failed &)>;
+    void failures(const failed &see, const imiad_results_filter *filter = nullptr) const
+    {
+        detail::carrier exceptions;
+        struct failed_call {
+            const failed &function;
+            detail::carrier &exceptions;
+            static imiad_status call(void *user, const imiad_failed *one)
+            {
+                auto *self = static_cast<failed_call *>(user);
+                return self->exceptions.survives([&] { self->function(*one); }) ? IMIAD_OK
+                                                                                : IMIAD_CANCELLED;
+            }
+        } each = {see, exceptions};
+        exceptions.finish(imiad_results_each_failure(get(), filter, each.call, &each));
+    }
+    /* Adds other stores, all of them or none; an error at a conflict where nobody looks. */
+    using conflict = std::function<void(const imiad_finished &kept, const imiad_finished &brought,
+                                        const std::string &path, const std::string &name)>;
+    void merge(const std::vector<std::string> &paths, const conflict &see = {})
+    {
+        std::vector<const char *> names;
+        for (const auto &path : paths)
+            names.push_back(path.c_str());
+        detail::carrier exceptions;
+        struct conflict_call {
+            const conflict &function;
+            detail::carrier &exceptions;
+            static imiad_status call(void *user, const imiad_finished *kept,
+                                     const imiad_finished *brought, const char *path,
+                                     const char *name)
+            {
+                auto *self = static_cast<conflict_call *>(user);
+                const bool fine =
+                    self->exceptions.survives([&] { self->function(*kept, *brought, path, name); });
+                return fine ? IMIAD_OK : IMIAD_CANCELLED;
+            }
+        } each = {see, exceptions};
+        exceptions.finish(imiad_results_merge(get(), names.data(), names.size(),
+                                              see ? each.call : nullptr, &each));
+    }
     void write_csv(const std::string &path) const
     {
         check(imiad_results_write_csv(get(), nullptr, path.c_str()));

@@ -1,168 +1,8 @@
-#include "benchmark/plan.h"
+#include "benchmark/plan_reader.h"
+#include "grid.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { PLACE = 512 };
-
-typedef struct reader {
-    const char *program;
-    plan *plan;
-    const json_t *defaults;
-} reader;
-
-/* ---- mistakes ---- */
-
-__attribute__((format(printf, 3, 4))) static int wrong(const reader *r, const char *where,
-                                                       const char *format, ...)
-{
-    va_list list;
-    fprintf(stderr, "%s: %s: %s%s", r->program, r->plan->path, where, *where ? ": " : "");
-    va_start(list, format);
-    vfprintf(stderr, format, list);
-    va_end(list);
-    fputc('\n', stderr);
-    return -1;
-}
-
-/* What does not fit is left out: it is only said where something is wrong. */
-static void append(char out[PLACE], const char *text)
-{
-    size_t length = strlen(out), more = strlen(text), room = PLACE - 1 - length;
-    more = more < room ? more : room;
-    memcpy(out + length, text, more);
-    out[length + more] = '\0';
-}
-
-/* "settings[2]" and "detectors" make "settings[2].detectors". */
-static const char *below(char out[PLACE], const char *where, const char *key)
-{
-    *out = '\0';
-    append(out, where);
-    append(out, *where ? "." : "");
-    append(out, key);
-    return out;
-}
-
-static const char *item(char out[PLACE], const char *where, size_t index)
-{
-    char number[32];
-    snprintf(number, sizeof number, "[%zu]", index);
-    *out = '\0';
-    append(out, where);
-    append(out, number);
-    return out;
-}
-
-/* Every key is one of `known`, NULL last, or "note", which is for people. */
-static int check_keys(const reader *r, const char *where, json_t *object, const char *const *known)
-{
-    const char *key;
-    json_t *value;
-    char list[PLACE] = "";
-    if (!json_is_object(object))
-        return wrong(r, where, "it must be an object, {...}");
-    for (const char *const *k = known; *k; ++k) {
-        append(list, k == known ? "" : ", ");
-        append(list, *k);
-    }
-    json_object_foreach(object, key, value)
-    {
-        const char *const *k = known;
-        while (*k && strcmp(*k, key) != 0)
-            ++k;
-        if (!*k && strcmp(key, "note") != 0)
-            return wrong(r, where, "\"%s\" is no key here: these are %s, note", key, list);
-    }
-    return 0;
-}
-
-/* ---- texts ---- */
-
-static const char *keep(reader *r, const char *text)
-{
-    json_t *kept = json_string_nocheck(text);
-    return json_array_append_new(r->plan->texts, kept) == 0 ? json_string_value(kept) : "";
-}
-
-/* A text, or NULL where the key is not there. */
-static int read_text(const reader *r, const char *where, const json_t *object, const char *key,
-                     const char **out)
-{
-    char place[PLACE];
-    const json_t *value = json_object_get(object, key);
-    if (!value)
-        return 0;
-    if (!json_is_string(value) || !*json_string_value(value))
-        return wrong(r, below(place, where, key), "it must be a text that is not empty");
-    *out = json_string_value(value);
-    return 0;
-}
-
-/* The shortest decimal number that is the same: 0.1, not 0.10000000000000001. */
-static const char *number_text(reader *r, double value)
-{
-    char text[40];
-    for (int digits = 1; digits <= 17; ++digits) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
-    if (strchr(text, 'e')) /* as people write options: 0.00001 */
-        for (int digits = 0; digits <= 30; ++digits) {
-            char plain[40];
-            snprintf(plain, sizeof plain, "%.*f", digits, value);
-            if (strtod(plain, NULL) == value)
-                return keep(r, plain);
-        }
-    return keep(r, text);
-}
-
-/* An option's value: texts, numbers and truths are all text in the end. NULL after a mistake. */
-static const char *value_text(reader *r, const char *where, const json_t *value)
-{
-    char text[32];
-    switch (json_typeof(value)) {
-    case JSON_STRING:
-        return json_string_value(value);
-    case JSON_TRUE:
-        return "true";
-    case JSON_FALSE:
-        return "false";
-    case JSON_INTEGER:
-        snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
-        return keep(r, text);
-    case JSON_REAL:
-        return number_text(r, json_real_value(value));
-    default:
-        wrong(r, where, "it must be a text, a number, true or false");
-        return NULL;
-    }
-}
-
-/* A list of texts, or nothing where the key is not there. */
-static int read_texts(const reader *r, const char *where, const json_t *object, const char *key,
-                      const char **out, size_t *count, size_t most)
-{
-    char place[PLACE], at[PLACE];
-    const json_t *list = json_object_get(object, key);
-    below(place, where, key);
-    if (!list)
-        return 0;
-    if (!json_is_array(list) || json_array_size(list) == 0 || json_array_size(list) > most)
-        return wrong(r, place, "it must be a list of 1 to %zu texts, [...]", most);
-    for (size_t i = 0; i < json_array_size(list); ++i) {
-        const char *text = json_string_value(json_array_get(list, i));
-        if (!text || !*text)
-            return wrong(r, item(at, place, i), "it must be a text that is not empty");
-        for (size_t k = 0; k < *count; ++k)
-            if (strcmp(out[k], text) == 0)
-                return wrong(r, item(at, place, i), "\"%s\" comes twice", text);
-        out[(*count)++] = text;
-    }
-    return 0;
-}
 
 /* ---- options ---- */
 
@@ -193,21 +33,22 @@ static int read_options(reader *r, const char *where, const json_t *object, sche
     char place[PLACE], at[PLACE];
     const char *name, *text;
     json_t *options = json_object_get(object, "options"), *value;
-    below(place, where, "options");
+    plan_below(place, where, "options");
     if (options && !json_is_object(options))
-        return wrong(r, place, "it must be an object, {...}");
+        return plan_wrong(r, place, "it must be an object, {...}");
     json_object_foreach(options, name, value)
     {
         if (strcmp(name, "note") == 0)
             continue;
         if (!knows_option(look, owner, name))
-            return wrong(r, below(at, place, name), "%s has no option of that name", owner);
+            return plan_wrong(r, plan_below(at, place, name), "%s has no option of that name",
+                              owner);
         if (strcmp(name, "seed") == 0 && look != imiad_dataset_option_info)
-            return wrong(r, below(at, place, name), "it comes from \"seeds\"");
-        if (!(text = value_text(r, below(at, place, name), value)))
+            return plan_wrong(r, plan_below(at, place, name), "it comes from \"seeds\"");
+        if (!(text = plan_value_text(r, plan_below(at, place, name), value)))
             return -1;
         if (out->count == MOST_SETTINGS)
-            return wrong(r, place, "there are more than %d options", MOST_SETTINGS);
+            return plan_wrong(r, place, "there are more than %d options", MOST_SETTINGS);
         set_option(out, name, text);
     }
     return 0;
@@ -258,17 +99,18 @@ static int read_dataset(reader *r, const char *where, const char *name, json_t *
     const char *root = NULL, *given = place_of(here->roots, here->root_count, name);
     char place[PLACE];
     *d = (plan_dataset){.name = name, .type = name};
-    if (check_keys(r, where, object, keys) != 0 ||
-        read_text(r, where, object, "type", &d->type) != 0)
+    if (plan_check_keys(r, where, object, keys) != 0 ||
+        plan_read_text(r, where, object, "type", &d->type) != 0)
         return -1;
     if (!is_registered(imiad_dataset_type_count(), imiad_dataset_type_name, d->type))
-        return wrong(r, below(place, where, "type"), "no dataset is called \"%s\"", d->type);
-    if (read_text(r, where, object, "root", &root) != 0 ||
+        return plan_wrong(r, plan_below(place, where, "type"), "no dataset is called \"%s\"",
+                          d->type);
+    if (plan_read_text(r, where, object, "root", &root) != 0 ||
         read_options(r, where, object, imiad_dataset_option_info, d->type, &d->options) != 0)
         return -1;
     d->root = given ? strdup(given) : plan_path(r->plan, root);
-    return read_texts(r, where, object, "categories", d->categories, &d->category_count,
-                      MOST_CATEGORIES);
+    return plan_read_texts(r, where, object, "categories", d->categories, &d->category_count,
+                           MOST_CATEGORIES);
 }
 
 static int read_datasets(reader *r, const places *here)
@@ -278,12 +120,12 @@ static int read_datasets(reader *r, const places *here)
     json_t *datasets = json_object_get(r->plan->document, "datasets"), *value;
     if (!json_is_object(datasets) || json_object_size(datasets) == 0 ||
         json_object_size(datasets) > MOST_DATASETS)
-        return wrong(r, "datasets", "there must be 1 to %d, {\"NAME\": {...}}", MOST_DATASETS);
+        return plan_wrong(r, "datasets", "there must be 1 to %d, {\"NAME\": {...}}", MOST_DATASETS);
     json_object_foreach(datasets, name, value)
     {
         if (strcmp(name, "note") == 0)
             continue;
-        if (read_dataset(r, below(place, "datasets", name), name, value, here) != 0)
+        if (read_dataset(r, plan_below(place, "datasets", name), name, value, here) != 0)
             return -1;
     }
     return 0;
@@ -295,9 +137,9 @@ static int read_datasets(reader *r, const places *here)
 static int read_network(reader *r, const char *where, const json_t *object, plan_detector *d,
                         const char **weights)
 {
-    return read_text(r, where, object, "backbone", &d->backbone) != 0 ||
-                   read_text(r, where, object, "weights", weights) != 0 ||
-                   read_text(r, where, object, "precision", &d->precision) != 0
+    return plan_read_text(r, where, object, "backbone", &d->backbone) != 0 ||
+                   plan_read_text(r, where, object, "weights", weights) != 0 ||
+                   plan_read_text(r, where, object, "precision", &d->precision) != 0
                ? -1
                : read_options(r, where, object, imiad_detector_option_info, d->type, &d->options);
 }
@@ -310,18 +152,19 @@ static int read_detector(reader *r, const char *where, const char *name, json_t 
     const char *weights = NULL;
     char place[PLACE];
     *d = (plan_detector){.name = name, .type = name, .backbone = "resnet18"};
-    if (check_keys(r, where, object, keys) != 0 ||
-        read_text(r, where, object, "type", &d->type) != 0)
+    if (plan_check_keys(r, where, object, keys) != 0 ||
+        plan_read_text(r, where, object, "type", &d->type) != 0)
         return -1;
     if (!is_registered(imiad_detector_type_count(), imiad_detector_type_name, d->type))
-        return wrong(r, below(place, where, "type"), "no detector is called \"%s\"", d->type);
+        return plan_wrong(r, plan_below(place, where, "type"), "no detector is called \"%s\"",
+                          d->type);
     if ((r->defaults && read_network(r, "defaults", r->defaults, d, &weights) != 0) ||
         read_network(r, where, object, d, &weights) != 0)
         return -1;
     if (!is_registered(imiad_backbone_architecture_count(), imiad_backbone_architecture,
                        d->backbone))
-        return wrong(r, below(place, where, "backbone"), "no backbone is called \"%s\"",
-                     d->backbone);
+        return plan_wrong(r, plan_below(place, where, "backbone"), "no backbone is called \"%s\"",
+                          d->backbone);
     const char *given = place_of(here->weights, here->weight_count, d->backbone);
     if (given && (!weights || !is_no_file(weights)))
         d->weights = strdup(given);
@@ -337,17 +180,18 @@ static int read_detectors(reader *r, const places *here)
     const char *name;
     json_t *detectors = json_object_get(r->plan->document, "detectors"), *value;
     json_t *defaults = json_object_get(r->plan->document, "defaults");
-    if (defaults && check_keys(r, "defaults", defaults, keys) != 0)
+    if (defaults && plan_check_keys(r, "defaults", defaults, keys) != 0)
         return -1;
     r->defaults = defaults;
     if (!json_is_object(detectors) || json_object_size(detectors) == 0 ||
         json_object_size(detectors) > MOST_DETECTORS)
-        return wrong(r, "detectors", "there must be 1 to %d, {\"NAME\": {...}}", MOST_DETECTORS);
+        return plan_wrong(r, "detectors", "there must be 1 to %d, {\"NAME\": {...}}",
+                          MOST_DETECTORS);
     json_object_foreach(detectors, name, value)
     {
         if (strcmp(name, "note") == 0)
             continue;
-        if (read_detector(r, below(place, "detectors", name), name, value, here) != 0)
+        if (read_detector(r, plan_below(place, "detectors", name), name, value, here) != 0)
             return -1;
     }
     return 0;
@@ -373,7 +217,7 @@ static int read_members(const reader *r, const char *where, const json_t *object
     const char *names[MOST_DETECTORS];
     char place[PLACE];
     size_t given = 0;
-    if (read_texts(r, where, object, key, names, &given, most) != 0)
+    if (plan_read_texts(r, where, object, key, names, &given, most) != 0)
         return -1;
     for (size_t i = 0; given == 0 && name(r->plan, i); ++i)
         out[(*count)++] = i;
@@ -382,8 +226,8 @@ static int read_members(const reader *r, const char *where, const json_t *object
         while (name(r->plan, k) && strcmp(name(r->plan, k), names[i]) != 0)
             ++k;
         if (!name(r->plan, k))
-            return wrong(r, below(place, where, key), "the plan's %s do not name \"%s\"", key,
-                         names[i]);
+            return plan_wrong(r, plan_below(place, where, key), "the plan's %s do not name \"%s\"",
+                              key, names[i]);
         out[(*count)++] = k;
     }
     return 0;
@@ -393,16 +237,16 @@ static int read_seeds(const reader *r, const char *where, const json_t *object, 
 {
     char place[PLACE], at[PLACE];
     const json_t *seeds = json_object_get(object, "seeds");
-    below(place, where, "seeds");
+    plan_below(place, where, "seeds");
     if (!seeds)
         return 0;
     if (!json_is_array(seeds) || json_array_size(seeds) == 0 || json_array_size(seeds) > MOST_SEEDS)
-        return wrong(r, place, "it must be a list of 1 to %d numbers, [...]", MOST_SEEDS);
+        return plan_wrong(r, place, "it must be a list of 1 to %d numbers, [...]", MOST_SEEDS);
     part->seed_count = 0;
     for (size_t i = 0; i < json_array_size(seeds); ++i) {
         const json_t *seed = json_array_get(seeds, i);
         if (!json_is_integer(seed) || json_integer_value(seed) < 0)
-            return wrong(r, item(at, place, i), "a seed is a whole number from 0 on");
+            return plan_wrong(r, plan_item(at, place, i), "a seed is a whole number from 0 on");
         part->seeds[part->seed_count++] = (uint64_t)json_integer_value(seed);
     }
     return 0;
@@ -416,12 +260,12 @@ static int read_varied(reader *r, const char *where, const char *name, const jso
     plan_varied *varied = &part->options[part->option_count++];
     *varied = (plan_varied){.name = name};
     if (!json_is_array(value))
-        return (varied->values[varied->count++] = value_text(r, where, value)) ? 0 : -1;
+        return (varied->values[varied->count++] = plan_value_text(r, where, value)) ? 0 : -1;
     if (json_array_size(value) == 0 || json_array_size(value) > MOST_VALUES)
-        return wrong(r, where, "it must have 1 to %d values", MOST_VALUES);
+        return plan_wrong(r, where, "it must have 1 to %d values", MOST_VALUES);
     for (size_t i = 0; i < json_array_size(value); ++i)
         if (!(varied->values[varied->count++] =
-                  value_text(r, item(at, where, i), json_array_get(value, i))))
+                  plan_value_text(r, plan_item(at, where, i), json_array_get(value, i))))
             return -1;
     return 0;
 }
@@ -431,52 +275,68 @@ static int read_setting_options(reader *r, const char *where, const json_t *obje
     char place[PLACE], at[PLACE];
     const char *name;
     json_t *options = json_object_get(object, "options"), *value;
-    below(place, where, "options");
+    plan_below(place, where, "options");
     if (options && !json_is_object(options))
-        return wrong(r, place, "it must be an object, {...}");
+        return plan_wrong(r, place, "it must be an object, {...}");
     json_object_foreach(options, name, value)
     {
-        below(at, place, name);
+        plan_below(at, place, name);
         if (strcmp(name, "note") == 0)
             continue;
         if (!knows_option(imiad_setting_option_info, part->setting, name))
-            return wrong(r, at, "the setting %s has no option of that name", part->setting);
+            return plan_wrong(r, at, "the setting %s has no option of that name", part->setting);
         if (strcmp(name, "seed") == 0)
-            return wrong(r, at, "it comes from \"seeds\"");
+            return plan_wrong(r, at, "it comes from \"seeds\"");
         if (part->option_count == MOST_VARIED)
-            return wrong(r, place, "there are more than %d options", MOST_VARIED);
+            return plan_wrong(r, place, "there are more than %d options", MOST_VARIED);
         if (read_varied(r, at, name, value, part) != 0)
             return -1;
     }
     return 0;
 }
 
+/* What is learned once serves all values of the setting's own option, and nothing else varies. */
+static int read_models(reader *r, const char *where, const json_t *object, plan_part *part)
+{
+    char place[PLACE];
+    const grid_setting *setting = grid_setting_find(part->setting);
+    if (plan_read_text(r, where, object, "models", &part->models) != 0)
+        return -1;
+    plan_below(place, where, "models");
+    if (part->models && !(setting && setting->models))
+        return plan_wrong(r, place, "nothing is learned once in the setting %s", part->setting);
+    for (size_t i = 0; part->models && i < part->option_count; ++i)
+        if (strcmp(part->options[i].name, setting->option) != 0 && part->options[i].count > 1)
+            return plan_wrong(r, place, "only %s may have several values then", setting->option);
+    return 0;
+}
+
 static int read_part(reader *r, const char *where, json_t *object, const plan_part *defaults)
 {
     static const char *const keys[] = {"setting",    "options", "datasets", "detectors",
-                                       "categories", "seeds",   NULL};
+                                       "categories", "seeds",   "models",   NULL};
     plan_part *part = &r->plan->parts[r->plan->part_count++];
     char place[PLACE];
     *part = *defaults;
-    if (check_keys(r, where, object, keys) != 0 ||
-        read_text(r, where, object, "setting", &part->setting) != 0)
+    if (plan_check_keys(r, where, object, keys) != 0 ||
+        plan_read_text(r, where, object, "setting", &part->setting) != 0)
         return -1;
-    below(place, where, "setting");
+    plan_below(place, where, "setting");
     if (!part->setting)
-        return wrong(r, place, "it is missing");
+        return plan_wrong(r, place, "it is missing");
     if (strcmp(part->setting, "transfer") == 0 ||
         (strcmp(part->setting, "continual") != 0 &&
          !is_registered(imiad_setting_count(), imiad_setting_name, part->setting)))
-        return wrong(r, place, "a plan has no setting called \"%s\"", part->setting);
+        return plan_wrong(r, place, "a plan has no setting called \"%s\"", part->setting);
     if (read_setting_options(r, where, object, part) != 0 ||
         read_members(r, where, object, "datasets", dataset_name, part->datasets,
                      &part->dataset_count, MOST_DATASETS) != 0 ||
         read_members(r, where, object, "detectors", detector_name, part->detectors,
                      &part->detector_count, MOST_DETECTORS) != 0 ||
-        read_texts(r, where, object, "categories", part->categories, &part->category_count,
-                   MOST_CATEGORIES) != 0)
+        plan_read_texts(r, where, object, "categories", part->categories, &part->category_count,
+                        MOST_CATEGORIES) != 0)
         return -1;
-    return read_seeds(r, where, object, part);
+    return read_seeds(r, where, object, part) == 0 ? read_models(r, where, object, part) : -1;
 }
 
 static int read_parts(reader *r)
@@ -487,9 +347,9 @@ static int read_parts(reader *r)
     if (read_seeds(r, "", r->plan->document, &defaults) != 0)
         return -1;
     if (!json_is_array(parts) || json_array_size(parts) == 0 || json_array_size(parts) > MOST_PARTS)
-        return wrong(r, "settings", "there must be 1 to %d, [{...}]", MOST_PARTS);
+        return plan_wrong(r, "settings", "there must be 1 to %d, [{...}]", MOST_PARTS);
     for (size_t i = 0; i < json_array_size(parts); ++i)
-        if (read_part(r, item(place, "settings", i), json_array_get(parts, i), &defaults) != 0)
+        if (read_part(r, plan_item(place, "settings", i), json_array_get(parts, i), &defaults) != 0)
             return -1;
     return 0;
 }
@@ -504,26 +364,28 @@ static int read_head(reader *r)
     plan *p = r->plan;
     const json_t *version = json_object_get(p->document, "plan");
     char place[PLACE];
-    if (check_keys(r, "", p->document, keys) != 0)
+    if (plan_check_keys(r, "", p->document, keys) != 0)
         return -1;
     if (!json_is_integer(version) || json_integer_value(version) != 1)
-        return wrong(r, "plan", "it must be 1, the version of the format");
-    if (read_text(r, "", p->document, "device", &p->device) != 0 ||
-        read_texts(r, "", p->document, "compat", p->compat, &p->compat_count, COMPATS) != 0)
+        return plan_wrong(r, "plan", "it must be 1, the version of the format");
+    if (plan_read_text(r, "", p->document, "device", &p->device) != 0 ||
+        plan_read_texts(r, "", p->document, "compat", p->compat, &p->compat_count, COMPATS) != 0)
         return -1;
     const json_t *evaluate = json_object_get(p->document, "evaluate");
     const json_t *pictures = json_object_get(p->document, "pictures");
     if (pictures && !json_is_boolean(pictures))
-        return wrong(r, "pictures", "it must be true or false");
+        return plan_wrong(r, "pictures", "it must be true or false");
     p->pictures = json_is_true(pictures);
-    if (evaluate && !(p->evaluate = value_text(r, below(place, "", "evaluate"), evaluate)))
+    if (evaluate &&
+        !(p->evaluate = plan_value_text(r, plan_below(place, "", "evaluate"), evaluate)))
         return -1;
     arguments checked = {.program = r->program}; /* prints what is wrong with them */
     if (p->evaluate && arguments_take_evaluation(&checked, p->evaluate) < 0)
-        return wrong(r, place, "no way to evaluate");
+        return plan_wrong(r, place, "no way to evaluate");
     for (size_t i = 0; i < p->compat_count; ++i)
         if (arguments_take_compat(&checked, p->compat[i]) < 0)
-            return wrong(r, item(place, "compat", i), "no way to agree with the reference");
+            return plan_wrong(r, plan_item(place, "compat", i),
+                              "no way to agree with the reference");
     return 0;
 }
 
@@ -536,7 +398,7 @@ static const char *name_of(reader *r, const char *path)
     if (length > 5 && strcmp(name + length - 5, ".json") == 0)
         length -= 5;
     snprintf(text, sizeof text, "%.*s", (int)(length < 200 ? length : 200), name);
-    return keep(r, text);
+    return plan_keep_text(r, text);
 }
 
 plan *plan_read(const char *program, const char *path, const places *here)

@@ -48,13 +48,19 @@ static void add_settings(command_line *line, const char *option, const imiad_opt
 }
 
 /* The option that the setting's program varies has one value here: the plan's, or its default. */
-static void add_varied(command_line *line, arguments *f, const grid_setting *setting)
+static void add_varied(command_line *line, arguments *f, const job *of, const grid_setting *setting)
 {
     imiad_option_info info = IMIAD_OPTION_INFO_INIT;
     char option[64];
     const char *value = NULL;
     if (!setting || !setting->option)
         return;
+    snprintf(option, sizeof option, "--%s", setting->option);
+    for (size_t i = 0; of->models && i < of->part->option_count; ++i) {
+        const plan_varied *varied = &of->part->options[i];
+        for (size_t k = 0; strcmp(varied->name, setting->option) == 0 && k + 1 < varied->count; ++k)
+            add_option(line, option, varied->values[k]); /* the last one follows below */
+    }
     for (size_t i = 0; i < f->split_setting_count; ++i)
         if (strcmp(f->split_settings[i].name, setting->option) == 0) {
             value = f->split_settings[i].value;
@@ -65,7 +71,6 @@ static void add_varied(command_line *line, arguments *f, const grid_setting *set
          ++i)
         if (strcmp(info.name, setting->option) == 0)
             value = info.default_value;
-    snprintf(option, sizeof option, "--%s", setting->option);
     add_option(line, option, value);
 }
 
@@ -80,7 +85,8 @@ void command_line_make(command_line *out, const jobs *j, const job *of, const op
     add(out, of->part->setting);
     for (size_t i = 0; i < o->plugin_count; ++i)
         add_option(out, "--plugin", o->plugins[i]);
-    add_varied(out, &f, grid_setting_find(of->part->setting));
+    add_varied(out, &f, of, grid_setting_find(of->part->setting));
+    add_option(out, "--models", of->models);
     add_settings(out, "--set-split", f.split_settings, f.split_setting_count);
     add_option(out, "--dataset", f.dataset);
     add_option(out, "--root", f.root);

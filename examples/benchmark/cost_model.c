@@ -21,7 +21,8 @@ uint64_t cost_kind(const imiad_cell *cell)
     static const uint64_t begin = 14695981039346656037u;
     uint64_t options = 0; /* a sum: stores and detectors list them in orders of their own */
     for (size_t i = 0; i < cell->option_count; ++i)
-        if (strcmp(cell->options[i].name, "seed") != 0)
+        if (strcmp(cell->options[i].name, "seed") != 0 &&
+            strcmp(cell->options[i].name, "model") != 0)
             options += add_text(add_text(begin, cell->options[i].name), cell->options[i].value);
     const char *const texts[] = {cell->detector, cell->backbone, cell->precision, cell->device};
     uint64_t hash = begin ^ options;
@@ -117,7 +118,7 @@ static double seconds_of(const job *of, double fit, double image)
 {
     double tasks = (double)of->cells;
     if (of->category)
-        return fit + image * (double)of->test_images;
+        return (fit + image * (double)of->test_images) * tasks;
     return tasks * fit + image * (double)of->test_images * (tasks + 1) / 2;
 }
 

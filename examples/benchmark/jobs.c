@@ -32,8 +32,11 @@ void job_value(char *out, size_t size, const job *of)
 
 void job_title(char *out, size_t size, const job *of)
 {
-    char value[256];
-    job_value(value, sizeof value, of);
+    char value[256] = "";
+    if (of->models)
+        snprintf(value, sizeof value, "learned once for %zu cells", of->cells);
+    else
+        job_value(value, sizeof value, of);
     snprintf(out, size, "%s on %s%s%s, %s%s%s, seed %llu", of->detector->name,
              of->category ? of->category : "", of->category ? " of " : "", of->dataset->name,
              of->part->setting, *value ? " " : "", value, (unsigned long long)of->seed);
@@ -150,6 +153,30 @@ static int add_job(jobs *j, const job *one, size_t *room)
     return 0;
 }
 
+/* Whether the detector takes a file of what it learned on other categories. */
+static int takes_model(const plan_detector *detector)
+{
+    imiad_option_info info = IMIAD_OPTION_INFO_INIT;
+    for (size_t i = 0; imiad_detector_option_info(&info, detector->type, i) == IMIAD_OK; ++i)
+        if (strcmp(info.name, "model") == 0)
+            return 1;
+    return 0;
+}
+
+/* All choices on one category as one job, which learns once. */
+static int add_learned_once(jobs *j, job one, size_t *room)
+{
+    char file[IMIAD_FILE_NAME_ROOM];
+    imiad_file_name(file, one.category);
+    one.cells = choices_of(one.part);
+    one.choice = one.cells - 1;
+    if (asprintf(&one.models, "%s-%s-%s-%llu", one.part->models, one.dataset->name,
+                 one.detector->name, (unsigned long long)one.seed) < 0 ||
+        asprintf(&one.model, "%s/%s.imiad", one.models, file) < 0)
+        return -1;
+    return add_job(j, &one, room);
+}
+
 static int is_wanted(const char *wanted, const char *name)
 {
     return !wanted || !name || strcmp(wanted, name) == 0;
@@ -165,10 +192,12 @@ static int add_category(jobs *j, const plan_part *part, job *one, const job_filt
         one->detector = &j->plan->detectors[part->detectors[i]];
         if (!is_wanted(filter->detector, one->detector->name))
             continue;
-        for (one->choice = 0; one->choice < choices_of(part); ++one->choice)
+        size_t choices = choices_of(part);
+        int once = part->models && one->category && takes_model(one->detector);
+        for (one->choice = 0; one->choice < (once ? 1 : choices); ++one->choice)
             for (size_t k = 0; k < part->seed_count; ++k) {
                 one->seed = part->seeds[k];
-                if (add_job(j, one, room) != 0)
+                if ((once ? add_learned_once(j, *one, room) : add_job(j, one, room)) != 0)
                     return -1;
             }
     }
@@ -251,6 +280,8 @@ void jobs_free(jobs *j)
     for (size_t i = 0; i < j->count; ++i) {
         free(j->list[i].reason);
         free(j->list[i].also);
+        free(j->list[i].models);
+        free(j->list[i].model);
     }
     free(j->list);
 }

@@ -29,6 +29,8 @@ typedef struct job {
     char *also;                       /* a second thing that it lacks; NULL */
     size_t train_images, test_images; /* 0 where unknown */
     uint64_t kind;                    /* of cells that cost alike: cost_model.h */
+    char *models, *model; /* the folder of what is learned once for all choices, which are cells of
+                           * this job then, and the file of the category in it; NULL */
 } job;
 
 /* Which jobs: NULL admits all. */

@@ -52,6 +52,7 @@ typedef struct plan_part {
     size_t category_count;                   /* 0: those of the dataset */
     uint64_t seeds[MOST_SEEDS];
     size_t seed_count;
+    const char *models; /* begins the names of folders for what is learned once; NULL: none */
 } plan_part;
 
 typedef struct plan {

@@ -103,7 +103,7 @@ static void need_backbone(survey *s, const job *j)
 static int need_detector(survey *s, const job *j)
 {
     if (s->of_detector && s->of_detector->detector == j->detector &&
-        s->of_detector->seed == j->seed)
+        s->of_detector->seed == j->seed && same_text(s->of_detector->model, j->model))
         return 0;
     imiad_detector_free(s->detector);
     free(s->no_detector);
@@ -187,12 +187,16 @@ static imiad_status make_split(imiad_split **out, survey *s, job *j)
     return status;
 }
 
-static int survey_job(survey *s, job *j)
+/* The cell of the job's choice. */
+static int survey_choice(survey *s, job *j)
 {
     size_t place = (size_t)(j->dataset - s->jobs->plan->datasets);
     imiad_split *split;
     imiad_cell cell;
     job_arguments(&s->experiment.arguments, s->jobs, j, s->program);
+    imiad_option *settings = s->experiment.arguments.settings;
+    if (j->model && s->experiment.arguments.setting_count < MOST_SETTINGS)
+        settings[s->experiment.arguments.setting_count++] = (imiad_option){"model", j->model};
     need_backbone(s, j);
     if (need_detector(s, j) != 0)
         return -1;
@@ -226,6 +230,26 @@ static int survey_job(survey *s, job *j)
         return 0;
     fprintf(stderr, "%s: %s\n", s->program, imiad_last_error());
     return -1;
+}
+
+/* A job of several choices is finished when all of them are; it has failed when one has. */
+static int survey_job(survey *s, job *j)
+{
+    job_state state = JOB_FINISHED;
+    if (!j->models)
+        return survey_choice(s, j);
+    for (j->choice = 0; j->choice < j->cells; ++j->choice) {
+        j->state = JOB_OPEN;
+        if (survey_choice(s, j) != 0)
+            return -1;
+        if (j->state != JOB_FINISHED)
+            state = state == JOB_FAILED ? state : j->state;
+        if (j->state == JOB_LACKING || (s->message && j->state == JOB_FAILED))
+            break;
+    }
+    j->choice = j->cells - 1;
+    j->state = state;
+    return 0;
 }
 
 /* ---- all ---- */

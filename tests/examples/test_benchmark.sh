@@ -96,6 +96,24 @@ works "and nothing is written" cmp merged.txt again.txt
 works "nothing is left behind" sh -c '! ls | grep -q part'
 works "unless the first is to be kept" "$benchmark" merge other.sqlite -o merged.sqlite --keep-first
 
+# ---- what is learned once for all shots ----
+cat >once.json <<'JSON'
+{"plan": 1, "datasets": {"synthetic": {"options": {"size": 32, "train": 3, "test_good": 2, "test_defective": 2},
+                                       "categories": ["fabric"]}},
+ "detectors": {"regad": {"weights": "random", "options": {"resize": 32, "epochs": 1, "train_batch": 2}},
+               "padim": {"weights": "random", "options": {"resize": 32, "crop": 32, "layers": "layer1", "dimension": 8}}},
+ "settings": [{"setting": "fewshot", "options": {"shots": [1, 2]}, "models": "learned"}]}
+JSON
+works "a plan in which RegAD learns once" "$benchmark" run once.json --threads 1
+works "has a cell for each number of shots" sh -c "'$benchmark' status once.json | tee status | grep -q '^4 cells: 4 finished' &&
+    grep -q 'fewshot *regad *2' status"
+works "and one file of what was learned" sh -c 'test "$(ls learned-synthetic-regad-0)" = fabric.imiad && ! ls | grep -q learned.*padim'
+sqlite3 once.sqlite "pragma foreign_keys = on; delete from cells where detector = 'regad' and value like '%shots=1%'"
+works "a cell that is gone is made again from it" sh -c "'$benchmark' status once.json | grep -q '2 open' && '$benchmark' run once.json --threads 1 &&
+    '$benchmark' status once.json | grep -q '^4 cells: 4 finished'"
+sed 's/"fewshot", "options": {"shots": \[1, 2\]}/"noisy"/' once.json >wrong.json
+says "nothing is learned once in another setting" "settings[0].models: nothing is learned once" "$benchmark" list wrong.json
+
 # ---- failures are results ----
 plan mixed.json '{"setting": "unsupervised", "categories": ["fabric"], "detectors": ["padim", "spade"]}'
 sed -i 's/"wide": .*/"spade": {"options": {"memory_budget": 1, "resize": 128, "crop": 128}}},/' mixed.json

@@ -15,7 +15,8 @@
 static const char usage[] =
     "Usage: benchmark slurm PLAN --folder DIR --elements N [options]\n\n"
     "Writes a job array for Slurm into a folder that all nodes see: DIR/element.sh runs a shard of "
-    "the plan into a\nstore of its own, DIR/finish.sh merges them into DIR/all.sqlite, and "
+    "the plan into a\nstore of its own, DIR/finish.sh merges them into DIR/all.sqlite and reports "
+    "in DIR/report.html, and "
     "DIR/submit.sh submits both. Memory and\ntime of an element come from the stores' cells, as "
     "estimate says, with half as much again.\n\n"
     "  --folder DIR              where scripts, logs and stores go\n"
@@ -153,6 +154,8 @@ static void write_finish(FILE *out, const array *a)
     fprintf(out, " || exit\n");
     quote(out, a->program);
     fprintf(out, " merge element-*.sqlite -o all.sqlite &&\n    ");
+    quote(out, a->program);
+    fprintf(out, " report all.sqlite -o report.html &&\n    ");
     quote(out, a->program);
     fprintf(out, " status ");
     quote(out, a->plan);

@@ -132,40 +132,46 @@ dump "$scratch/local.sqlite" >"$scratch/local.txt"
 submit() {
     "$benchmark" slurm "$plan" --folder "$scratch/array" --elements 4 --limit 2 --memory 400 --hours 1 --submit "$@"
 }
-# waits until nothing is queued
+# wait_for_queue WHETHER_TO_HURT: waits until nothing is queued, and hurts the first worker that it meets
 wait_for_queue() {
-    seconds=0
+    seconds=0 still_to_hurt=$1
     while squeue -h | grep -q .; do
         seconds=$((seconds + 1))
         [ $seconds -lt 900 ] || failed "the array does not end"
-        [ $seconds -ne "${1:-0}" ] || hurt
+        pid=$($still_to_hurt && worker)
+        [ -z "$pid" ] || { hurt "$pid" && still_to_hurt=false; }
         sleep 1
     done
+    ! $still_to_hurt || failed "there was no worker to kill"
 }
 # the worker of an element, found by the store that it puts into
 worker() {
     for folder in /proc/[0-9]*; do
-        if tr '\0' ' ' <"$folder/cmdline" 2>/dev/null | grep -q "^benchmark work .* element-[0-9]*.sqlite" &&
+        if { tr '\0' ' ' <"$folder/cmdline"; } 2>/dev/null | grep -q "^benchmark work .* element-[0-9]*.sqlite" &&
             [ "$(readlink "$folder/cwd")" = "$scratch/array" ]; then
             basename "$folder"
             return
         fi
     done
 }
-# a worker, and then the daemon of the node, which is started again
+# hurt PID: a worker, and then the daemon of the node, which is started again; not where the worker has just ended
 hurt() {
-    pid=$(worker)
-    [ -z "$pid" ] || { kill -9 "$pid" && echo "slurm: killed worker $pid"; }
+    kill -9 "$1" 2>/dev/null || return 1
+    echo "slurm: killed worker $1"
     kill -9 "$(cat "$scratch/slurmd.pid")" && echo "slurm: killed slurmd"
     sleep 2
     slurmd -f "$SLURM_CONF" || failed "slurmd does not start again"
 }
 submit || failed "submitting"
-wait_for_queue 4
+wait_for_queue true
 [ -s "$scratch/array/all.sqlite" ] || failed "there is no merged store"
+rm -f "$scratch/array/report.html"
 submit --retry-failed || failed "submitting what failed"
-wait_for_queue
+wait_for_queue false
 dump "$scratch/array/all.sqlite" >"$scratch/array.txt"
 cmp "$scratch/local.txt" "$scratch/array.txt" || failed "the merged store differs from the local one"
+finished=$(python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("select count(*) from cells").fetchone()[0])' \
+    "$scratch/array/all.sqlite")
+grep -q "^<p>$finished finished cells" "$scratch/array/report.html" || failed "the last job left no report of all cells"
 cells=$("$benchmark" status "$plan" --store "$scratch/array/all.sqlite" | grep ' cells: ')
-echo "slurm: $cells; the merged store is that of a local run"
+echo "slurm: $cells; the merged store is that of a local run, and its report is written"

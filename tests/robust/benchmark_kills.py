@@ -4,12 +4,13 @@
 
 Two workers run a plan of CELLS small cells. At random moments the runner is killed, or one of its workers (SIGKILL);
 a killed runner is started again, with --retry-failed, as a killed worker is a cell that failed. In the end the store
-must hold every cell once, no failure, and the values of the undisturbed run, costs apart; and no worker may outlive
-its runner. The long form: benchmark_kills.py PROGRAM 200 100.
+must hold every cell once, no failure, and the values and evidence of the undisturbed run, costs apart, and its report
+must show the same; and no worker may outlive its runner. The long form: benchmark_kills.py PROGRAM 200 100.
 """
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -22,14 +23,16 @@ COSTS = ("_seconds", "_per_second", "_bytes")
 
 
 def write_plan(folder, cells):
+    kinds = max(1, cells // 10)  # on two products; few seeds, as each has random weights of its own
     plan = {
         "plan": 1,
         "datasets": {"synthetic": {"options": {"size": 32, "train": 3, "test_good": 2, "test_defective": 2},
                                    "categories": ["fabric", "hex_nut"]}},
-        "detectors": {"padim": {"weights": "random",
-                                "options": {"resize": 32, "crop": 32, "layers": "layer1", "dimension": 8}}},
+        "detectors": {f"padim_{i}": {"type": "padim", "weights": "random",
+                                     "options": {"resize": 32, "crop": 32, "layers": "layer1", "dimension": 4 + i}}
+                      for i in range(kinds)},
         "settings": [{"setting": "unsupervised"}],
-        "seeds": list(range(cells // 2)),
+        "seeds": list(range(cells // (2 * kinds))),
     }
     with open(os.path.join(folder, "plan.json"), "w", encoding="utf-8") as file:
         json.dump(plan, file)
@@ -64,13 +67,25 @@ def finish(program, folder, store):
 
 def values(path):
     database = sqlite3.connect(path)
-    rows = database.execute("select c.category, c.seed, m.name, m.number from cells c join measurements m on "
-                            "m.cell = c.id order by 1, 2, 3").fetchall()
+    rows = database.execute("select c.category, c.seed, c.options, m.name, m.number from cells c join measurements m on "
+                            "m.cell = c.id order by 1, 2, 3, 4").fetchall()
     cells = database.execute("select count(*), count(distinct run || category) from cells").fetchone()
+    rows += database.execute("select c.category, c.seed, c.options, e.name, e.text from cells c join evidence e on "
+                             "e.cell = c.id order by 1, 2, 3, 4").fetchall()
     tables = database.execute("select count(*) from sqlite_master where name = 'failures'").fetchone()[0]
     failed = database.execute("select count(*) from failures").fetchone()[0] if tables else 0
     database.close()
-    return [row for row in rows if not row[2].endswith(COSTS)], cells, failed
+    return [row for row in rows if not row[3].endswith(COSTS)], cells, failed
+
+
+def shown(program, store):
+    """What the report of a store says of its cells: how many, and all averages but costs."""
+    page = store + ".html"
+    subprocess.run([program, "report", store, "-o", page], check=True, stdout=subprocess.DEVNULL)
+    with open(page, encoding="utf-8") as file:
+        text = file.read()
+    tables = re.findall("Means over categories, deviation over runs</caption>(.*?)</table>", text, re.DOTALL)
+    return re.findall(r"[0-9]+ finished cells of [0-9]+ configurations", text), tables
 
 
 def check(store, whole):
@@ -142,12 +157,16 @@ def main():
             process = None
         finish(program, scratch, store)
         check(store, whole)
+        reports = [shown(program, path) for path in (os.path.join(scratch, "whole.sqlite"), store)]
+        if reports[0] != reports[1] or not reports[0][1]:
+            raise SystemExit("benchmark_kills: the report differs from that of the undisturbed run")
     finally:
         if process is not None:
             process.kill()
             process.communicate()
         shutil.rmtree(scratch, ignore_errors=True)
-    print(f"benchmark_kills: {hit} kills in {rounds} runs of {cells} cells: the store is that of an undisturbed run")
+    print(f"benchmark_kills: {hit} kills in {rounds} runs of {cells} cells: the store and its report are those of an "
+          "undisturbed run")
 
 
 if __name__ == "__main__":

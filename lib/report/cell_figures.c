@@ -19,12 +19,12 @@ typedef struct verdicts {
 } verdicts;
 
 /* The largest F1 score, and the lowest threshold with it: what scores as much is called defective.
- */
+ * Without defective images nothing is. */
 static verdicts judge(const cell_evidence *e)
 {
-    verdicts v = {NAN, NAN, 0, 0};
+    verdicts v = {INFINITY, NAN, 0, 0};
     size_t found = 0;
-    for (size_t i = 0; i < e->image_count; ++i) {
+    for (size_t i = 0; i < e->image_count && e->defective > 0; ++i) {
         found += e->images[i].defective;
         if (i + 1 < e->image_count && e->images[i + 1].score == e->images[i].score)
             continue;
@@ -140,7 +140,7 @@ static void draw_histogram(FILE *file, const cell_evidence *e, const verdicts *v
     svg_number(file, left + PANEL, bottom + 15, "end", "soft", h.high, 3);
     draw_bars(file, &h, 0);
     draw_bars(file, &h, 1);
-    if (h.high > h.low) {
+    if (h.high > h.low && isfinite(v->threshold)) {
         int x = across(0, (v->threshold - h.low) / (h.high - h.low));
         fprintf(file, "<path class=\"outline l7\" d=\"M%d %dV%d\"/>\n", x, TOP, bottom);
     }

@@ -2,18 +2,39 @@
 # A report in a real browser: Debian's Chromium without a window. Run by hand, as it is large:
 #
 #     apt-get install chromium
-#     tests/report/browser.sh REPORT.html FOLDER
+#     tests/report/browser.sh FOLDER [REPORT.html]
 #
-# Leaves eight screenshots in FOLDER, 1400 and 420 pixels wide, with and without scripts, light and
+# Without a report it makes one from the build folder `build`: of stores that hold the paper's figures, which take the
+# shared data, and of a small plan with pictures. Leaves eight screenshots in FOLDER, 1400 and 420 pixels wide, with and without scripts, light and
 # dark, which are to be looked at; checks that the page says nothing to the console, and that
 # sorting and filtering do what they say.
 set -eu
-page=$(readlink -f "$1")
-mkdir -p "$2"
-folder=$(readlink -f "$2")
+mkdir -p "$1"
+folder=$(readlink -f "$1")
+page=${2:-}
 failed=0
 profile=$(mktemp -d)
 trap 'rm -rf "$profile"' EXIT
+
+make_page() {
+    source=$(cd "$(dirname "$0")/../.." && pwd)
+    ninja -C "$source/build" tests/test-report examples/imiad-benchmark
+    (cd "$source" && IMIAD_REPORT_FOLDER="$profile" IMIAD_SOURCE="$source" build/tests/test-report)
+    cat >"$profile/plan.json" <<'JSON'
+{"plan": 1, "pictures": true, "seeds": [0, 1],
+ "datasets": {"synthetic": {"options": {"size": 64, "train": 6, "test_good": 4, "test_defective": 8}}},
+ "defaults": {"weights": "random", "options": {"resize": 64, "crop": 64}},
+ "detectors": {"padim": {}, "patchcore": {}, "spade": {}},
+ "settings": [{"setting": "unsupervised"}, {"setting": "continual", "seeds": [0]}]}
+JSON
+    "$source/build/examples/imiad-benchmark" run "$profile/plan.json" --store "$profile/run.sqlite"
+    cd "$profile"
+    "$source/build/examples/imiad-benchmark" report run.sqlite VI.sqlite VII.sqlite VIII.sqlite IX.sqlite X.sqlite \
+        XI.sqlite XII.sqlite XIII.sqlite -o page.html 2>"$folder/conflicts"
+    page=$profile/page.html
+}
+[ -n "$page" ] || make_page
+page=$(readlink -f "$page")
 
 browse() { # URL OPTION...
     url=$1
@@ -76,6 +97,8 @@ say("tables of other datasets are gone", document.getElementById("table-VII").hi
 set("metric", "pixel_ap");
 const uniform = document.getElementById("grid-XI");
 say("columns of other metrics are gone", [...uniform.tHead.rows[1].cells].filter((th) => !th.hidden).length === 1);
+const images = [...document.querySelectorAll("#figures img")];
+say("pictures are shown and described", images.length === 0 || images.every((img) => img.naturalWidth > 0 && img.alt));
 form.reset();
 setTimeout(() => {
     say("everything comes back", shown().length === 35 && !document.getElementById("table-VII").hidden);

@@ -49,6 +49,8 @@ static inline const char *scratch_path(const char *name)
 static inline void clean_up(void)
 {
     char command[128];
+    if (getenv("IMIAD_REPORT_FOLDER")) /* browser.sh looks at what is there */
+        return;
     snprintf(command, sizeof command, "rm -rf '%s'", scratch_folder);
     ck_assert_int_eq(system(command), 0);
     *scratch_folder = '\0';

@@ -9,6 +9,11 @@ static const char *const extensions[] = {"html", "csv", "md", "tex"};
 /* A store of many cells waits for the disk at each: these lie in memory. */
 static void use_memory(void)
 {
+    const char *folder = getenv("IMIAD_REPORT_FOLDER");
+    if (folder) {
+        snprintf(scratch_folder, sizeof scratch_folder, "%s", folder);
+        return;
+    }
     strcpy(scratch_folder, access("/dev/shm", W_OK) == 0 ? "/dev/shm/imiad-report-XXXXXX"
                                                          : "/tmp/imiad-report-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(scratch_folder));
@@ -259,6 +264,17 @@ START_TEST(two_thousand_cells_stay_below_ten_megabytes)
     imiad_results *results = open_results("large.sqlite");
     double values[VALUES];
     struct stat info;
+    char scores[4096] = "[";
+    for (int i = 0; i < 60; ++i) {
+        size_t length = strlen(scores);
+        snprintf(scores + length, sizeof scores - length,
+                 "%s[%d,0.%d,\"kind\",\"category/test/kind/%03d.png\"]", i ? "," : "", i % 3 != 0,
+                 100 + i * 37 % 100, i);
+    }
+    strcat(scores, "]");
+    const imiad_option evidence[] = {
+        {"scores", scores},
+        {"aupro", "[[0.001,0.1],[0.01,0.3],[0.05,0.5],[0.1,0.6],[0.2,0.7],[0.3,0.75]]"}};
     for (int i = 0; i < 2000; ++i) {
         char category[32], detector[32];
         snprintf(category, sizeof category, "category_%d", i % 15);
@@ -267,6 +283,8 @@ START_TEST(two_thousand_cells_stay_below_ten_megabytes)
         cell.detector = detector;
         cell.command = "build/examples/noisy --dataset mvtec_ad --root /data/mvtec_ad --detector "
                        "detector --weights /data/weights/wide_resnet50_2-95faca4d.pth --ratio 0.1";
+        cell.evidence = evidence;
+        cell.evidence_count = 2;
         for (int j = 0; j < VALUES; ++j)
             values[j] = (i * 37 + j * 101) % 1000 / 1000.0;
         ck_ok(imiad_results_put(results, &cell, names, values, VALUES));

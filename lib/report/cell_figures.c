@@ -44,13 +44,34 @@ static int panel_left(int panel)
     return 24 + panel * (PANEL + GAP);
 }
 
-static void begin_panel(FILE *file, int panel, const char *title, const char *low, const char *high)
+/* What is the same in all cells stands in the page once, and each refers to it. */
+static void define_panel(FILE *file, int panel, const char *title, const char *low,
+                         const char *high)
 {
     int left = panel_left(panel), bottom = TOP + PANEL_HEIGHT;
-    fprintf(file, "<path class=\"axis\" d=\"M%d %dV%dH%d\"/>", left, TOP, bottom, left + PANEL);
+    fprintf(file, "<g id=\"panel-%d\"><path class=\"axis\" d=\"M%d %dV%dH%d\"/>", panel, left, TOP,
+            bottom, left + PANEL);
     svg_text(file, left, TOP - 8, "start", "", title);
     svg_text(file, left, bottom + 15, "start", "soft", low);
     svg_text(file, left + PANEL, bottom + 15, "end", "soft", high);
+    fputs("</g>\n", file);
+}
+
+void figures_of_cells_begin(const report_page *page)
+{
+    FILE *file = page->file;
+    fputs("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"hear\" aria-hidden=\"true\"><defs>\n",
+          file);
+    define_panel(file, 0, "images by score", "", "");
+    define_panel(file, 1, "ROC", "0", "1");
+    define_panel(file, 2, "precision by recall", "0", "1");
+    define_panel(file, 3, "PRO", "0", "0.3");
+    fputs("</defs></svg>\n", file);
+}
+
+static void begin_panel(FILE *file, int panel)
+{
+    fprintf(file, "<use href=\"#panel-%d\"/>", panel);
 }
 
 static int across(int panel, double share)
@@ -123,10 +144,10 @@ static void draw_bars(FILE *file, const histogram *h, int defective)
     for (int i = 0; i < BINS; ++i) {
         int left = across(0, (i + 0.5 * defective) / BINS);
         int right = across(0, (i + 0.5 * defective + 0.5) / BINS);
-        int top = up((double)h->bins[defective][i] / (double)h->most);
+        int height = TOP + PANEL_HEIGHT - up((double)h->bins[defective][i] / (double)h->most);
         if (h->bins[defective][i] > 0)
-            fprintf(file, "M%d %dV%dH%dV%dz", left, TOP + PANEL_HEIGHT, top, right,
-                    TOP + PANEL_HEIGHT);
+            fprintf(file, "M%d %dv-%dh%dv%dz", left, TOP + PANEL_HEIGHT, height, right - left,
+                    height);
     }
     fputs("\"/>\n", file);
 }
@@ -135,7 +156,7 @@ static void draw_histogram(FILE *file, const cell_evidence *e, const verdicts *v
 {
     const histogram h = count_scores(e);
     int bottom = TOP + PANEL_HEIGHT, left = panel_left(0);
-    begin_panel(file, 0, "images by score", "", "");
+    begin_panel(file, 0);
     svg_number(file, left, bottom + 15, "start", "soft", h.low, 3);
     svg_number(file, left + PANEL, bottom + 15, "end", "soft", h.high, 3);
     draw_bars(file, &h, 0);
@@ -157,7 +178,7 @@ static bool ends_tie(const cell_evidence *e, size_t i)
 static void draw_roc(FILE *file, const cell_evidence *e)
 {
     size_t good = 0, found = 0;
-    begin_panel(file, 1, "ROC", "0", "1");
+    begin_panel(file, 1);
     line l = line_begin(file, 0);
     line_to(&l, across(1, 0), up(0));
     for (size_t i = 0; i < e->image_count; ++i) {
@@ -173,7 +194,7 @@ static void draw_roc(FILE *file, const cell_evidence *e)
 static void draw_precision(FILE *file, const cell_evidence *e)
 {
     size_t found = 0;
-    begin_panel(file, 2, "precision by recall", "0", "1");
+    begin_panel(file, 2);
     line l = line_begin(file, 0);
     for (size_t i = 0; i < e->image_count; ++i) {
         found += e->images[i].defective;
@@ -188,28 +209,26 @@ static void draw_overlap(FILE *file, const cell_evidence *e)
 {
     if (e->rates.count == 0)
         return;
-    begin_panel(file, 3, "PRO", "0", "0.3");
+    begin_panel(file, 3);
     line l = line_begin(file, 0);
     for (size_t i = 0; i < e->rates.count; ++i)
         line_to(&l, across(3, e->rates.numbers[i] / 0.3), up(e->overlaps.numbers[i]));
     line_end(&l);
 }
 
-static void draw_cell(FILE *file, const cell_evidence *e, const verdicts *v, size_t number,
-                      size_t at)
+static void draw_cell(FILE *file, const cell_evidence *e, const verdicts *v)
 {
-    char id[64];
-    snprintf(id, sizeof id, "scores-%zu-%zu", number, at);
-    svg_begin(file, id, "Scores and curves",
-              "The text and the list of images say the same in numbers.", panel_left(4), 170);
+    fprintf(file,
+            "<figure><svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" "
+            "aria-label=\"Scores and curves\" viewBox=\"0 0 %d 170\">",
+            panel_left(4));
     draw_histogram(file, e, v);
     if (e->good > 0 && e->defective > 0) {
         draw_roc(file, e);
         draw_precision(file, e);
     }
     draw_overlap(file, e);
-    svg_end(file,
-            "Scores of good images (blue) and defective ones (orange), the threshold dashed.");
+    fputs("</svg></figure>\n", file);
 }
 
 /* ---- in words ---- */
@@ -314,7 +333,7 @@ static void write_cases(const report_page *page, const imiad_cell *cell)
 
 /* ---- all of it ---- */
 
-void figures_of_a_cell(const report_page *page, const report_group *group, size_t number, size_t at)
+void figures_of_a_cell(const report_page *page, const report_group *group)
 {
     const report_cell *cell = NULL;
     for (size_t i = group->cell_count; i-- > 0;)
@@ -329,7 +348,7 @@ void figures_of_a_cell(const report_page *page, const report_group *group, size_
     fprintf(page->file, "<h4>Scores with seed %llu</h4>\n", (unsigned long long)cell->cell.seed);
     if (e->defective > 0)
         write_verdicts(page->file, e, &v);
-    draw_cell(page->file, e, &v, number, at);
+    draw_cell(page->file, e, &v);
     write_all_worst(page->file, e);
     write_cases(page, &cell->cell);
     if (page->data->image_count <= MOST_LISTED)

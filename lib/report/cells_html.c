@@ -101,7 +101,7 @@ static void write_cell(const report_page *page, const report_configuration *c, s
             "categories</a></p>\n",
             number, at + 1, number);
     write_values(file, group);
-    figures_of_a_cell(page, group, number, at + 1);
+    figures_of_a_cell(page, group);
     if (group->cell_count > 0)
         write_facts(file, group->cells[0]);
     fputs("</div></details>\n", file);
@@ -112,8 +112,11 @@ void page_cells(const report_page *page)
     const report_data *data = page->data;
     fputs("<section id=\"cells\">\n<h2>Cells</h2>\n<p>One configuration on one category, with the "
           "values of each seed. Command, machine and versions are those of the first seed, and so "
-          "are scores, curves and pictures, where the store has them.</p>\n",
+          "are scores, curves and pictures, where the store has them. Good images are blue in "
+          "the histogram, defective ones orange; the threshold is dashed.</p>\n",
           page->file);
+    if (data->image_count > 0)
+        figures_of_cells_begin(page);
     for (size_t i = 0; i < data->count; ++i)
         for (size_t j = 0; j + 1 < data->configurations[i].count; ++j)
             write_cell(page, &data->configurations[i], j);

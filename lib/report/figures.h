@@ -14,8 +14,9 @@ void figures_of_forgetting(const report_page *page);
  * setting, value and dataset: spread over seeds, time by stage, ranks over categories. */
 void figures_of_a_comparison(const report_page *page, size_t first, size_t end, size_t number);
 
-/* cell_figures.c: of the first seed that left something to look at. */
-void figures_of_a_cell(const report_page *page, const report_group *group, size_t number,
-                       size_t at);
+/* cell_figures.c: of the first seed that left something to look at; before the first of them what
+ * they share. */
+void figures_of_cells_begin(const report_page *page);
+void figures_of_a_cell(const report_page *page, const report_group *group);
 
 #endif

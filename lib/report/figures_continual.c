@@ -6,7 +6,7 @@
 #include "report/markup.h"
 #include "report/svg.h"
 
-enum { MOST_LINES = 30, MOST_TASKS = 20 };
+enum { MOST_LINES = 30, MOST_TASKS = 20, FULL = 760 };
 
 typedef struct heat {
     const report_configuration *lines[MOST_LINES];
@@ -90,7 +90,7 @@ static void draw(const report_page *page, const heat *h, const char *dataset, si
         file, id, text,
         "A line a detector, a column a task: above the image AUROC after the last task, below "
         "what was forgotten of it. The comparisons have the numbers.",
-        left + width * (double)h->task_count + 80, top + 40 * (double)h->count + 10);
+        fmax(FULL, left + width * (double)h->task_count + 80), top + 40 * (double)h->count + 10);
     for (size_t t = 0; t < h->task_count; ++t) {
         name_column(file, left + width * ((double)t + 0.5), top - 8, h->tasks[t]);
     }
@@ -147,7 +147,7 @@ static void draw_matrix(const report_page *page, const report_configuration *c, 
     svg_begin(file, id, text,
               "A line a task that was learned, a column a task that was measured after it: image "
               "AUROC. At the right what is kept then.",
-              left + width * (double)count + 90, top + height * (double)count + 10);
+              fmax(FULL, left + width * (double)count + 90), top + height * (double)count + 10);
     for (size_t i = 0; i < count; ++i) {
         double y = top + height * (double)i;
         name_column(file, left + width * ((double)i + 0.5), top - 8, tasks[i]->cell.category);

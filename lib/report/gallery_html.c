@@ -80,18 +80,43 @@ static void add_line(gallery *g, const report_configuration *c)
     g->line_count = end < MOST_SHOWN ? end + 1 : MOST_SHOWN;
 }
 
-/* Structural defects of the first categories, logical ones of the last. */
+/* Of how many detectors a category has that picture. */
+static size_t coverage(const gallery *g, const char *category, const char *name)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < g->line_count; ++i)
+        count += picture_of(report_category(g->lines[i], category), name) != NULL;
+    return count;
+}
+
+static bool is_shown(const gallery *g, const char *category, const picture_sort *sort)
+{
+    for (size_t i = 0; i < g->column_count; ++i)
+        if (g->columns[i].category == category && g->columns[i].sort == sort)
+            return true;
+    return false;
+}
+
+/* Categories of a sort that so many detectors have, structural ones from the first, logical ones
+ * from the last. */
+static void add_columns(gallery *g, const report_configuration *c, size_t k, size_t covered)
+{
+    for (size_t i = 0; i + 1 < c->count && g->counts[k] < MOST_OF_A_SORT; ++i) {
+        const char *category = c->groups[k == 0 ? i : c->count - 2 - i].category;
+        if (is_shown(g, category, &sorts[k]) || coverage(g, category, sorts[k].map) != covered)
+            continue;
+        g->columns[g->column_count++] = (shown_column){category, &sorts[k]};
+        g->counts[k]++;
+    }
+}
+
+/* Those that most detectors have come first. */
 static void choose_columns(gallery *g)
 {
-    const report_configuration *c = g->lines[0];
     for (size_t k = 0; k < SORTS; ++k)
-        for (size_t i = 0; i + 1 < c->count && g->counts[k] < MOST_OF_A_SORT; ++i) {
-            const report_group *group = &c->groups[k == 0 ? i : c->count - 2 - i];
-            if (!picture_of(group, sorts[k].map))
-                continue;
-            g->columns[g->column_count++] = (shown_column){group->category, &sorts[k]};
-            g->counts[k]++;
-        }
+        for (size_t covered = g->line_count; covered > 0; --covered)
+            for (size_t i = 0; i < g->line_count; ++i)
+                add_columns(g, g->lines[i], k, covered);
 }
 
 static gallery gather(const report_data *data, const char *dataset)
@@ -134,6 +159,16 @@ static const char *name_in(const picture_sort *sort, int line)
                        : sort->map;
 }
 
+/* Of the detector, or of the first one that has it where that is NULL. */
+static const char *find_picture(const gallery *g, const report_configuration *c,
+                                const char *category, const char *name)
+{
+    const char *picture = c ? picture_of(report_category(c, category), name) : NULL;
+    for (size_t i = 0; !c && !picture && i < g->line_count; ++i)
+        picture = picture_of(report_category(g->lines[i], category), name);
+    return picture;
+}
+
 /* Line 0 to 2 are of the category, 3 is a detector's map. */
 static void write_line(const report_page *page, const gallery *g, const report_configuration *c,
                        int line, const char *name)
@@ -142,8 +177,7 @@ static void write_line(const report_page *page, const gallery *g, const report_c
     markup(file, "<tr><th scope=\"row\" class=\"first\">%s</th>", name);
     for (size_t i = 0; i < g->column_count; ++i) {
         const shown_column *column = &g->columns[i];
-        const char *picture =
-            picture_of(report_category(c, column->category), name_in(column->sort, line));
+        const char *picture = find_picture(g, c, column->category, name_in(column->sort, line));
         markup(file, "<td class=\"%s\">", column->sort->name);
         if (picture) {
             char words[256];
@@ -168,7 +202,7 @@ static void write_side_by_side(const report_page *page, const gallery *g)
     write_heads(file, g);
     static const char *const names[] = {"good", "defective", "ground truth"};
     for (int line = 0; line < 3; ++line)
-        write_line(page, g, g->lines[0], line, names[line]);
+        write_line(page, g, NULL, line, names[line]);
     for (size_t i = 0; i < g->line_count; ++i)
         write_line(page, g, g->lines[i], 3, g->lines[i]->cell.detector);
     fputs("</tbody></table></div>\n", file);

@@ -98,9 +98,9 @@ works "unless the first is to be kept" "$benchmark" merge other.sqlite -o merged
 
 # ---- what is learned once for all shots ----
 cat >once.json <<'JSON'
-{"plan": 1, "datasets": {"synthetic": {"options": {"size": 32, "train": 3, "test_good": 2, "test_defective": 2},
+{"plan": 1, "datasets": {"synthetic": {"options": {"size": 64, "train": 4, "test_good": 2, "test_defective": 2},
                                        "categories": ["fabric"]}},
- "detectors": {"regad": {"weights": "random", "options": {"resize": 32, "epochs": 1, "train_batch": 2}},
+ "detectors": {"regad": {"weights": "random", "options": {"resize": 64, "epochs": 1, "train_batch": 4}},
                "padim": {"weights": "random", "options": {"resize": 32, "crop": 32, "layers": "layer1", "dimension": 8}}},
  "settings": [{"setting": "fewshot", "options": {"shots": [1, 2]}, "models": "learned"}]}
 JSON

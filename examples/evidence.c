@@ -334,7 +334,9 @@ imiad_status evidence_options(imiad_option **out, size_t *count, json_t **texts,
     json_object_foreach((json_t *)object, name, value)
     {
         char *written =
-            json_is_string(value) ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+            json_is_string(value)
+                ? NULL
+                : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
         json_t *text = json_is_string(value) ? json_incref(value) : json_string(written);
         free(written);
         if (json_array_append_new(*texts, text) != 0)

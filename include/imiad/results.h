@@ -277,7 +277,8 @@ IMIAD_API imiad_status imiad_published_get(imiad_published *out, size_t index);
 /* The figure for a summary or a cell; of several the one with the lowest mark, then the first.
  * `detector` may also be a method as printed. Of `value`, the words whose names the published
  * figures of the setting know must agree; a word that is missing, or says "none", is the same.
- * Where "together" says something, nothing was published; other words do not count. Errors: IMIAD_NOT_FOUND. */
+ * Where "together" says something, nothing was published; other words do not count. Errors:
+ * IMIAD_NOT_FOUND. */
 IMIAD_API imiad_status imiad_published_find(imiad_published *out, const char *setting,
                                             const char *value, const char *dataset,
                                             const char *category, const char *detector,

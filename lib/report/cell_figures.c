@@ -243,7 +243,7 @@ static void write_verdicts(FILE *file, const cell_evidence *e, const verdicts *v
             v->false_alarms, e->good, v->missed, e->defective);
 }
 
-enum { WORST = 3 };
+enum { WORST = 2 };
 
 /* The first of one label from either end of the list. */
 static void write_worst(FILE *file, const cell_evidence *e, bool defective)

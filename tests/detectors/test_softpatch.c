@@ -246,7 +246,7 @@ START_TEST(looking_for_outliers_needs_room_and_a_common_grid)
     product_line l = open_line("64", "3", "unsupervised");
     imiad_detector *d = make(&l, "softpatch", shapes, 2);
     ck_fails(imiad_detector_fit_images(d, images, 4, NULL, NULL), IMIAD_MISMATCH,
-             "detector softpatch: training images of 16 x 8 and 8 x 16 positions: set crop");
+             "detector softpatch: an image of 8 x 16 positions beside others of 16 x 8: set crop");
     imiad_detector_free(d);
     d = make(&l, "softpatch", budget, 2); /* 786 KB of patches, 393 KB projected */
     ck_fails(imiad_detector_fit(d, l.split, NULL, NULL), IMIAD_OVER_BUDGET, "looking for outliers");

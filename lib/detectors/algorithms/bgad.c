@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "detectors/parts/layer_list.h"
 #include "detectors/parts/mixed_epoch.h"
+#include "detectors/parts/one_size.h"
 #include "detectors/parts/position_code.h"
 #include "detectors/parts/push_pull.h"
 #include "detectors/training/training.h"
@@ -95,12 +96,11 @@ static void read_features(imiad_detector *self, const batch *b, tensor **out)
     for (int i = 0; i < m->layers.count; ++i)
         out[i] = NULL;
     detector_features(self, b, m->layers.names, m->layers.count, out);
-    for (int i = 0; i < m->layers.count && !t_failed(); ++i)
-        if (t_size(out[i], 2) != m->levels[i].height || t_size(out[i], 3) != m->levels[i].width)
-            t_fail(IMIAD_MISMATCH,
-                   "detector bgad: an image of %lld x %lld pixels, and positions have codes for "
-                   "one size: set crop, or resize_mode=squash",
-                   (long long)b->width, (long long)b->height);
+    for (int i = 0; i < m->layers.count && !t_failed(); ++i) {
+        const int64_t size[] = {t_size(out[i], 2), t_size(out[i], 3)};
+        const int64_t coded[] = {m->levels[i].height, m->levels[i].width};
+        t_try(one_size_check(self, "positions", size, coded));
+    }
 }
 
 /* n x positions x channels. */
@@ -318,9 +318,7 @@ static imiad_status find_layers(imiad_detector *self)
         return fail(IMIAD_OUT_OF_RANGE, "detector bgad: option layers names %d layers, at most %d",
                     named, MOST_LEVELS);
     }
-    if (side == 0)
-        return fail(IMIAD_OUT_OF_RANGE,
-                    "detector bgad needs images of one size: set crop, or resize_mode=squash");
+    TRY(one_size_require(self));
     for (int i = 0; i < m->layers.count; ++i) {
         int64_t shape[3];
         TRY(backbone_layer_shape(shape, self->backbone, m->layers.names[i], side, side));

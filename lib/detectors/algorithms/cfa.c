@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "detectors/parts/k_means.h"
 #include "detectors/parts/layer_list.h"
+#include "detectors/parts/one_size.h"
 #include "detectors/training/training.h"
 #include "nn/modules.h"
 
@@ -141,14 +142,9 @@ static void freeze(imiad_detector *self, const batch *b, tensor **out)
         m->height = b->height;
         m->width = b->width;
     }
-    if (b->height == m->height && b->width == m->width)
+    const int64_t size[] = {b->height, b->width}, before[] = {m->height, m->width};
+    if (t_try(one_size_check(self, "pixels", size, before)))
         pool(self, b, out);
-    else
-        t_fail(IMIAD_MISMATCH,
-               "detector cfa: a training image is %lld x %lld once resized, the first one %lld x "
-               "%lld: set crop, or resize_mode=squash",
-               (long long)b->width, (long long)b->height, (long long)m->width,
-               (long long)m->height);
 }
 
 static const training_ops learning = {.frozen = freeze, .loss = loss};

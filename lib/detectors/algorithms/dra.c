@@ -12,6 +12,7 @@
 #include "detectors/parts/dra_heads.h"
 #include "detectors/parts/gradient_map.h"
 #include "detectors/parts/left_gradients.h"
+#include "detectors/parts/one_size.h"
 #include "detectors/parts/random_rotation.h"
 #include "detectors/training/training.h"
 #include "nn/network.h"
@@ -97,14 +98,11 @@ static void judge(const dra *m, tensor *images, bool learning, tensor *heads[DRA
         if (learning) {
             normal = t_mean(t_slice(features, 0, 0, m->references), 0, true);
             features = t_slice(features, 0, m->references, t_size(features, 0));
-        } else if (t_size(features, 2) != t_size(normal, 2) ||
-                   t_size(features, 3) != t_size(normal, 3)) {
-            t_fail(IMIAD_MISMATCH,
-                   "detector dra: an image of %lld x %lld pixels, and the references have another "
-                   "size: set crop, or resize_mode=squash",
-                   (long long)t_size(images, 3), (long long)t_size(images, 2));
-            return;
         }
+        const int64_t size[] = {t_size(features, 2), t_size(features, 3)};
+        const int64_t kept[] = {t_size(normal, 2), t_size(normal, 3)};
+        if (!t_try(one_size_check(m->training.detector, "positions", size, kept)))
+            return;
         dra_heads_run(&m->heads, features, normal, learning, at_scale);
         for (int h = 0; h < DRA_HEADS; ++h)
             heads[h] = t_plus(heads[h], at_scale[h]);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "detectors/parts/layer_list.h"
+#include "detectors/parts/one_size.h"
 #include "detectors/training/training.h"
 #include "nn/flows.h"
 
@@ -74,12 +75,9 @@ static void read_features(imiad_detector *self, const batch *b, tensor **out)
         out[i] = NULL;
     detector_features(self, b, m->layers.names, m->layers.count, out);
     for (int i = 0; i < m->layers.count && !t_failed(); ++i) {
-        const level *l = &m->levels[i];
-        if (t_size(out[i], 2) != l->height || t_size(out[i], 3) != l->width)
-            t_fail(IMIAD_MISMATCH,
-                   "detector fastflow: an image of %lld x %lld pixels, and the flows are for one "
-                   "size: set crop, or resize_mode=squash",
-                   (long long)b->width, (long long)b->height);
+        const int64_t size[] = {t_size(out[i], 2), t_size(out[i], 3)};
+        const int64_t made_for[] = {m->levels[i].height, m->levels[i].width};
+        t_try(one_size_check(self, "positions", size, made_for));
     }
 }
 
@@ -128,9 +126,7 @@ static imiad_status find_sizes(imiad_detector *self)
     fastflow *m = self->state;
     const preprocessing *p = &self->preprocessing;
     int32_t side = p->crop ? p->crop : p->squash ? p->resize : 0;
-    if (side == 0)
-        return fail(IMIAD_OUT_OF_RANGE,
-                    "detector fastflow needs images of one size: set crop, or resize_mode=squash");
+    TRY(one_size_require(self));
     for (int i = 0; i < m->layers.count; ++i) {
         int64_t shape[3];
         TRY(backbone_layer_shape(shape, self->backbone, m->layers.names[i], side, side));

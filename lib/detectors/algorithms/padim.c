@@ -12,6 +12,8 @@
 #include "base/threads.h"
 #include "detectors/algorithm.h"
 #include "detectors/parts/layer_list.h"
+#include "detectors/parts/memory_budget.h"
+#include "detectors/parts/one_size.h"
 #include "detectors/parts/position_gaussians.h"
 
 static const option_spec options[] = {
@@ -222,14 +224,10 @@ static tensor *make_room(imiad_detector *self, int64_t images)
 {
     padim *m = self->state;
     int64_t positions = m->grid[0] * m->grid[1];
-    uint64_t budget = (uint64_t)options_int(self->options, "memory_budget") * 1000000;
     uint64_t needed = gaussians_bytes(positions, images, m->dimension, m->type == F64 ? 8 : 4);
-    if (budget && needed > budget)
-        return t_fail(IMIAD_OVER_BUDGET,
-                      "detector padim: %lld images, %lld positions and %lld channels need %llu "
-                      "bytes: memory_budget is %llu bytes",
-                      (long long)images, (long long)positions, (long long)m->dimension,
-                      (unsigned long long)needed, (unsigned long long)budget);
+    if (!t_try(memory_budget_check(self, images, needed)))
+        return NULL;
+
     tensor *rows =
         t_zeros(3, (int64_t[]){positions, images, m->dimension}, m->type, detector_device(self));
     return t_failed() ? NULL : t_keep(rows);
@@ -279,13 +277,7 @@ static int64_t add_batch(tensor **rows, imiad_detector *self, train_set *normals
         memcpy(m->grid, grid, sizeof grid);
         *rows = make_room(self, (int64_t)train_set_count(normals));
     }
-    if (!t_failed() && (grid[0] != m->grid[0] || grid[1] != m->grid[1]))
-        t_fail(
-            IMIAD_MISMATCH,
-            "detector padim: training images of %lld x %lld and %lld x %lld positions: set crop, "
-            "or resize_mode=squash",
-            (long long)m->grid[1], (long long)m->grid[0], (long long)grid[1], (long long)grid[0]);
-    if (!t_failed())
+    if (!t_failed() && t_try(one_size_check(self, "positions", grid, m->grid)))
         add_rows(*rows, self, features, done);
     return b.count;
 }
@@ -329,14 +321,8 @@ static void score(imiad_detector *self, const batch *b, scores *out)
     if (t_failed())
         return;
     int64_t grid[2] = {t_size(features[0], 2), t_size(features[0], 3)};
-    if ((grid[0] != m->grid[0] || grid[1] != m->grid[1])) {
-        t_fail(IMIAD_MISMATCH,
-               "detector padim: the image has %lld x %lld positions, the training images had %lld "
-               "x %lld: set crop, or resize_mode=squash",
-               (long long)grid[1], (long long)grid[0], (long long)m->grid[1],
-               (long long)m->grid[0]);
+    if (!t_try(one_size_check(self, "positions", grid, m->grid)))
         return;
-    }
     tensor *distances;
     if (gaussians_on_host(&m->gaussians)) {
         channel_reader reader;

@@ -10,6 +10,7 @@
 #include "detectors/parts/k_means.h"
 #include "detectors/parts/layer_list.h"
 #include "detectors/parts/mixed_epoch.h"
+#include "detectors/parts/one_size.h"
 #include "detectors/parts/prn_network.h"
 #include "detectors/training/training.h"
 #include "synthesis/blend.h"
@@ -84,15 +85,9 @@ static void read_features(imiad_detector *self, const batch *b, tensor **out)
     const prn *m = self->state;
     for (int i = 0; i < MAPS; ++i)
         out[i] = NULL;
-    if (b->height != m->shape.side || b->width != m->shape.side) {
-        t_fail(IMIAD_MISMATCH,
-               "detector prn: an image of %lld x %lld pixels, and the network is made for %lld x "
-               "%lld: "
-               "set crop, or resize_mode=squash",
-               (long long)b->width, (long long)b->height, (long long)m->shape.side,
-               (long long)m->shape.side);
+    const int64_t size[] = {b->height, b->width}, made_for[] = {m->shape.side, m->shape.side};
+    if (!t_try(one_size_check(self, "pixels", size, made_for)))
         return;
-    }
     detector_features(self, b, m->layers.names, MAPS, out);
     for (int i = 0; i < MAPS; ++i)
         if (m->chosen[i])
@@ -262,9 +257,7 @@ static imiad_status create(imiad_detector *self)
     m->damage = draem_defaults;
     m->damage.whole = 0;
     m->anywhere = strcmp(options_text(self->options, "foreground"), "all") == 0;
-    if (m->shape.side == 0)
-        return fail(IMIAD_OUT_OF_RANGE,
-                    "detector prn needs images of one size: set crop, or resize_mode=squash");
+    TRY(one_size_require(self));
     TRY(find_layers(self));
     TRY(find_sizes(self));
     training_begin(self, &learning);

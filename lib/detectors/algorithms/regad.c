@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "detectors/parts/episodes.h"
+#include "detectors/parts/memory_budget.h"
+#include "detectors/parts/one_size.h"
 #include "detectors/parts/position_gaussians.h"
 #include "detectors/parts/warp.h"
 #include "detectors/training/training.h"
@@ -224,16 +226,12 @@ static tensor *augment(tensor *x)
 /* Room for all forms of all supports, kept: positions x forms x channels. */
 static tensor *make_room(const imiad_detector *self, tensor *maps, int64_t images)
 {
-    uint64_t budget = (uint64_t)options_int(self->options, "memory_budget") * 1000000;
     const int64_t shape[3] = {t_size(maps, 2) * t_size(maps, 3), images * AUGMENTED,
                               t_size(maps, 1)};
     uint64_t needed = gaussians_bytes(shape[0], shape[1], shape[2], sizeof(float));
-    if (budget && needed > budget)
-        return t_fail(IMIAD_OVER_BUDGET,
-                      "detector regad: %lld images in %d forms need %llu bytes: memory_budget is "
-                      "%llu bytes",
-                      (long long)images, AUGMENTED, (unsigned long long)needed,
-                      (unsigned long long)budget);
+    if (!t_try(memory_budget_check(self, images, needed)))
+        return NULL;
+
     tensor *rows = t_zeros(3, shape, F32, detector_device(self));
     return t_failed() ? NULL : t_keep(rows);
 }
@@ -482,14 +480,9 @@ static imiad_status fit(imiad_detector *self, train_set *set, const progress *p)
 static void score(imiad_detector *self, const batch *b, scores *out)
 {
     const regad *m = self->state;
-    if (b->height != b->width || b->height != input_side(self)) {
-        t_fail(IMIAD_MISMATCH,
-               "detector regad: an input of %lld x %lld pixels where %lld x %lld were learned: set "
-               "crop, or resize_mode=squash",
-               (long long)b->width, (long long)b->height, (long long)input_side(self),
-               (long long)input_side(self));
+    const int64_t size[] = {b->height, b->width}, learned[] = {input_side(self), input_side(self)};
+    if (!t_try(one_size_check(self, "pixels", size, learned)))
         return;
-    }
     tensor *distances = gaussians_distances(&m->gaussians, by_position(embed(m, b->images)));
     out->maps = t_view(t_to(distances, F32), 3, (int64_t[]){b->count, m->grid[0], m->grid[1]});
 }

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "detectors/anomaly_map.h"
 #include "detectors/parts/layer_list.h"
+#include "detectors/parts/memory_budget.h"
 
 enum { MOST_PIXEL_NEIGHBOURS = 100 };
 
@@ -134,17 +135,10 @@ static pyramid find_features(imiad_detector *self, const batch *b)
 static imiad_status check_budget(const imiad_detector *self, const pyramid *p)
 {
     const spade *m = self->state;
-    uint64_t budget = (uint64_t)options_int(self->options, "memory_budget") * 1000000;
     uint64_t values = (uint64_t)m->channels;
     for (int i = 0; i < m->levels.count; ++i)
         values += (uint64_t)(p->heights[i] * p->widths[i] * m->levels.channels[i]);
-    uint64_t needed = values * sizeof(float) * m->count;
-    return budget && needed > budget
-               ? fail(IMIAD_OVER_BUDGET,
-                      "detector spade: the features of %zu training images need %" PRIu64
-                      " bytes: memory_budget is %" PRIu64 " bytes",
-                      m->count, needed, budget)
-               : IMIAD_OK;
+    return memory_budget_check(self, (int64_t)m->count, values * sizeof(float) * m->count);
 }
 
 static imiad_status remember(spade *m, const pyramid *p, size_t done, size_t count)

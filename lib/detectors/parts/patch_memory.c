@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "detectors/parts/memory_budget.h"
+#include "detectors/parts/one_size.h"
 
 /* ---- making ---- */
 
@@ -56,13 +58,7 @@ static imiad_status same_grid(int64_t common[2], const int64_t grid[2], bool fir
 {
     if (first)
         memcpy(common, grid, 2 * sizeof *grid);
-    return common[0] == grid[0] && common[1] == grid[1]
-               ? IMIAD_OK
-               : fail(IMIAD_MISMATCH,
-                      "detector %s: training images of %lld x %lld and %lld x %lld positions: set "
-                      "crop, or resize_mode=squash",
-                      self->ops->name, (long long)common[1], (long long)common[0],
-                      (long long)grid[1], (long long)grid[0]);
+    return one_size_check(self, "positions", grid, common);
 }
 
 /* The rows of a batch, each with the number of its image. */
@@ -110,8 +106,7 @@ imiad_status patch_memory_collect(imiad_bank **out, int64_t grid[2], const patch
 {
     imiad_bank *bank;
     imiad_storage storage = storage_named(options_text(self->options, "storage"));
-    uint64_t budget = (uint64_t)options_int(self->options, "memory_budget") * 1000000;
-    TRY(imiad_bank_create_stored(&bank, m->dimension, storage, budget));
+    TRY(imiad_bank_create_stored(&bank, m->dimension, storage, memory_budget(self)));
     imiad_status status = fill(bank, grid, m, self, normals, first_image, p);
     if (status != IMIAD_OK) {
         imiad_bank_free(bank);

@@ -7,6 +7,8 @@
 #include "bank/bank.h"
 #include "base/error.h"
 #include "detectors/parts/foreign_search.h"
+#include "detectors/parts/memory_budget.h"
+#include "detectors/parts/one_size.h"
 #include "detectors/parts/position_code.h"
 #include "detectors/parts/token_losses.h"
 
@@ -43,11 +45,7 @@ static imiad_status set_grid(residual_memory *m, const imiad_detector *self)
 imiad_status residual_memory_create(residual_memory *m, const imiad_detector *self)
 {
     const option_set *o = self->options;
-    const preprocessing *p = &self->preprocessing;
-    if (!p->crop && !p->squash)
-        return fail(IMIAD_OUT_OF_RANGE,
-                    "detector %s needs images of one size: set crop, or resize_mode=squash",
-                    self->ops->name);
+    TRY(one_size_require(self));
     if (options_int(o, "target_embed_dimension") % 4)
         return fail(IMIAD_OUT_OF_RANGE,
                     "detector %s: option target_embed_dimension is %lld: it must be a multiple of "
@@ -85,17 +83,6 @@ void residual_memory_free(residual_memory *m)
 }
 
 /* ---- patches that know their place ---- */
-
-static bool has_grid(const residual_memory *m, const int64_t grid[2])
-{
-    if (grid[0] == m->grid[0] && grid[1] == m->grid[1])
-        return true;
-    t_fail(IMIAD_MISMATCH,
-           "an image of %lld x %lld positions, where %lld x %lld were learned: set crop, or "
-           "resize_mode=squash",
-           (long long)grid[1], (long long)grid[0], (long long)m->grid[1], (long long)m->grid[0]);
-    return false;
-}
 
 static void add_code(float *rows, const residual_memory *m, int64_t images)
 {
@@ -206,7 +193,7 @@ static imiad_status add_batch(filling *f, const batch *b)
     imiad_status status = IMIAD_OK;
     int64_t grid[2];
     float *rows = patch_memory_embed(grid, &m->patches, f->self, b), *shares = NULL;
-    if (rows && !t_failed() && has_grid(m, grid)) {
+    if (rows && !t_failed() && t_try(one_size_check(f->self, "positions", grid, m->grid))) {
         shares = malloc((size_t)positions(m) * sizeof *shares);
         status = shares ? add_images(f, b, rows, shares)
                         : fail_memory("shares", (size_t)positions(m) * sizeof *shares);
@@ -277,9 +264,9 @@ static imiad_status fill(filling *f, train_set *set, make_function make)
     residual_memory *m = f->memory;
     const option_set *o = f->self->options;
     imiad_storage storage = storage_named(options_text(o, "storage"));
-    uint64_t budget = (uint64_t)options_int(o, "memory_budget") * 1000000;
     int64_t own = 0;
-    TRY(imiad_bank_create_stored(&m->patches.bank, m->patches.dimension, storage, budget));
+    TRY(imiad_bank_create_stored(&m->patches.bank, m->patches.dimension, storage,
+                                 memory_budget(f->self)));
     f->bank = m->patches.bank;
     TRY(open_pool(f));
     TRY(read_plain(f, set));
@@ -355,7 +342,7 @@ float *residual_memory_residuals(const residual_memory *m, imiad_detector *self,
 {
     int64_t grid[2];
     float *rows = patch_memory_embed(grid, &m->patches, self, b);
-    if (rows && !t_failed() && has_grid(m, grid)) {
+    if (rows && !t_failed() && t_try(one_size_check(self, "positions", grid, m->grid))) {
         add_code(rows, m, b->count);
         t_try(find_residuals(rows, b->count * positions(m), m, detector_device(self)));
     }

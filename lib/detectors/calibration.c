@@ -153,16 +153,18 @@ json_t *calibration_to_json(const imiad_calibration *c)
 
 static imiad_status read_members(imiad_calibration *c, json_t *object)
 {
-    const char *rule;
-    json_int_t normal, defective;
-    if (json_unpack(object, "{s:s, s:I, s:I, s:s}", "rule", &rule, "normal_count", &normal,
-                    "defective_count", &defective, "source", &c->source) != 0)
+    /* json_unpack would allocate, and say nothing of where that fails */
+    const char *rule = json_string_value(json_object_get(object, "rule"));
+    const json_t *normal = json_object_get(object, "normal_count");
+    const json_t *defective = json_object_get(object, "defective_count");
+    c->source = json_string_value(json_object_get(object, "source"));
+    if (!rule || !c->source || !json_is_integer(normal) || !json_is_integer(defective))
         return fail(IMIAD_FORMAT, "its calibration is damaged");
     c->rule = strcmp(rule, "quantile") == 0 ? IMIAD_THRESHOLD_QUANTILE
               : strcmp(rule, "f1_max") == 0 ? IMIAD_THRESHOLD_F1_MAX
                                             : (imiad_threshold_rule)0;
-    c->normal_count = normal;
-    c->defective_count = defective;
+    c->normal_count = json_integer_value(normal);
+    c->defective_count = json_integer_value(defective);
     for (size_t i = 0; i < NUMBERS; ++i) {
         const json_t *number = json_object_get(object, numbers[i].name);
         double value = json_number_value(number);

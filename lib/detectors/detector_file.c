@@ -157,6 +157,11 @@ static imiad_status read_colours(imiad_backbone *b, const json_t *mean, const js
     return sound ? IMIAD_OK : fail(IMIAD_FORMAT, "its backbone's mean and deviation are damaged");
 }
 
+static const char *text_in(const json_t *object, const char *name)
+{
+    return json_string_value(json_object_get(object, name));
+}
+
 static imiad_status load_backbone(imiad_backbone **out, const weights *file, const char *path,
                                   const char *device_text)
 {
@@ -170,17 +175,19 @@ static imiad_status load_backbone(imiad_backbone **out, const weights *file, con
     if (json_read(&object, text, strlen(text), JSON_REJECT_DUPLICATES, &error, path) ==
         IMIAD_NO_MEMORY)
         return IMIAD_NO_MEMORY;
-    const char *name, *weights_name, *digest, *precision, *dialect_name = NULL;
-    json_t *mean = NULL, *deviation = NULL;
+    /* json_unpack would allocate, and say nothing of where that fails */
+    const char *name = text_in(object, "architecture"), *weights_name = text_in(object, "weights");
+    const char *digest = text_in(object, "digest"), *precision = text_in(object, "precision");
+    const json_t *naming = json_object_get(object, "dialect");
+    json_t *mean = json_object_get(object, "mean"),
+           *deviation = json_object_get(object, "deviation");
     imiad_backbone *b = NULL;
     imiad_status status = IMIAD_OK;
-    if (json_unpack(object, "{s:s, s:s, s:s, s:s, s?s, s?o, s?o}", "architecture", &name, "weights",
-                    &weights_name, "digest", &digest, "precision", &precision, "dialect",
-                    &dialect_name, "mean", &mean, "deviation", &deviation) != 0)
+    if (!name || !weights_name || !digest || !precision || (naming && !json_is_string(naming)))
         status = fail(IMIAD_FORMAT, "the description of its backbone is damaged");
     if (status == IMIAD_OK)
-        status = backbone_from_weights(&b, name, file, PREFIX, weights_name, dialect_name,
-                                       device_text, precision);
+        status = backbone_from_weights(&b, name, file, PREFIX, weights_name,
+                                       json_string_value(naming), device_text, precision);
     if (status == IMIAD_OK)
         status = read_colours(b, mean, deviation);
     if (status == IMIAD_OK)

@@ -173,9 +173,10 @@ void random_choices(float *out, size_t count, random_stream *stream, double p, f
     blocks x;
     uint32_t words[4 * CHUNK];
     size_t begun = 0;
-    for (; begun < count && stream->used < 4; ++begun) /* of a block that is begun */
-        words[begun] = random_u32(stream);
-    choose(out, words, begun, p, other);
+    for (; begun < count && stream->used < 4; ++begun) { /* of a block that is begun */
+        words[0] = random_u32(stream);
+        choose(out + begun, words, 1, p, other);
+    }
     for (size_t begin = begun; begin < count; begin += 4 * CHUNK) {
         size_t length = count - begin < 4 * CHUNK ? count - begin : 4 * CHUNK;
         make_blocks(x, stream->key, stream->block);

@@ -153,7 +153,7 @@ class Runner:
                 file.write(text.format(program=shlex.quote(program)))
             os.chmod(f"{stage}/build/examples/{name}", 0o755)
         os.symlink(self.source + "/bindings", stage + "/bindings")
-        for name in ["lib", "bindings"]:
+        for name in ["lib", "bindings", "meson-info"]:
             os.symlink(f"{self.build}/{name}", f"{stage}/build/{name}")
         self.prepare_images(stage)
         self.command(["meson", "install", "-C", self.build, "--no-rebuild", "--quiet"], stage,

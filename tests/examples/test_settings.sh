@@ -248,7 +248,8 @@ def listed(*options):
 everything, tasks = listed("--list-detectors"), listed("--list-new-tasks")
 assert sorted(listed("--of", "imiad", "--list-detectors")) == sorted(nineteen)
 words = {"joins": "join", "goes on": "goes on", "forgets": "replaces"}
-rows = re.findall(r"^\| \[`(\w+)`\]\S+ \| [^|]* \| ([^|]*) \|", open(f"{source}/docs/detectors/README.md").read(), re.M)
+table = re.search(r"(?:^\|.*\n)+", open(f"{source}/docs/detectors/README.md").read(), re.M)[0]
+rows = re.findall(r"^\| \[`(\w+)`\]\S+ \| [^|]* \| ([^|]*) \|", table, re.M)
 assert sorted(name for name, _ in rows) == sorted(everything) == sorted(tasks), set(everything) ^ {n for n, _ in rows}
 for name, said in rows:
     assert words[tasks[name]] in said, (name, tasks[name], said)

@@ -91,8 +91,6 @@ static int list_detectors(const arguments *a)
     return listed == 0 ? -1 : 0;
 }
 
-typedef imiad_status (*schema)(imiad_option_info *, const char *, size_t);
-
 /* A backbone's layers; its weights do not matter. */
 static int describe_backbone(const char *name)
 {
@@ -113,8 +111,8 @@ static int describe_backbone(const char *name)
 
 static int describe(const char *name)
 {
-    static const schema schemas[] = {imiad_detector_option_info, imiad_dataset_option_info,
-                                     imiad_setting_option_info};
+    static const option_schema schemas[] = {imiad_detector_option_info, imiad_dataset_option_info,
+                                            imiad_setting_option_info};
     imiad_option_info info = IMIAD_OPTION_INFO_INIT;
     for (size_t k = 0; k < sizeof schemas / sizeof *schemas; ++k) {
         if (schemas[k](&info, name, 0) == IMIAD_UNKNOWN_OPTION)
@@ -388,22 +386,6 @@ static int take_option(arguments *a, int option, char *value, const char *about)
     }
 }
 
-/* The command line as one text, quoted where a shell would need it. */
-static char *whole_command(int argc, char **argv)
-{
-    char *text = NULL;
-    size_t length = 0;
-    FILE *stream = open_memstream(&text, &length);
-    if (!stream)
-        return NULL;
-    for (int i = 0; i < argc; ++i) {
-        int plain = argv[i][0] && !argv[i][strcspn(argv[i], " '\"\\$`*?[]()<>|&;\t\n")];
-        fprintf(stream, plain ? "%s%s" : "%s'%s'", i ? " " : "", argv[i]);
-    }
-    fclose(stream);
-    return text;
-}
-
 /* What --help and the listings wrote must have arrived. */
 static int stop_reading(arguments *a, int outcome)
 {
@@ -429,7 +411,7 @@ int arguments_read(arguments *a, int argc, char **argv, const char *about, own_o
                      .dataset = "synthetic",
                      .detector = "patchcore",
                      .evaluation = IMIAD_EVALUATION_OPTIONS_INIT,
-                     .command = whole_command(argc, argv),
+                     .command = checked_command(argc, argv),
                      .repeats = 1,
                      .own = own,
                      .own_count = own_count};

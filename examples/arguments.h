@@ -56,6 +56,13 @@ int arguments_read(arguments *a, int argc, char **argv, const char *about, own_o
 int arguments_take_evaluation(arguments *a, const char *value);
 int arguments_take_compat(arguments *a, const char *value);
 
+/* Whether a detector, dataset or setting has an option of that name. */
+typedef imiad_status (*option_schema)(imiad_option_info *out, const char *owner, size_t index);
+int option_known(option_schema of, const char *owner, const char *name);
+
+/* A number for a record; null for NAN. */
+json_t *number_record(double value);
+
 /* Once the dataset is open: what --evaluate is when nobody said, and the words for it. */
 void arguments_settle_evaluation(arguments *a, const char *otherwise);
 

@@ -1,10 +1,9 @@
 /* Opening what a command line names: dataset, backbone, detector, split. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "arguments.h"
-
-typedef imiad_status (*schema)(imiad_option_info *, const char *, size_t);
 
 imiad_status arguments_dataset(imiad_dataset **out, const arguments *a)
 {
@@ -24,17 +23,21 @@ imiad_status arguments_backbone(imiad_backbone **out, const arguments *a)
     return imiad_backbone_create(out, a->backbone ? a->backbone : otherwise, &options);
 }
 
-/* Whether there is an option of that name; --seed and --device go there, ahead of what --set says.
- */
-static int has_option(schema look, const char *name, const char *option)
+int option_known(option_schema of, const char *owner, const char *name)
 {
     imiad_option_info info = IMIAD_OPTION_INFO_INIT;
-    for (size_t i = 0; look(&info, name, i) == IMIAD_OK; ++i)
-        if (strcmp(info.name, option) == 0)
+    for (size_t i = 0; of(&info, owner, i) == IMIAD_OK; ++i)
+        if (strcmp(info.name, name) == 0)
             return 1;
     return 0;
 }
 
+json_t *number_record(double value)
+{
+    return isnan(value) ? json_null() : json_real(value);
+}
+
+/* --seed and --device go to options of that name, ahead of what --set says. */
 imiad_status arguments_detector(imiad_detector **out, const arguments *a, imiad_backbone *backbone,
                                 uint64_t seed)
 {
@@ -42,9 +45,9 @@ imiad_status arguments_detector(imiad_detector **out, const arguments *a, imiad_
     char text[32];
     size_t count = 0;
     snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
-    if (has_option(imiad_detector_option_info, a->detector, "seed"))
+    if (option_known(imiad_detector_option_info, a->detector, "seed"))
         options[count++] = (imiad_option){"seed", text};
-    if (a->device && has_option(imiad_detector_option_info, a->detector, "device"))
+    if (a->device && option_known(imiad_detector_option_info, a->detector, "device"))
         options[count++] = (imiad_option){"device", a->device};
     memcpy(options + count, a->settings, a->setting_count * sizeof *options);
     return imiad_detector_create(out, a->detector, backbone, options, count + a->setting_count);
@@ -58,7 +61,7 @@ imiad_status arguments_split(imiad_split **out, const arguments *a, const imiad_
     char text[32];
     size_t count = 0;
     snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
-    if (has_option(imiad_setting_option_info, setting, "seed"))
+    if (option_known(imiad_setting_option_info, setting, "seed"))
         options[count++] = (imiad_option){"seed", text};
     if (name)
         options[count++] = (imiad_option){name, value};

@@ -537,20 +537,15 @@ void measurements_print(const experiment *b, const char *heading, const measurem
 
 /* ---- records ---- */
 
-static json_t *number(double value)
-{
-    return isnan(value) ? json_null() : json_real(value);
-}
-
 json_t *metrics_record(const double values[VALUES])
 {
     json_t *object = json_object();
     for (int i = 0; i < METRICS; ++i)
-        json_object_set_new(object, value_name(i), number(values[i]));
+        json_object_set_new(object, value_name(i), number_record(values[i]));
     int first = has_values(values, LOCO, GROUPS) ? LOCO : GROUPS;
     int last = has_values(values, GROUPS, VALUES) ? VALUES : GROUPS;
     for (int i = first; i < last; ++i)
-        json_object_set_new(object, value_name(i), number(values[i]));
+        json_object_set_new(object, value_name(i), number_record(values[i]));
     return object;
 }
 
@@ -561,12 +556,12 @@ json_t *measurement_record(const measurement *r)
     name_into(object, "category", r->category);
     name_into(object, "value", r->value);
     json_object_set_new(object, "seed", json_integer((json_int_t)r->seed));
-    json_object_set_new(object, "fit_seconds", number(r->values[FIT_SECONDS]));
-    json_object_set_new(object, "images_per_second", number(r->values[IMAGES_PER_SECOND]));
+    json_object_set_new(object, "fit_seconds", number_record(r->values[FIT_SECONDS]));
+    json_object_set_new(object, "images_per_second", number_record(r->values[IMAGES_PER_SECOND]));
     for (int i = PEAK_RSS_BYTES; i < LOCO; ++i)
         json_object_set_new(object, value_name(i), json_integer((json_int_t)r->values[i]));
     for (int i = 0; i < 5; ++i)
-        json_object_set_new(seconds, stages[i], number(r->values[DECODE_SECONDS + i]));
+        json_object_set_new(seconds, stages[i], number_record(r->values[DECODE_SECONDS + i]));
     json_object_set_new(object, "seconds_per_image", seconds);
     json_object_set_new(object, "images", r->images ? json_incref(r->images) : json_null());
     if (*r->key)

@@ -66,6 +66,21 @@ int checked_real(double *out, const char *text, double low, double high)
     return 0;
 }
 
+char *checked_command(int argc, char **argv)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    if (!stream)
+        return NULL;
+    for (int i = 0; i < argc; ++i) {
+        int plain = argv[i][0] && !argv[i][strcspn(argv[i], " '\"\\$`*?[]()<>|&;\t\n")];
+        fprintf(stream, plain ? "%s%s" : "%s'%s'", i ? " " : "", argv[i]);
+    }
+    fclose(stream);
+    return text;
+}
+
 const char *checked_score(char out[SCORE_TEXT], double score)
 {
     bool whole = fabs(score) >= 1e3 && fabs(score) < 1e7;

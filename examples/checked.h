@@ -9,6 +9,9 @@
 int checked_number(long long *out, const char *text, long long low, long long high);
 int checked_real(double *out, const char *text, double low, double high);
 
+/* The command line as one text, quoted where a shell would need it. New memory, or NULL. */
+char *checked_command(int argc, char **argv);
+
 /* A score as people read it: four digits, and no exponent from a thousandth to ten million. */
 enum { SCORE_TEXT = 32 };
 const char *checked_score(char out[SCORE_TEXT], double score);

@@ -3,6 +3,7 @@
 #include "cells.h"
 #include "checked.h"
 #include "names.h"
+#include "temporary.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,12 +68,10 @@ static imiad_status time_image(efficiency *e, imiad_detector *detector, const im
 /* The size of the saved detector: all that scoring needs. */
 static imiad_status measure_file(efficiency *e, const imiad_detector *detector)
 {
-    char path[] = "/tmp/imiad-efficiency-XXXXXX";
+    char path[TEMPORARY_PATH];
     struct stat file;
-    int descriptor = mkstemp(path);
-    if (descriptor < 0)
+    if (temporary_file(path, "efficiency") != IMIAD_OK)
         return IMIAD_IO;
-    close(descriptor);
     imiad_status status = imiad_detector_save(detector, path);
     if (status == IMIAD_OK && stat(path, &file) == 0)
         e->file_bytes = file.st_size;

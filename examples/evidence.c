@@ -147,6 +147,7 @@ static imiad_status add_pictures(evidence *e, const imiad_scored *scored)
 
 imiad_status evidence_add(evidence *e, const imiad_scored *scored)
 {
+    imiad_status status = IMIAD_OK;
     json_t *line = json_array(), *name = json_object();
     json_array_append_new(line, json_integer(scored->info.label));
     json_array_append_new(line, json_real((double)scored->score));
@@ -155,7 +156,11 @@ imiad_status evidence_add(evidence *e, const imiad_scored *scored)
     json_array_append(line, json_object_get(name, "kind"));
     json_array_append(line, json_object_get(name, "path"));
     json_decref(name);
-    json_array_append_new(e->scores, line);
+    if (json_array_size(line) != 4 || json_array_append(e->scores, line) != 0)
+        status = IMIAD_NO_MEMORY;
+    json_decref(line);
+    if (status != IMIAD_OK)
+        return status;
     return e->pictures && scored->map ? add_pictures(e, scored) : IMIAD_OK;
 }
 

@@ -22,14 +22,14 @@ else
     echo "The default weights could not be fetched: it goes on with random weights, which find less."
 fi
 mkdir -p results
-rm -f results/results.sqlite # the report is of this run alone
+rm -f results/quickstart.sqlite # the report is of this run alone
 build/examples/unsupervised --json results/results.json --maps results/maps \
-    --results results/results.sqlite --keep-pictures "$@" >results/table.txt
+    --results results/quickstart.sqlite --keep-pictures "$@" >results/table.txt
 cat results/table.txt
 echo
-build/examples/imiad-benchmark report results/results.sqlite -o results/report.html >/dev/null
+build/examples/imiad-benchmark report results/quickstart.sqlite -o results/report.html >/dev/null
 echo "table:     results/table.txt"
 echo "record:    results/results.json"
 echo "heat maps: $(find results/maps -name '*.png' | wc -l) pictures below results/maps"
-echo "store:     results/results.sqlite"
+echo "store:     results/quickstart.sqlite"
 echo "report:    results/report.html, beside the published figures: open it in a browser"

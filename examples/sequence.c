@@ -3,7 +3,6 @@
 #include "outputs.h"
 #include "sequence_stage.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,10 +183,8 @@ static json_t *matrix_record(const sequence *s, int metric)
     json_t *rows = json_array();
     for (size_t i = 0; i < s->learned; ++i) {
         json_t *columns = json_array();
-        for (size_t j = 0; j <= i; ++j) {
-            double value = s->matrix[metric][i * s->tasks + j];
-            json_array_append_new(columns, isnan(value) ? json_null() : json_real(value));
-        }
+        for (size_t j = 0; j <= i; ++j)
+            json_array_append_new(columns, number_record(s->matrix[metric][i * s->tasks + j]));
         json_array_append_new(rows, columns);
     }
     return rows;
@@ -238,7 +235,7 @@ static void add_course(sequence *s, size_t task)
         json_t *values = json_array();
         for (size_t i = task; i < s->tasks; ++i)
             json_array_append_new(values,
-                                  sequence_number(s->matrix[metrics[k]][i * s->tasks + task]));
+                                  number_record(s->matrix[metrics[k]][i * s->tasks + task]));
         snprintf(name, sizeof name, "course of %s", value_name(metrics[k]));
         json_object_set_new(r->evidence, name, values);
     }

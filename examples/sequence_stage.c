@@ -28,11 +28,6 @@ static json_t *names_record(const sequence *s)
     return list;
 }
 
-json_t *sequence_number(double value)
-{
-    return isnan(value) ? json_null() : json_real(value);
-}
-
 /* All that was measured after the last task, for a run that only has to report it. */
 static json_t *last_record(const sequence *s)
 {
@@ -40,7 +35,7 @@ static json_t *last_record(const sequence *s)
     for (size_t j = 0; j < s->tasks; ++j) {
         json_t *values = json_array();
         for (int i = 0; i < VALUES; ++i)
-            json_array_append_new(values, sequence_number(s->last[j].values[i]));
+            json_array_append_new(values, number_record(s->last[j].values[i]));
         json_t *record = json_pack("{s:o, s:O}", "values", values, "images", s->last[j].images);
         if (s->last[j].evidence)
             json_object_set(record, "evidence", s->last[j].evidence);
@@ -55,7 +50,7 @@ static json_t *stage_record(const sequence *s, size_t learned)
     for (int k = 0; k < METRICS; ++k) {
         json_t *values = json_array();
         for (size_t i = 0; i < learned * s->tasks; ++i)
-            json_array_append_new(values, sequence_number(s->matrix[k][i]));
+            json_array_append_new(values, number_record(s->matrix[k][i]));
         json_object_set_new(matrices, value_name(k), values);
     }
     for (size_t i = 0; i < learned; ++i)

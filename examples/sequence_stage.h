@@ -23,7 +23,4 @@ imiad_status sequence_stage_keep(const sequence *s, const imiad_detector *detect
 /* Takes up what an earlier run left of the same sequence; *detector is replaced by it. */
 imiad_status sequence_stage_recall(sequence *s, imiad_detector **detector);
 
-/* A number for a record; null for NAN. */
-json_t *sequence_number(double value);
-
 #endif

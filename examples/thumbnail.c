@@ -1,4 +1,5 @@
 #include "thumbnail.h"
+#include "temporary.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -116,14 +117,10 @@ static char *base64(const char *before, const unsigned char *bytes, size_t size)
 
 char *thumbnail_text(const imiad_image *image)
 {
-    char path[] = "/tmp/imiad-thumbnail-XXXXXX";
+    char path[TEMPORARY_PATH];
     size_t size = 0;
-    int file = mkstemp(path);
-    if (file < 0) {
-        imiad_fail(IMIAD_IO, "cannot make a file below /tmp");
+    if (temporary_file(path, "thumbnail") != IMIAD_OK)
         return NULL;
-    }
-    close(file);
     unsigned char *bytes =
         imiad_image_write_png(image, path) == IMIAD_OK ? read_all(&size, path) : NULL;
     unlink(path);

@@ -153,16 +153,6 @@ static int add_job(jobs *j, const job *one, size_t *room)
     return 0;
 }
 
-/* Whether the detector takes a file of what it learned on other categories. */
-static int takes_model(const plan_detector *detector)
-{
-    imiad_option_info info = IMIAD_OPTION_INFO_INIT;
-    for (size_t i = 0; imiad_detector_option_info(&info, detector->type, i) == IMIAD_OK; ++i)
-        if (strcmp(info.name, "model") == 0)
-            return 1;
-    return 0;
-}
-
 /* All choices on one category as one job, which learns once. */
 static int add_learned_once(jobs *j, job one, size_t *room)
 {
@@ -193,7 +183,8 @@ static int add_category(jobs *j, const plan_part *part, job *one, const job_filt
         if (!is_wanted(filter->detector, one->detector->name))
             continue;
         size_t choices = choices_of(part);
-        int once = part->models && one->category && takes_model(one->detector);
+        int once = part->models && one->category && /* a file of what it learned elsewhere */
+                   option_known(imiad_detector_option_info, one->detector->type, "model");
         for (one->choice = 0; one->choice < (once ? 1 : choices); ++one->choice)
             for (size_t k = 0; k < part->seed_count; ++k) {
                 one->seed = part->seeds[k];

@@ -6,17 +6,6 @@
 
 /* ---- options ---- */
 
-typedef imiad_status (*schema)(imiad_option_info *, const char *, size_t);
-
-static int knows_option(schema look, const char *owner, const char *option)
-{
-    imiad_option_info info = IMIAD_OPTION_INFO_INIT;
-    for (size_t i = 0; look(&info, owner, i) == IMIAD_OK; ++i)
-        if (strcmp(info.name, option) == 0)
-            return 1;
-    return 0;
-}
-
 static void set_option(plan_options *options, const char *name, const char *value)
 {
     size_t i = 0;
@@ -27,7 +16,7 @@ static void set_option(plan_options *options, const char *name, const char *valu
 }
 
 /* What stands under "options"; a later value of the same name replaces an earlier one. */
-static int read_options(reader *r, const char *where, const json_t *object, schema look,
+static int read_options(reader *r, const char *where, const json_t *object, option_schema look,
                         const char *owner, plan_options *out)
 {
     char place[PLACE], at[PLACE];
@@ -40,7 +29,7 @@ static int read_options(reader *r, const char *where, const json_t *object, sche
     {
         if (strcmp(name, "note") == 0)
             continue;
-        if (!knows_option(look, owner, name))
+        if (!option_known(look, owner, name))
             return plan_wrong(r, plan_below(at, place, name), "%s has no option of that name",
                               owner);
         if (strcmp(name, "seed") == 0 && look != imiad_dataset_option_info)
@@ -283,7 +272,7 @@ static int read_setting_options(reader *r, const char *where, const json_t *obje
         plan_below(at, place, name);
         if (strcmp(name, "note") == 0)
             continue;
-        if (!knows_option(imiad_setting_option_info, part->setting, name))
+        if (!option_known(imiad_setting_option_info, part->setting, name))
             return plan_wrong(r, at, "the setting %s has no option of that name", part->setting);
         if (strcmp(name, "seed") == 0)
             return plan_wrong(r, at, "it comes from \"seeds\"");

@@ -1,8 +1,8 @@
 #include "benchmark/commands.h"
 #include "benchmark/options.h"
 #include "checked.h"
+#include "temporary.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,11 +51,9 @@ static imiad_status name_conflict(void *user, const imiad_finished *kept,
 /* A store of all of them in a file of its own, which is gone when it is closed. */
 static imiad_status merge_all(imiad_results **out, options *o)
 {
-    char path[] = "/tmp/imiad-report-XXXXXX";
-    int file = mkstemp(path);
-    if (file < 0)
-        return imiad_fail(IMIAD_IO, strerror(errno));
-    close(file);
+    char path[TEMPORARY_PATH];
+    if (temporary_file(path, "report") != IMIAD_OK)
+        return IMIAD_IO;
     imiad_status status = imiad_results_open(out, path);
     if (status == IMIAD_OK)
         status = imiad_results_merge(*out, o->words, o->word_count, name_conflict, o);

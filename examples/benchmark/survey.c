@@ -3,6 +3,7 @@
  */
 #include "benchmark/cost_model.h"
 #include "outputs.h"
+#include "temporary.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -257,16 +258,16 @@ static int survey_job(survey *s, job *j)
 /* Describing a cell takes a store; where none is named yet, one that is gone at once. */
 static int open_describer(survey *s, imiad_results **own)
 {
-    char path[] = "/tmp/imiad-benchmark-XXXXXX";
+    char path[TEMPORARY_PATH];
     *own = NULL;
     s->describer = s->store_count > 0 ? s->stores[0] : NULL;
     if (s->describer)
         return 0;
-    int file = mkstemp(path);
-    if (file >= 0)
-        close(file);
-    imiad_status status = imiad_results_open(own, path);
-    unlink(path);
+    imiad_status status = temporary_file(path, "benchmark");
+    if (status == IMIAD_OK) {
+        status = imiad_results_open(own, path);
+        unlink(path);
+    }
     s->describer = *own;
     if (status != IMIAD_OK)
         fprintf(stderr, "%s: %s\n", s->program, imiad_last_error());

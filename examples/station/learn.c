@@ -36,19 +36,11 @@ static bool is_given(const settings *s, const char *name)
     return false;
 }
 
-static bool has_option(const char *detector, const char *name)
-{
-    imiad_option_info info = IMIAD_OPTION_INFO_INIT;
-    for (size_t i = 0; imiad_detector_option_info(&info, detector, i) == IMIAD_OK; ++i)
-        if (strcmp(info.name, name) == 0)
-            return true;
-    return false;
-}
-
 static void add_default(command *c, const char *name, const char *value)
 {
     settings *s = &c->detector_options;
-    if (has_option(c->detector, name) && !is_given(s, name) && s->count < MOST_WORDS)
+    if (option_known(imiad_detector_option_info, c->detector, name) && !is_given(s, name) &&
+        s->count < MOST_WORDS)
         s->list[s->count++] = (imiad_option){name, value};
 }
 
@@ -319,7 +311,7 @@ static json_t *make_record(const learning *l)
         json_pack("{s:I, s:I, s:I, s:I, s:O, s:O}", "good", (json_int_t)l->good, "called_bad",
                   (json_int_t)l->called_bad, "bad", (json_int_t)l->bad, "found",
                   (json_int_t)l->found, "false_alarms", l->false_alarms, "missed", l->missed);
-    json_object_set_new(test, "image_auroc", isnan(l->auroc) ? json_null() : json_real(l->auroc));
+    json_object_set_new(test, "image_auroc", number_record(l->auroc));
     json_object_set_new(record, "test", test);
     name_into(record, "folder", l->command->words[1]);
     name_into(record, "command", l->command->text);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arguments.h"
 #include "checked.h"
 
 static const char help[] =
@@ -274,21 +275,6 @@ static int take_option(command *c, int option, char *value)
 
 /* ---- the whole ---- */
 
-/* The command line as one text, quoted where a shell would need it. */
-static char *whole_command(int argc, char **argv)
-{
-    char *text = NULL;
-    size_t length = 0;
-    FILE *stream = open_memstream(&text, &length);
-    for (int i = 0; stream && i < argc; ++i) {
-        int plain = argv[i][0] && !argv[i][strcspn(argv[i], " '\"\\$`*?[]()<>|&;\t\n")];
-        fprintf(stream, plain ? "%s%s" : "%s'%s'", i ? " " : "", argv[i]);
-    }
-    if (stream)
-        fclose(stream);
-    return text;
-}
-
 /* What the words must be for each kind of command. */
 static int check_words(const command *c)
 {
@@ -308,7 +294,7 @@ int command_read(command *c, int argc, char **argv)
 {
     const char *slash = strrchr(argv[0], '/');
     *c = (command){.program = slash ? slash + 1 : argv[0],
-                   .text = whole_command(argc, argv),
+                   .text = checked_command(argc, argv),
                    .detector = "patchcore",
                    .setting = "unsupervised",
                    .tile_overlap = 0.25,
@@ -342,21 +328,10 @@ int command_fail(const command *c, const char *doing)
 
 /* ---- bare NAME=VALUE ---- */
 
-typedef imiad_status (*schema)(imiad_option_info *, const char *, size_t);
-
-static bool knows(schema look, const char *owner, const char *name)
-{
-    imiad_option_info info = IMIAD_OPTION_INFO_INIT;
-    for (size_t i = 0; look(&info, owner, i) == IMIAD_OK; ++i)
-        if (strcmp(info.name, name) == 0)
-            return true;
-    return false;
-}
-
 static int sort_setting(command *c, char *word)
 {
     const struct {
-        schema look;
+        option_schema look;
         const char *owner;
         settings *list;
     } owners[] = {{imiad_dataset_option_info, "folder", &c->dataset},
@@ -368,7 +343,7 @@ static int sort_setting(command *c, char *word)
         return mistake(c, "usage: not NAME=VALUE:", word);
     *equals = '\0';
     for (int i = 0; i < 3; ++i)
-        if (knows(owners[i].look, owners[i].owner, word)) {
+        if (option_known(owners[i].look, owners[i].owner, word)) {
             if (owners[i].list->count == MOST_WORDS)
                 return mistake(c, "too many options at", word);
             owners[i].list->list[owners[i].list->count++] = (imiad_option){word, equals + 1};

@@ -320,17 +320,33 @@ imiad_status folder_make(const char *path)
     return status;
 }
 
-imiad_status folder_make_above(const char *path)
+/* *out is NULL for a name in the current folder or the root. */
+static imiad_status folder_above(char **out, const char *path)
 {
     const char *slash = strrchr(path, '/');
+    *out = NULL;
     if (!slash || slash == path)
         return IMIAD_OK;
-    char *folder = strndup(path, (size_t)(slash - path));
-    if (!folder)
-        return fail_memory("a path", strlen(path));
-    imiad_status status = folder_exists(folder) ? IMIAD_OK : folder_make(folder);
+    *out = strndup(path, (size_t)(slash - path));
+    return *out ? IMIAD_OK : fail_memory("a path", strlen(path));
+}
+
+imiad_status folder_make_above(const char *path)
+{
+    char *folder;
+    TRY(folder_above(&folder, path));
+    imiad_status status = !folder || folder_exists(folder) ? IMIAD_OK : folder_make(folder);
     free(folder);
     return status == IMIAD_OK ? status : fail_within(status, "cannot write %s", path);
+}
+
+imiad_status folder_need_above(const char *path)
+{
+    char *folder;
+    TRY(folder_above(&folder, path));
+    bool there = !folder || folder_exists(folder);
+    free(folder);
+    return there ? IMIAD_OK : fail(IMIAD_IO, "cannot write %s: there is no such folder", path);
 }
 
 void bytes_digest(char out[65], const void *bytes, size_t size)

@@ -59,6 +59,7 @@ void name_list_free(name_list *list);
 
 imiad_status folder_make(const char *path);       /* with its parents; no error where it exists */
 imiad_status folder_make_above(const char *path); /* the folders that a file needs */
+imiad_status folder_need_above(const char *path); /* IMIAD_IO where they are not there */
 
 /* SHA-256 in lower-case hexadecimal. */
 imiad_status file_digest(char out[65], const char *path);

@@ -12,7 +12,7 @@
 #include "detectors/training/training.h"
 #include "image/pixels.h"
 
-enum { MOST_PLUGIN_LAYERS = 16 };
+enum { MOST_PLUGIN_LAYERS = 16, MOST_SHOWN = 256 }; /* images, as the option batch takes */
 
 typedef struct adapter {
     detector_ops ops; /* first: a pointer to it is one to the adapter */
@@ -79,9 +79,9 @@ static const char *const *used_layers(const imiad_detector *self, int *count)
 typedef struct view {
     imiad_batch batch;
     imiad_layer_features layers[MOST_PLUGIN_LAYERS];
-    imiad_image bytes[256]; /* of images of 16 bits */
-    const imiad_image *images[256];
-    int32_t labels[256], roles[256], categories[256];
+    imiad_image bytes[MOST_SHOWN]; /* of images of 16 bits */
+    const imiad_image *images[MOST_SHOWN];
+    int32_t labels[MOST_SHOWN], roles[MOST_SHOWN], categories[MOST_SHOWN];
 } view;
 
 static int32_t public_role(split_role role)
@@ -245,8 +245,9 @@ imiad_status imiad_batches_draw(imiad_batches *batches, const size_t *order, siz
 {
     if (!batches || !order || count == 0)
         return fail(IMIAD_INVALID_ARGUMENT, "drawing images: NULL, or none");
-    if (batch_size < 1 || batch_size > 256)
-        return fail(IMIAD_OUT_OF_RANGE, "drawing batches of %zu images: 1 to 256", batch_size);
+    if (batch_size < 1 || batch_size > MOST_SHOWN)
+        return fail(IMIAD_OUT_OF_RANGE, "drawing batches of %zu images: 1 to %d", batch_size,
+                    MOST_SHOWN);
     for (size_t i = 0; i < count; ++i)
         if (order[i] >= train_set_count(batches->set))
             return fail(IMIAD_OUT_OF_RANGE, "drawing image %zu of %zu", order[i],
@@ -261,7 +262,7 @@ imiad_status imiad_batches_draw(imiad_batches *batches, const size_t *order, siz
 imiad_status imiad_batches_draw_balanced(imiad_batches *batches, size_t steps, size_t batch_size,
                                          uint64_t seed, int64_t epoch)
 {
-    if (!batches || steps == 0 || steps > INT32_MAX || batch_size < 1 || batch_size > 256)
+    if (!batches || steps == 0 || steps > INT32_MAX || batch_size < 1 || batch_size > MOST_SHOWN)
         return fail(IMIAD_OUT_OF_RANGE, "drawing %zu batches of %zu images: 1 to 256", steps,
                     batch_size);
     size_t count = train_set_count(batches->set);

@@ -26,8 +26,8 @@ void params_free(params *p); /* with its tensors */
 /* Kernels that are added from now on lie plane after plane in memory, not channels-last, as do the
  * values in a network of theirs. For networks whose layers have to go from one to the other. */
 void params_lay_planes(params *p);
-/* How a first value of four dimensions lies in the store; others are left as they are. */
-tensor *params_lay(const params *p, tensor *initial);
+/* x as kernels and their values lie: four dimensions in that order, others as they are. */
+tensor *params_lay(const params *p, tensor *x);
 
 /* Adds a copy of `initial` and returns it, the store's. Not trainable means a buffer. Needs an open
  * scope; a failure (a name that is taken) sticks, like any operation's. */

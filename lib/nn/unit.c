@@ -198,18 +198,14 @@ static tensor *load_scaled(const unit *u, const weights_source *source, tensor *
     tensor *kernel = load(u, source, UNIT_WEIGHT);
     if (t_type(kernel) != F64)
         kernel = t_to(kernel, F32);
-    const bool wide = t_type(kernel) == F64;
-    void *values = t_data(kernel);
     const double *factors = t_data(t_contiguous(scale));
-    const int64_t each = t_count(kernel) / u->outputs;
-    for (int64_t i = 0; !t_failed() && i < u->outputs; ++i) {
-        double *exact = (double *)values + i * each;
-        float *plain = (float *)values + i * each;
-        for (int64_t j = 0; wide && j < each; ++j)
-            exact[j] *= factors[i];
-        for (int64_t j = 0; !wide && j < each; ++j)
-            plain[j] = (float)(plain[j] * factors[i]);
-    }
+    float *plain = t_type(kernel) == F32 ? t_data(kernel) : NULL;
+    double *exact = t_type(kernel) == F64 ? t_data(kernel) : NULL;
+    const int64_t count = t_count(kernel), each = count / u->outputs;
+    for (int64_t i = 0; plain && !t_failed() && i < count; ++i)
+        plain[i] = (float)(plain[i] * factors[i / each]);
+    for (int64_t i = 0; exact && !t_failed() && i < count; ++i)
+        exact[i] *= factors[i / each];
     return kernel;
 }
 

@@ -11,6 +11,12 @@
 /* Of all cells together: more would make a page that no browser opens quickly. */
 enum { MOST_LISTED = 20000, MOST_PICTURE_BYTES = 16 << 20 };
 
+/* Rates are known behind the last of the images that score as much. */
+static bool ends_tie(const cell_evidence *e, size_t i)
+{
+    return i + 1 == e->image_count || e->images[i + 1].score != e->images[i].score;
+}
+
 /* ---- the threshold ---- */
 
 typedef struct verdicts {
@@ -18,15 +24,15 @@ typedef struct verdicts {
     size_t false_alarms, missed;
 } verdicts;
 
-/* The largest F1 score, and the lowest threshold with it: what scores as much is called defective.
- * Without defective images nothing is. */
+/* The largest F1 score, and the lowest threshold with it, as imiad_metrics_image_f1max has them:
+ * what scores as much is called defective. Without defective images nothing is. */
 static verdicts judge(const cell_evidence *e)
 {
     verdicts v = {INFINITY, NAN, 0, 0};
     size_t found = 0;
     for (size_t i = 0; i < e->image_count && e->defective > 0; ++i) {
         found += e->images[i].defective;
-        if (i + 1 < e->image_count && e->images[i + 1].score == e->images[i].score)
+        if (!ends_tie(e, i))
             continue;
         double f1 = 2 * (double)found / (double)(i + 1 + e->defective);
         if (isnan(v.f1) || f1 >= v.f1)
@@ -168,12 +174,6 @@ static void draw_histogram(FILE *file, const cell_evidence *e, const verdicts *v
 }
 
 /* ---- curves ---- */
-
-/* Of the images that score as much as the last of them, the rates are known. */
-static bool ends_tie(const cell_evidence *e, size_t i)
-{
-    return i + 1 == e->image_count || e->images[i + 1].score != e->images[i].score;
-}
 
 static void draw_roc(FILE *file, const cell_evidence *e)
 {

@@ -169,6 +169,18 @@ static const char *find_picture(const gallery *g, const report_configuration *c,
     return picture;
 }
 
+/* A dash where there is no picture. */
+static void write_picture(const report_page *page, const char *picture, const char *sort,
+                          const char *words)
+{
+    markup(page->file, "<td class=\"%s\">", sort);
+    if (picture)
+        page_picture(page, picture, words);
+    else
+        fputs("\u2013", page->file);
+    fputs("</td>", page->file);
+}
+
 /* Line 0 to 2 are of the category, 3 is a detector's map. */
 static void write_line(const report_page *page, const gallery *g, const report_configuration *c,
                        int line, const char *name)
@@ -177,17 +189,11 @@ static void write_line(const report_page *page, const gallery *g, const report_c
     markup(file, "<tr><th scope=\"row\" class=\"first\">%s</th>", name);
     for (size_t i = 0; i < g->column_count; ++i) {
         const shown_column *column = &g->columns[i];
-        const char *picture = find_picture(g, c, column->category, name_in(column->sort, line));
-        markup(file, "<td class=\"%s\">", column->sort->name);
-        if (picture) {
-            char words[256];
-            snprintf(words, sizeof words, "%.60s, %.60s, %s", name, column->category,
-                     column->sort->name);
-            page_picture(page, picture, words);
-        } else {
-            fputs("\u2013", file);
-        }
-        fputs("</td>", file);
+        char words[256];
+        snprintf(words, sizeof words, "%.60s, %.60s, %s", name, column->category,
+                 column->sort->name);
+        write_picture(page, find_picture(g, c, column->category, name_in(column->sort, line)),
+                      column->sort->name, words);
     }
     fputs("</tr>\n", file);
 }
@@ -228,13 +234,7 @@ static const report_group *extreme(const report_configuration *c, bool lowest)
 static void write_case(const report_page *page, const report_group *group, const char *name,
                        const char *words)
 {
-    const char *picture = picture_of(group, name);
-    fputs("<td>", page->file);
-    if (picture)
-        page_picture(page, picture, words);
-    else
-        fputs("\u2013", page->file);
-    fputs("</td>", page->file);
+    write_picture(page, picture_of(group, name), "case", words);
 }
 
 static void write_category(FILE *file, const report_group *group)
@@ -272,21 +272,12 @@ static void write_extremes(const report_page *page, const gallery *g)
     fputs("</tbody></table></div>\n", file);
 }
 
-static bool is_first_of(const report_data *data, size_t configuration)
-{
-    for (size_t i = 0; i < configuration; ++i)
-        if (data->configurations[i].cell.dataset ==
-            data->configurations[configuration].cell.dataset)
-            return false;
-    return true;
-}
-
 void page_gallery(const report_page *page)
 {
     const report_data *data = page->data;
     for (size_t i = 0; i < data->count; ++i) {
         const char *dataset = data->configurations[i].cell.dataset;
-        if (!is_first_of(data, i))
+        if (!report_begins_dataset(data, i))
             continue;
         const gallery g = gather(data, dataset);
         if (g.column_count == 0)

@@ -301,6 +301,15 @@ void report_data_free(report_data *data)
     *data = (report_data){0};
 }
 
+bool report_begins_dataset(const report_data *data, size_t configuration)
+{
+    for (size_t i = 0; i < configuration; ++i)
+        if (data->configurations[i].cell.dataset ==
+            data->configurations[configuration].cell.dataset)
+            return false;
+    return true;
+}
+
 const report_group *report_average(const report_configuration *c)
 {
     return c->count > 0 ? &c->groups[c->count - 1] : NULL;

@@ -71,6 +71,9 @@ imiad_status report_gather(report_data *out, const imiad_results *results,
                            const imiad_results_filter *filter);
 void report_data_free(report_data *data);
 
+/* Whether no configuration before it is of its dataset. */
+bool report_begins_dataset(const report_data *data, size_t configuration);
+
 const report_group *report_average(const report_configuration *c);
 const report_group *report_category(const report_configuration *c, const char *category);
 /* NULL where the group has no such value. */

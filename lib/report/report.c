@@ -136,22 +136,6 @@ static imiad_status write_report(FILE *file, report_data *data, const imiad_repo
                 (int)options->format);
 }
 
-/* Other writers make the folders that a file needs; a report's path is typed by hand, and a mistake
- * in it would not be seen. */
-static imiad_status need_folder(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    if (!slash || slash == path)
-        return IMIAD_OK;
-    char *folder = strndup(path, (size_t)(slash - path));
-    if (!folder)
-        return fail_memory("a path", strlen(path));
-    bool there = folder_exists(folder);
-    free(folder);
-    return there ? IMIAD_OK
-                 : fail(IMIAD_IO, "cannot write the report %s: there is no such folder", path);
-}
-
 imiad_status imiad_report_write(const imiad_results *results, const imiad_report_options *options,
                                 const char *path)
 {
@@ -163,7 +147,9 @@ imiad_status imiad_report_write(const imiad_results *results, const imiad_report
     if (chosen.filter && chosen.filter->category)
         return fail(IMIAD_INVALID_ARGUMENT,
                     "a report is of whole configurations: its filter can have no category");
-    TRY(need_folder(path));
+    /* Other writers make the folders that a file needs; this path is typed by hand, and a mistake
+     * in it would not be seen. */
+    TRY(folder_need_above(path));
     report_data data;
     TRY(report_gather(&data, results, chosen.filter));
     file_writer writer;

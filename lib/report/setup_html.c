@@ -123,10 +123,7 @@ static void write_other_datasets(FILE *file, const report_data *data)
 {
     for (size_t i = 0; i < data->count; ++i) {
         const char *dataset = data->configurations[i].cell.dataset;
-        size_t before = 0;
-        while (before < i && data->configurations[before].cell.dataset != dataset)
-            ++before;
-        if (before < i || is_printed(dataset))
+        if (!report_begins_dataset(data, i) || is_printed(dataset))
             continue;
         const dataset_counts ours = count_dataset(data, dataset);
         write_dataset(file, dataset, dataset, &ours, NULL);
@@ -195,21 +192,13 @@ static bool says_nothing(const char *option, const char *value)
     return !value || (strcmp(option, "crop") == 0 && strcmp(value, "0") == 0);
 }
 
-static const char *setting_default(const char *detector, size_t setting)
+/* What the configuration has, or where there is none, the detector by default. */
+static const char *setting_of(const char *detector, const report_configuration *c, size_t setting)
 {
     for (size_t k = 0; k < 3 && setting_options[setting][k]; ++k) {
-        const char *value = default_of(detector, setting_options[setting][k]);
-        if (!says_nothing(setting_options[setting][k], value))
-            return value;
-    }
-    return NULL;
-}
-
-static const char *setting_of(const report_configuration *c, size_t setting)
-{
-    for (size_t k = 0; k < 3 && setting_options[setting][k]; ++k) {
-        const char *value = report_option(c, setting_options[setting][k]);
-        if (!says_nothing(setting_options[setting][k], value))
+        const char *option = setting_options[setting][k];
+        const char *value = c ? report_option(c, option) : default_of(detector, option);
+        if (!says_nothing(option, value))
             return value;
     }
     return NULL;
@@ -223,7 +212,8 @@ static void write_in_store(FILE *file, const report_data *data, const char *dete
     size_t count = 0;
     for (size_t i = 0; i < data->count && count < MOST_VALUES; ++i) {
         const report_configuration *c = &data->configurations[i];
-        const char *value = strcmp(c->cell.detector, detector) == 0 ? setting_of(c, setting) : NULL;
+        const char *value =
+            strcmp(c->cell.detector, detector) == 0 ? setting_of(detector, c, setting) : NULL;
         size_t at = 0;
         while (value && at < count && found[at] != value)
             ++at;
@@ -240,7 +230,7 @@ static void write_method(FILE *file, const report_data *data, const char *label,
 {
     markup(file, "<tr><th scope=\"row\" class=\"first\">%s</th>", label);
     for (size_t k = 0; k < SETTINGS; ++k) {
-        const char *usual = setting_default(detector, k);
+        const char *usual = setting_of(detector, NULL, k);
         markup(file, "<td>%s", usual ? usual : "\u2013");
         if (published && published[k])
             markup(file, " <span class=\"p\"><span class=\"hear\">published </span>%s</span>",
@@ -255,9 +245,8 @@ static void write_methods(const report_page *page)
 {
     FILE *file = page->file;
     fputs("<section id=\"table-V\" data-part=\"table\">\n<h3>Table V</h3>\n"
-          "<p>First the library's default, which follows the public code that IM-IAD ran; then "
-          "what the paper prints; then what this store has, where it is something else. Those "
-          "without epochs go over the images once.</p>\n",
+          "<p>First the library's default; then what the paper prints; then what this store has, "
+          "where it is something else. Those without epochs go over the images once.</p>\n",
           file);
     write_table_head(file, "V", "Hyper-parameters", "Method", setting_names, SETTINGS);
     for (size_t i = 0; i < PRINTED_METHODS; ++i)

@@ -1,7 +1,7 @@
 /* Going through finished cells, and what they add up to. */
 #include <math.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/arrays.h"

@@ -227,7 +227,6 @@ static tensor *make_room(imiad_detector *self, int64_t images)
     uint64_t needed = gaussians_bytes(positions, images, m->dimension, m->type == F64 ? 8 : 4);
     if (!t_try(memory_budget_check(self, images, needed)))
         return NULL;
-
     tensor *rows =
         t_zeros(3, (int64_t[]){positions, images, m->dimension}, m->type, detector_device(self));
     return t_failed() ? NULL : t_keep(rows);

@@ -231,7 +231,6 @@ static tensor *make_room(const imiad_detector *self, tensor *maps, int64_t image
     uint64_t needed = gaussians_bytes(shape[0], shape[1], shape[2], sizeof(float));
     if (!t_try(memory_budget_check(self, images, needed)))
         return NULL;
-
     tensor *rows = t_zeros(3, shape, F32, detector_device(self));
     return t_failed() ? NULL : t_keep(rows);
 }

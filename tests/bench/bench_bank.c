@@ -210,8 +210,8 @@ static int ask_python(double *out, int most, const char *script, const block *bl
         fwrite(blocks[i].bytes, 1, blocks[i].size, writer.stream);
         check(file_write_commit(&writer));
     }
-    snprintf(command, sizeof command, "cd %s && %s \"$OLDPWD\"/tests/bench/%s %s 2>/dev/null",
-             folder, python ? python : "python3", script, arguments);
+    snprintf(command, sizeof command, "cd %s && %s \"$OLDPWD\"/tests/bench/%s %s", folder,
+             python ? python : "python3", script, arguments);
     FILE *pipe = popen(command, "r");
     while (pipe && numbers < most && fscanf(pipe, "%lf", out + numbers) == 1)
         ++numbers;

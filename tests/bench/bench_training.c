@@ -106,7 +106,7 @@ static bool python_seconds(const plan *p, double out[2])
 {
     const char *python = getenv("IMIAD_PYTHON");
     char command[512];
-    snprintf(command, sizeof command, "%s tests/bench/time_training.py %s %d %d %d %d 2>/dev/null",
+    snprintf(command, sizeof command, "%s tests/bench/time_training.py %s %d %d %d %d",
              python ? python : "/usr/bin/python3", p->detector, p->batch, p->size, ROUNDS,
              2 * steps_of(p));
     FILE *pipe = popen(command, "r");
@@ -149,7 +149,7 @@ int main(int argc, char **argv)
         printf("python, features kept   %8.4f s  ours is %5.3f of it\n", python[1],
                kept / python[1]);
     } else
-        printf("no PyTorch to compare with: install python3-torchvision, or name IMIAD_PYTHON\n");
+        printf("nothing to compare with: see above, or name IMIAD_PYTHON\n");
     imiad_backbone_free(backbone);
     for (int i = 0; i < p.images + p.targets; ++i)
         free(p.pictures[i].pixels);

@@ -40,6 +40,13 @@ try:
 except ImportError as missing:
     leave_out(missing)
 
+import peer_blas
+
+try:
+    peer_blas.require()
+except SystemExit as reason:
+    leave_out(reason)
+
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "golden"))
 from compare_features import read_safetensors
 

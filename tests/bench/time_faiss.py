@@ -9,6 +9,10 @@ for library in "OMP", "OPENBLAS", "MKL":
 import faiss
 import numpy
 
+import peer_blas
+
+peer_blas.require()
+
 rows, queries = (numpy.fromfile(path, numpy.float32).reshape(-1, int(sys.argv[3]))
                  for path in sys.argv[1:3])
 k, rounds = (int(text) for text in sys.argv[4:6])

@@ -18,6 +18,9 @@ for library in "OMP", "OPENBLAS", "MKL":
 import numpy
 import torch
 
+import peer_blas
+
+peer_blas.require()
 torch.set_num_threads(1)
 
 

@@ -14,6 +14,9 @@ import torchvision
 from torch import nn
 from torch.nn import functional
 
+import peer_blas
+
+peer_blas.require()
 torch.set_num_threads(1)
 detector, (batch, size, rounds, steps) = sys.argv[1], (int(text) for text in sys.argv[2:6])
 images = torch.rand(batch, 3, size, size)

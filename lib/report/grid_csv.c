@@ -33,32 +33,79 @@ static const char *rank_name(grid_rank rank)
     return rank == RANK_BEST ? "best" : rank == RANK_SECOND ? "second" : "";
 }
 
+/* The columns of text, in the order of the file's head; NULL is an empty one. */
+enum {
+    TABLE,
+    SETTING,
+    VALUE,
+    DATASET,
+    CATEGORY,
+    METHOD,
+    METRIC,
+    DETECTOR,
+    OWN_VALUE,
+    OWN_OPTIONS,
+    BACKBONE,
+    RANK,
+    PUBLISHED_RANK,
+    MARK,
+    REASON,
+    SOURCE,
+    NOTE,
+    TEXTS
+};
+
+static void write_texts(FILE *file, const char *const texts[TEXTS])
+{
+    for (size_t i = 0; i < TEXTS; ++i) {
+        write_text(file, texts[i] ? texts[i] : "");
+        putc(',', file);
+    }
+}
+
+/* A figure of table III or V: its column is the metric. */
+static void write_setup(FILE *file, const setup_table *table, const setup_line *line, size_t column)
+{
+    const char *const *figure = line->texts[column];
+    char note[300] = "";
+    if (figure[SETUP_HERE])
+        snprintf(note, sizeof note, "%s %s", table->kinds[SETUP_HERE], figure[SETUP_HERE]);
+    const char *const texts[TEXTS] = {[TABLE] = table->number,
+                                      [DATASET] = line->dataset,
+                                      [METHOD] = line->detector ? line->label : NULL,
+                                      [METRIC] = table->columns[column],
+                                      [DETECTOR] = line->detector,
+                                      [NOTE] = note};
+    write_texts(file, texts);
+    write_text(file, figure[SETUP_OURS] ? figure[SETUP_OURS] : "");
+    fputs(",,,", file);
+    write_text(file, figure[SETUP_PUBLISHED] ? figure[SETUP_PUBLISHED] : "");
+    fputs(",,,,\n", file);
+}
+
 static void write_line(FILE *file, const grid *g, size_t row, size_t column)
 {
     const grid_cell *cell = grid_at(g, row, column);
     const report_configuration *c = cell->configuration;
     const table_key *key = &cell->key;
-    const char *const texts[] = {g->table->number,
-                                 key->setting,
-                                 key->value,
-                                 key->dataset,
-                                 key->category,
-                                 key->method,
-                                 key->metric,
-                                 c ? c->cell.detector : "",
-                                 c ? c->cell.value : "",
-                                 c ? c->changed : "",
-                                 c ? c->cell.backbone : "",
-                                 rank_name(cell->rank),
-                                 rank_name(cell->published_rank),
-                                 imiad_mark_name(cell->mark),
-                                 cell->reason,
-                                 cell->source,
-                                 cell->note};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; ++i) {
-        write_text(file, texts[i]);
-        putc(',', file);
-    }
+    const char *const texts[TEXTS] = {[TABLE] = g->table->number,
+                                      [SETTING] = key->setting,
+                                      [VALUE] = key->value,
+                                      [DATASET] = key->dataset,
+                                      [CATEGORY] = key->category,
+                                      [METHOD] = key->method,
+                                      [METRIC] = key->metric,
+                                      [DETECTOR] = c ? c->cell.detector : NULL,
+                                      [OWN_VALUE] = c ? c->cell.value : NULL,
+                                      [OWN_OPTIONS] = c ? c->changed : NULL,
+                                      [BACKBONE] = c ? c->cell.backbone : NULL,
+                                      [RANK] = rank_name(cell->rank),
+                                      [PUBLISHED_RANK] = rank_name(cell->published_rank),
+                                      [MARK] = imiad_mark_name(cell->mark),
+                                      [REASON] = cell->reason,
+                                      [SOURCE] = cell->source,
+                                      [NOTE] = cell->note};
+    write_texts(file, texts);
     const double numbers[] = {cell->mean,      cell->deviation,           cell->forgotten,
                               cell->published, cell->published_forgotten, cell->difference};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; ++i) {
@@ -72,14 +119,19 @@ static void write_line(FILE *file, const grid *g, size_t row, size_t column)
         fputs(",\n", file);
 }
 
-void grids_write_csv(FILE *file, const grid *grids, size_t count)
+void tables_write_csv(const report_page *page)
 {
+    FILE *file = page->file;
     fputs("table,setting,value,dataset,category,method,metric,detector,own_value,own_options,"
           "backbone,rank,published_rank,mark,reason,source,note,ours,deviation,forgotten,published,"
           "published_forgotten,difference,runs,categories\n",
           file);
-    for (size_t i = 0; i < count; ++i)
-        for (size_t row = 0; row < grids[i].rows; ++row)
-            for (size_t column = 0; column < grids[i].columns; ++column)
-                write_line(file, &grids[i], row, column);
+    for (size_t i = 0; i < SETUP_TABLES; ++i)
+        for (size_t k = 0; k < page->setup[i].line_count; ++k)
+            for (size_t column = 0; column < page->setup[i].column_count; ++column)
+                write_setup(file, &page->setup[i], &page->setup[i].lines[k], column);
+    for (size_t i = 0; i < paper_table_count; ++i)
+        for (size_t row = 0; row < page->grids[i].rows; ++row)
+            for (size_t column = 0; column < page->grids[i].columns; ++column)
+                write_line(file, &page->grids[i], row, column);
 }

@@ -1,5 +1,5 @@
-/* Markdown and LaTeX: a line for ours, one for the published figures and one for the differences.
- */
+/* Markdown and LaTeX: a line for ours, one for the published figures, and one for the differences
+ * or for what the store has. */
 #include "report/grid_text.h"
 
 #include <math.h>
@@ -188,6 +188,54 @@ static void write_heads(FILE *file, const dialect *d, const grid *g)
     fputs(d->end, file);
 }
 
+/* ---- tables III and V ---- */
+
+static int line_has_texts(const setup_table *table, const setup_line *line, setup_kind kind)
+{
+    for (size_t c = 0; c < table->column_count; ++c)
+        if (line->texts[c][kind])
+            return 1;
+    return 0;
+}
+
+static void write_setup_line(FILE *file, const dialect *d, const setup_table *table,
+                             const setup_line *line, setup_kind kind)
+{
+    fputs(d->begin, file);
+    d->text(file, line->label);
+    fputs(d->between, file);
+    d->text(file, table->kinds[kind]);
+    for (size_t c = 0; c < table->column_count; ++c) {
+        const char *const *texts = line->texts[c];
+        fputs(d->between, file);
+        if (texts[kind])
+            d->text(file, texts[kind]);
+        else
+            fputs(kind == SETUP_OURS && texts[SETUP_PUBLISHED] ? d->not_run : d->nothing, file);
+    }
+    fputs(d->end, file);
+}
+
+static void write_setup_lines(FILE *file, const dialect *d, const setup_table *table)
+{
+    for (size_t i = 0; i < table->line_count; ++i)
+        for (setup_kind kind = SETUP_OURS; kind < SETUP_KINDS; ++kind)
+            if (kind == SETUP_OURS || line_has_texts(table, &table->lines[i], kind))
+                write_setup_line(file, d, table, &table->lines[i], kind);
+}
+
+static void write_setup_heads(FILE *file, const dialect *d, const setup_table *table)
+{
+    fputs(d->begin, file);
+    d->text(file, table->first);
+    fputs(d->between, file);
+    for (size_t c = 0; c < table->column_count; ++c) {
+        fputs(d->between, file);
+        d->text(file, table->columns[c]);
+    }
+    fputs(d->end, file);
+}
+
 /* ---- reasons, once each ---- */
 
 static int said_before(const grid *g, size_t at)
@@ -219,22 +267,43 @@ static const char rule_of_missing[] =
     "A dash exists in neither, a centred dot was published and is not in the store; best is bold, "
     "second is %s; behind a published figure: (t) trend, (c) category, (d) doubtful, (w) wrong.";
 
-void grids_write_markdown(FILE *file, const grid *grids, size_t count, const char *title)
+static void markdown_title(FILE *file, const char *number, const char *title)
 {
+    fprintf(file, "\n\n## Table %s. %s\n\n", number, title);
+}
+
+/* Under the heads; columns of text, then columns of numbers. */
+static void markdown_rule(FILE *file, size_t texts, size_t numbers)
+{
+    fputs("|", file);
+    for (size_t c = 0; c < texts; ++c)
+        fputs(" --- |", file);
+    for (size_t c = 0; c < numbers; ++c)
+        fputs(" ---: |", file);
+    fputs("\n", file);
+}
+
+void tables_write_markdown(const report_page *page)
+{
+    FILE *file = page->file;
     fputs("# ", file);
-    markdown_text(file, title);
+    markdown_text(file, page->title);
     fputs("\n\n", file);
     fprintf(file, rule_of_missing, "in italics");
-    for (size_t i = 0; i < count; ++i) {
-        const grid *g = &grids[i];
-        fprintf(file, "\n\n## Table %s. %s\n\n", g->table->number, g->table->title);
+    for (size_t i = 0; i < SETUP_TABLES; ++i) {
+        const setup_table *table = &page->setup[i];
+        markdown_title(file, table->number, table->title);
+        markdown_text(file, table->rule);
+        fputs("\n\n", file);
+        write_setup_heads(file, &markdown, table);
+        markdown_rule(file, 2, table->column_count);
+        write_setup_lines(file, &markdown, table);
+    }
+    for (size_t i = 0; i < paper_table_count; ++i) {
+        const grid *g = &page->grids[i];
+        markdown_title(file, g->table->number, g->table->title);
         write_heads(file, &markdown, g);
-        fputs("|", file);
-        for (size_t c = 0; c < side_count(g) + 1; ++c)
-            fputs(" --- |", file);
-        for (size_t c = 0; c < g->columns; ++c)
-            fputs(" ---: |", file);
-        fputs("\n", file);
+        markdown_rule(file, side_count(g) + 1, g->columns);
         for (size_t row = 0; row < g->rows; ++row)
             write_lines(file, &markdown, g, row);
         fputs("\n", file);
@@ -242,30 +311,53 @@ void grids_write_markdown(FILE *file, const grid *grids, size_t count, const cha
     }
 }
 
-void grids_write_latex(FILE *file, const grid *grids, size_t count, const char *title)
+static void latex_begin(FILE *file, const char *number, const char *title, size_t texts,
+                        size_t numbers)
 {
+    fprintf(file,
+            "\n\\begin{table*}\n\\centering\n\\caption{%s (table %s)}\n"
+            "\\resizebox{\\textwidth}{!}{%%\n\\begin{tabular}{",
+            title, number);
+    for (size_t c = 0; c < texts; ++c)
+        putc('l', file);
+    for (size_t c = 0; c < numbers; ++c)
+        putc('r', file);
+    fputs("}\n\\toprule\n", file);
+}
+
+static void latex_setup(FILE *file, const setup_table *table)
+{
+    latex_begin(file, table->number, table->title, 2, table->column_count);
+    write_setup_heads(file, &latex, table);
+    fputs("\\midrule\n", file);
+    write_setup_lines(file, &latex, table);
+    fputs("\\bottomrule\n\\end{tabular}}\n\\par\\footnotesize ", file);
+    latex_text(file, table->rule);
+    fputs("\n\\end{table*}\n", file);
+}
+
+static void latex_grid(FILE *file, const grid *g)
+{
+    latex_begin(file, g->table->number, g->table->title, side_count(g) + 1, g->columns);
+    write_heads(file, &latex, g);
+    fputs("\\midrule\n", file);
+    for (size_t row = 0; row < g->rows; ++row)
+        write_lines(file, &latex, g, row);
+    fputs("\\bottomrule\n\\end{tabular}}\n", file);
+    write_reasons(file, &latex, g, "\\par\\footnotesize ", ".\n");
+    fputs("\\end{table*}\n", file);
+}
+
+void tables_write_latex(const report_page *page)
+{
+    FILE *file = page->file;
     fputs("% ", file);
-    latex_text(file, title);
+    latex_text(file, page->title);
     fputs("\n% \\usepackage{booktabs,graphicx}\n% ", file);
     fprintf(file, rule_of_missing, "underlined");
     fputs("\n", file);
-    for (size_t i = 0; i < count; ++i) {
-        const grid *g = &grids[i];
-        fprintf(file,
-                "\n\\begin{table*}\n\\centering\n\\caption{%s (table %s)}\n"
-                "\\resizebox{\\textwidth}{!}{%%\n\\begin{tabular}{",
-                g->table->title, g->table->number);
-        for (size_t c = 0; c < side_count(g) + 1; ++c)
-            putc('l', file);
-        for (size_t c = 0; c < g->columns; ++c)
-            putc('r', file);
-        fputs("}\n\\toprule\n", file);
-        write_heads(file, &latex, g);
-        fputs("\\midrule\n", file);
-        for (size_t row = 0; row < g->rows; ++row)
-            write_lines(file, &latex, g, row);
-        fputs("\\bottomrule\n\\end{tabular}}\n", file);
-        write_reasons(file, &latex, g, "\\par\\footnotesize ", ".\n");
-        fputs("\\end{table*}\n", file);
-    }
+    for (size_t i = 0; i < SETUP_TABLES; ++i)
+        latex_setup(file, &page->setup[i]);
+    for (size_t i = 0; i < paper_table_count; ++i)
+        latex_grid(file, &page->grids[i]);
 }

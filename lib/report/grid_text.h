@@ -2,12 +2,10 @@
 #ifndef REPORT_GRID_TEXT_H
 #define REPORT_GRID_TEXT_H
 
-#include <stdio.h>
+#include "report/page.h"
 
-#include "report/grid.h"
-
-void grids_write_csv(FILE *file, const grid *grids, size_t count);
-void grids_write_markdown(FILE *file, const grid *grids, size_t count, const char *title);
-void grids_write_latex(FILE *file, const grid *grids, size_t count, const char *title);
+void tables_write_csv(const report_page *page);
+void tables_write_markdown(const report_page *page);
+void tables_write_latex(const report_page *page);
 
 #endif

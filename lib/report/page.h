@@ -6,12 +6,14 @@
 
 #include "report/gather.h"
 #include "report/grid.h"
+#include "report/setup_tables.h"
 
 /* What is known when the page is written. */
 typedef struct report_page {
     FILE *file;
     report_data *data;
-    const grid *grids; /* of paper_tables, in their order */
+    const setup_table *setup; /* SETUP_TABLES */
+    const grid *grids;        /* of paper_tables, in their order */
     const char *title, *command;
 } report_page;
 

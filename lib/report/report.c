@@ -115,21 +115,23 @@ static imiad_status fill_all(grid **out, report_data *data)
 static imiad_status write_report(FILE *file, report_data *data, const imiad_report_options *options)
 {
     grid *grids;
+    setup_table setup[SETUP_TABLES];
     TRY(fill_all(&grids, data));
+    TRY(setup_tables_fill(setup, data));
     const char *title = options->title ? options->title : "IM-IAD results";
-    const report_page page = {file, data, grids, title, options->command};
+    const report_page page = {file, data, setup, grids, title, options->command};
     switch (options->format) {
     case IMIAD_REPORT_HTML:
         write_page(&page);
         return IMIAD_OK;
     case IMIAD_REPORT_CSV:
-        grids_write_csv(file, grids, paper_table_count);
+        tables_write_csv(&page);
         return IMIAD_OK;
     case IMIAD_REPORT_MARKDOWN:
-        grids_write_markdown(file, grids, paper_table_count, title);
+        tables_write_markdown(&page);
         return IMIAD_OK;
     case IMIAD_REPORT_LATEX:
-        grids_write_latex(file, grids, paper_table_count, title);
+        tables_write_latex(&page);
         return IMIAD_OK;
     }
     return fail(IMIAD_INVALID_ARGUMENT, "imiad_report_write: no format has the number %d",

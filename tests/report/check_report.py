@@ -1,6 +1,6 @@
 """Reads the files of a report as other programs do, and holds them against where their numbers come from.
 
-usage: check_report.py page|paper|store|failures|hostile STEM PAPER.csv
+usage: check_report.py page|paper|store|setup|failures|hostile STEM PAPER.csv
 
 STEM.html, STEM.csv, STEM.md and STEM.tex are one report, STEM.sqlite is its store. For "paper" the last two
 may be absent, and of the page only the table that STEM names is read.
@@ -137,15 +137,22 @@ def shown(value, form="%.3f"):
     return "\u2013" if math.isnan(value) else minus(form % (0.0 if abs(value) < 0.0005 else value))
 
 
+SETUP = ("III", "V")  # what the datasets hold and the methods are given: texts, and no contest
+
+
 def read_csv():
-    tables = collections.OrderedDict()
+    """The tables of results, and those of what was set up."""
+    tables, setup = collections.OrderedDict(), collections.OrderedDict()
     with open(stem + ".csv", newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
+            if row["table"] in SETUP:
+                setup.setdefault(row["table"], []).append(row)
+                continue
             for name in ("ours", "deviation", "forgotten", "published", "published_forgotten",
                          "difference"):
                 row[name] = number(row[name])
             tables.setdefault(row["table"], []).append(row)
-    return tables
+    return tables, setup
 
 
 def pair(value, forgotten, forgetting):
@@ -239,9 +246,49 @@ def check_other_files(tables):
 check_other_files.width = 0
 
 
+def check_setup(root, name, rows):
+    """A table of texts says the same in the page, in CSV, in Markdown and in LaTeX."""
+    table = root.find(".//*[@id='setup-%s']" % name)
+    cells = [td for tr in table.find(X + "tbody") for td in tr if local(td) == "td"]
+    check("table %s is whole" % name, len(cells) == len(rows), len(cells), len(rows))
+    for cell, row in zip(cells, rows):
+        expected = row["ours"] or ("\u00b7" if row["published"] else "\u2013")
+        text = " ".join(text for text in (expected, row["published"], row["note"]) if text)
+        check("table %s shows what its file says" % name, " ".join(seen(cell).split()) == text,
+              seen(cell), text)
+    labels = [text_of(tr[0]) for tr in table.find(X + "tbody")]
+    if not all(re.fullmatch(r"[\w ]+", label, re.ASCII) for label in labels):
+        return  # a hostile name; each file escapes it in its own way
+    width = len(rows) // len(labels)
+    with open(stem + ".md", encoding="utf-8") as file:
+        markdown = file.read().split("## Table %s. " % name)[1].split("\n## ")[0]
+    with open(stem + ".tex", encoding="utf-8") as file:
+        latex = file.read().split(" (table %s)}" % name)[1].split("\\end{tabular}")[0]
+    found = [line.strip("| ").split(" | ") for line in markdown.splitlines() if line.startswith("| ")][2:]
+    check("LaTeX has the lines of Markdown", [line[:-3].split(" & ") for line in latex.splitlines()
+                                              if line.endswith("\\\\")][1:] ==
+          [[{"\u2013": "--", "\u00b7": "$\\cdot$"}.get(t, plain(t)) for t in line] for line in found])
+    lines = iter(found)
+    for at, label in enumerate(labels):
+        of_line = rows[at * width:(at + 1) * width]
+        expected = [[row["ours"] or ("\u00b7" if row["published"] else "\u2013") for row in of_line]]
+        for field in ("published", "note"):
+            if any(row[field] for row in of_line):
+                expected.append([row[field].removeprefix("here ") or "\u2013" for row in of_line])
+        for texts in expected:
+            line = next(lines)
+            check("Markdown has " + label, [plain(t) for t in line[:1] + line[2:]] == [label] + texts, line)
+    check("and nothing else", next(lines, None) is None)
+
+
+def plain(text):
+    return text.replace("\\", "")
+
+
 def read_report(only=None):
     root = tree.parse(stem + ".html").getroot() if only else read_page(stem + ".html")
-    tables = read_csv()
+    tables, setup = read_csv()
+    check("the tables of what was set up are there", tuple(setup) == SETUP, list(setup))
     check("all tables are there", list(tables) == ["VI", "VII", "VIII", "VIII-i", "IX", "IX-m", "X", "XI",
                                                    "XII", "XIII"], list(tables))
     for name, rows in tables.items():
@@ -251,7 +298,9 @@ def read_report(only=None):
         check("the page gives the reason", reason in page_text(root), reason)
     if not only:
         check_other_files(tables)
-    return root, tables
+        for name, rows in setup.items():
+            check_setup(root, name, rows)
+    return root, tables, setup
 
 
 # ---- against what the paper prints ----
@@ -321,7 +370,7 @@ def check_ranks(table, rows, field, rank, left_out):
 def check_paper():
     table = stem.rsplit("/", 1)[1]
     printed = read_paper(table)
-    root, tables = read_report(table)
+    root, tables, _ = read_report(table)
     rows = {(r["setting"], r["value"], r["dataset"], r["category"], r["method"], r["metric"]): r
             for r in tables[table]}
     check("no line comes twice", len(rows) == len(tables[table]))
@@ -405,7 +454,7 @@ def value_text(name, value):
 
 
 def check_store():
-    root, tables = read_report()
+    root, tables, _ = read_report()
     order, means = store_means()
     counted = 0
     for at, family in enumerate(order, 1):
@@ -498,7 +547,7 @@ def check_cells(root):
 # ---- hostile names ----
 
 def check_hostile():
-    root, tables = read_report()
+    root, tables, _ = read_report()
     check("no element came from a name",
           not {local(e) for e in root.iter()} & {"img", "b", "i", "iframe", "object"})
     page = page_text(root)
@@ -516,13 +565,27 @@ def check_hostile():
 # ---- failures ----
 
 def check_failures():
-    root, _ = read_report()
+    root, _, _ = read_report()
     rows = [[text_of(cell) for cell in tr] for tr in root.find(".//*[@id='failures']").iter(X + "tr")]
     check("a failure has its message", rows[1:] == [
         ["patchcore", "noisy ratio=0.1", "mvtec_ad", "bottle", "3", "cannot read <a>.png: gone & lost",
          "noisy --category bottle"]], rows)
 
 
-{"page": read_report, "failures": check_failures, "paper": check_paper, "store": check_store, "hostile": check_hostile}[what]()
+# ---- what was set up ----
+
+def check_counts():
+    _, _, setup = read_report()
+    counted = {row["dataset"]: [] for row in setup["III"]}
+    for row in setup["III"]:
+        counted[row["dataset"]].append(row["ours"])
+    check("counts of two categories are added", counted["btad"] == ["50", "7", "3", "2", "500", "1600"], counted)
+    check("what was not counted is empty", counted["mpdd"] == [""] * 6 and counted["own"] == ["5", "6", "7", "1", "", ""])
+    epochs = next(row for row in setup["V"] if row["detector"] == "cfa" and row["metric"] == "epochs")
+    check("what the store has is beside the default", (epochs["ours"], epochs["published"], epochs["note"]) ==
+          ("30", "50", "here 2, 50, 7"), epochs)
+
+
+{"page": read_report, "setup": check_counts, "failures": check_failures, "paper": check_paper, "store": check_store, "hostile": check_hostile}[what]()
 if failures:
     sys.exit("%s: %d of the report's statements are wrong" % (stem, len(failures)))

@@ -115,6 +115,41 @@ START_TEST(the_texts_of_every_table_equal_the_stores_values)
 }
 END_TEST
 
+/* Two categories of a dataset that the paper has, and one of a dataset that it lacks. */
+START_TEST(what_datasets_hold_and_methods_are_given_stands_in_every_file)
+{
+    static const struct {
+        const char *dataset, *category, *epochs, *counts;
+    } cells[] = {
+        {"btad", "01", "50",
+         "{\"normal\": 20, \"defective\": 3, \"kinds\": 1, \"shortest_side\": 600, "
+         "\"longest_side\": 1600}"},
+        {"btad", "02", "2",
+         "{\"normal\": 30, \"defective\": 4, \"kinds\": 2, \"shortest_side\": 500, "
+         "\"longest_side\": 800}"},
+        {"own", "part", "7", "{\"normal\": 5, \"defective\": 6, \"kinds\": 7}"},
+    };
+    use_memory();
+    imiad_results *results = open_results("setup.sqlite");
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; ++i) {
+        imiad_cell cell = made_up_cell(cells[i].category, 0);
+        const imiad_option options[] = {{"epochs", cells[i].epochs}, {"train_batch", "4"}};
+        const imiad_option evidence[] = {{"category", cells[i].counts}};
+        cell.dataset = cells[i].dataset;
+        cell.detector = "cfa";
+        cell.options = options;
+        cell.option_count = 2;
+        cell.evidence = evidence;
+        cell.evidence_count = 1;
+        put_one(results, &cell, "image_auroc", 0.5);
+    }
+    write_reports(results, "setup");
+    imiad_results_free(results);
+    check_reports("setup", "setup", "");
+    clean_up();
+}
+END_TEST
+
 START_TEST(what_failed_stands_in_the_page_with_its_message)
 {
     use_memory();
@@ -299,6 +334,7 @@ END_TEST
 
 SUITE("report", LOOP_TEST(a_store_of_the_papers_figures_gives_the_papers_table, 8),
       TEST(the_texts_of_every_table_equal_the_stores_values),
+      TEST(what_datasets_hold_and_methods_are_given_stands_in_every_file),
       TEST(what_failed_stands_in_the_page_with_its_message),
       TEST(the_same_store_gives_the_same_bytes),
       TEST(an_empty_store_has_a_report_of_published_figures), TEST(a_filter_chooses_what_is_shown),

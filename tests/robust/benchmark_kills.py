@@ -1,12 +1,15 @@
 """Kills a benchmark at any moment, runs it again, and looks whether the store is that of an undisturbed run.
 
-    benchmark_kills.py PROGRAM [KILLS] [CELLS] [SEED]     PROGRAM: examples/imiad-benchmark of a build
+    benchmark_kills.py PROGRAM [KILLS] [CELLS] [SEED] [--folder DIR] [--minutes N]
 
-Two workers run a plan of CELLS small cells. At random moments the runner is killed, or one of its workers (SIGKILL);
-a killed runner is started again, with --retry-failed, as a killed worker is a cell that failed. In the end the store
-must hold every cell once, no failure, and the values and evidence of the undisturbed run, costs apart, and its report
-must show the same; and no worker may outlive its runner. The long form: benchmark_kills.py PROGRAM 200 100.
+PROGRAM is examples/imiad-benchmark of a build. Two workers run a plan of CELLS small cells. At random moments the
+runner is killed, or one of its workers (SIGKILL); a killed runner is started again, with --retry-failed, as a killed
+worker is a cell that failed. In the end the store must hold every cell once, no failure, and the values and evidence
+of the undisturbed run, costs apart; a merge with it must find nothing that differs; its report must show the same;
+and no worker may outlive its runner. The long form: benchmark_kills.py PROGRAM 200 100. With --folder what it has so
+far lies in DIR: --minutes ends it after so many, with exit status 3, and the same command goes on.
 """
+import argparse
 import json
 import os
 import random
@@ -120,53 +123,116 @@ def kill_something(process, store, draw):
     return True
 
 
-def main():
-    program = os.path.abspath(sys.argv[1])
-    kills = int(sys.argv[2]) if len(sys.argv) > 2 else 4
-    cells = int(sys.argv[3]) if len(sys.argv) > 3 else 6
-    draw = random.Random(int(sys.argv[4]) if len(sys.argv) > 4 else 1)
-    scratch = tempfile.mkdtemp(prefix="imiad-benchmark-kills-")
-    store = os.path.join(scratch, "killed.sqlite")
-    process = None
-    try:
-        write_plan(scratch, cells)
-        begin = time.monotonic()
-        finish(program, scratch, "whole.sqlite")
-        seconds = time.monotonic() - begin
-        whole = values(os.path.join(scratch, "whole.sqlite"))
-        if whole[1] != (cells, cells) or whole[2]:
-            raise SystemExit(f"benchmark_kills: the undisturbed run has {whole[1]} cells, {whole[2]} failures")
-        hit = rounds = 0
-        while hit < kills:
-            if process is None:
-                process = start(program, scratch, store)
-                rounds += 1
-            time.sleep(draw.uniform(0, min(2, 2 * seconds / cells)))
-            if process.poll() is not None: # it ended by itself: with all cells, or with some that were killed
-                process.communicate()
-                if process.returncode == 0:
-                    check(store, whole)
-                    os.remove(store)
-                process = None
-                continue
-            hit += 1
-            if kill_something(process, store, draw):
-                process = None
-        if process is not None:
-            process.communicate()
-            process = None
-        finish(program, scratch, store)
-        check(store, whole)
-        reports = [shown(program, path) for path in (os.path.join(scratch, "whole.sqlite"), store)]
-        if reports[0] != reports[1] or not reports[0][1]:
+def wait_moment(draw, seconds, cells):
+    time.sleep(draw.uniform(0, min(2, 2 * seconds / cells)))
+
+
+class Siege:
+    """The kills so far, which may go on in another run of this script."""
+
+    def __init__(self, arguments, folder):
+        self.program = os.path.abspath(arguments.program)
+        self.kills, self.cells = arguments.kills, arguments.cells
+        self.folder, self.process = folder, None
+        self.draw = random.Random(arguments.seed)
+        self.seconds = self.hit = self.rounds = 0
+        self.path = os.path.join(folder, "kills.json")
+        self.whole = os.path.join(folder, "whole.sqlite")
+        self.store = os.path.join(folder, "killed.sqlite")
+        if os.path.exists(self.path):
+            with open(self.path, encoding="utf-8") as file:
+                self.seconds, self.hit, self.rounds, cells, state = json.load(file)
+            if cells != self.cells:
+                raise SystemExit(f"benchmark_kills: {folder} has {cells} cells, not {self.cells}")
+            self.draw.setstate((state[0], tuple(state[1]), state[2]))
+        self.until = time.monotonic() + 60 * arguments.minutes
+
+    def keep(self):
+        with open(self.path + ".new", "w", encoding="utf-8") as file:
+            json.dump([self.seconds, self.hit, self.rounds, self.cells, self.draw.getstate()], file)
+        os.replace(self.path + ".new", self.path)
+
+    def run_undisturbed(self):
+        if self.seconds == 0:
+            write_plan(self.folder, self.cells)
+            begin = time.monotonic()
+            finish(self.program, self.folder, self.whole)
+            self.seconds = time.monotonic() - begin
+            self.keep()
+        found = values(self.whole)
+        if found[1] != (self.cells, self.cells) or found[2]:
+            raise SystemExit(f"benchmark_kills: the undisturbed run has {found[1]} cells, {found[2]} failures")
+        return found
+
+    def kill_once(self, expected):
+        if self.process is None:
+            self.process = start(self.program, self.folder, self.store)
+            self.rounds += 1
+        wait_moment(self.draw, self.seconds, self.cells)
+        if self.process.poll() is not None: # it ended by itself: with all cells, or with some that were killed
+            self.process.communicate()
+            if self.process.returncode == 0:
+                check(self.store, expected)
+                os.remove(self.store)
+            self.process = None
+            return
+        self.hit += 1
+        if kill_something(self.process, self.store, self.draw):
+            self.process = None
+        self.keep()
+
+    def end(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+    def finish(self, expected):
+        if self.process is not None:
+            self.process.communicate()
+            self.process = None
+        finish(self.program, self.folder, self.store)
+        check(self.store, expected)
+        merged = os.path.join(self.folder, "merged.sqlite")
+        subprocess.run([self.program, "merge", self.whole, self.store, "-o", merged], check=True,
+                       stdout=subprocess.DEVNULL)
+        check(merged, expected)
+        reports = [shown(self.program, path) for path in (self.whole, self.store, merged)]
+        if any(report != reports[0] for report in reports) or not reports[0][1]:
             raise SystemExit("benchmark_kills: the report differs from that of the undisturbed run")
+
+
+def read_arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program")
+    parser.add_argument("kills", type=int, nargs="?", default=4)
+    parser.add_argument("cells", type=int, nargs="?", default=6)
+    parser.add_argument("seed", type=int, nargs="?", default=1)
+    parser.add_argument("--folder")
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    return parser.parse_args()
+
+
+def main():
+    arguments = read_arguments()
+    if arguments.folder:
+        os.makedirs(arguments.folder, exist_ok=True)
+    folder = os.path.abspath(arguments.folder) if arguments.folder else tempfile.mkdtemp(prefix="imiad-benchmark-kills-")
+    siege = Siege(arguments, folder)
+    try:
+        expected = siege.run_undisturbed()
+        while siege.hit < siege.kills:
+            siege.kill_once(expected)
+            if time.monotonic() > siege.until:
+                print(f"benchmark_kills: {siege.hit} kills so far; the same command goes on", file=sys.stderr)
+                raise SystemExit(3)
+        siege.finish(expected)
     finally:
-        if process is not None:
-            process.kill()
-            process.communicate()
-        shutil.rmtree(scratch, ignore_errors=True)
-    print(f"benchmark_kills: {hit} kills in {rounds} runs of {cells} cells: the store and its report are those of an "
-          "undisturbed run")
+        siege.end()
+        if not arguments.folder:
+            shutil.rmtree(folder, ignore_errors=True)
+    print(f"benchmark_kills: {siege.hit} kills in {siege.rounds} runs of {siege.cells} cells: the store, what it merges "
+          "to and its report are those of an undisturbed run")
 
 
 if __name__ == "__main__":

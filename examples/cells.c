@@ -241,6 +241,15 @@ imiad_status experiment_describe(imiad_cell *cell, experiment *b, const imiad_sp
     return status;
 }
 
+void cell_add_word(imiad_cell *cell, char *text, const char *name, const char *value)
+{
+    if (cell->value != text)
+        snprintf(text, CELL_VALUE, "%s", cell->value);
+    size_t length = strlen(text);
+    snprintf(text + length, CELL_VALUE - length, "%s%s=%s", length > 0 ? " " : "", name, value);
+    cell->value = text;
+}
+
 /* Whether any of the values first..last-1 says something. */
 static int has_values(const double *values, int first, int last)
 {

@@ -75,6 +75,11 @@ imiad_status experiment_fit_and_measure(measurement *out, experiment *b, imiad_d
 imiad_status experiment_describe(imiad_cell *cell, experiment *b, const imiad_split *split,
                                  const imiad_detector *detector, uint64_t seed);
 
+/* An option of a program's own behind the cell's value: "shots=8 source=fabric". The text, of
+ * CELL_VALUE bytes, becomes the cell's value. */
+enum { CELL_VALUE = 512 };
+void cell_add_word(imiad_cell *cell, char *text, const char *name, const char *value);
+
 /* Values of the caller's into the store, with the measurement's evidence. */
 imiad_status experiment_put_values(experiment *b, const imiad_cell *cell, const measurement *r,
                                    const char *const *names, const double *values, size_t count);

@@ -1,5 +1,4 @@
 #include "benchmark/command_line.h"
-#include "grid.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,12 +47,12 @@ static void add_settings(command_line *line, const char *option, const imiad_opt
 }
 
 /* The option that the setting's program varies has one value here: the plan's, or its default. */
-static void add_varied(command_line *line, arguments *f, const job *of, const grid_setting *setting)
+static void add_varied(command_line *line, arguments *f, const job *of, const plan_setting *setting)
 {
     imiad_option_info info = IMIAD_OPTION_INFO_INIT;
     char option[64];
     const char *value = NULL;
-    if (!setting || !setting->option)
+    if (!setting->option)
         return;
     snprintf(option, sizeof option, "--%s", setting->option);
     for (size_t i = 0; of->models && i < of->part->option_count; ++i) {
@@ -67,11 +66,20 @@ static void add_varied(command_line *line, arguments *f, const job *of, const gr
             f->split_settings[i] = f->split_settings[--f->split_setting_count];
             break;
         }
-    for (size_t i = 0; !value && imiad_setting_option_info(&info, setting->setting, i) == IMIAD_OK;
+    for (size_t i = 0; !value && imiad_setting_option_info(&info, setting->split, i) == IMIAD_OK;
          ++i)
         if (strcmp(info.name, setting->option) == 0)
             value = info.default_value;
     add_option(line, option, value);
+}
+
+static void add_own(command_line *line, const job *of, const plan_setting *setting)
+{
+    for (size_t i = 0; i < setting->own_count; ++i) {
+        char option[64];
+        snprintf(option, sizeof option, "--%s", setting->own[i].name);
+        add_option(line, option, job_own(of, &setting->own[i]));
+    }
 }
 
 void command_line_make(command_line *out, const jobs *j, const job *of, const options *o,
@@ -82,10 +90,11 @@ void command_line_make(command_line *out, const jobs *j, const job *of, const op
     *out = (command_line){.words = NULL};
     add(out, "benchmark");
     add(out, "work");
-    add(out, of->part->setting);
+    add(out, of->part->setting->name);
     for (size_t i = 0; i < o->plugin_count; ++i)
         add_option(out, "--plugin", o->plugins[i]);
-    add_varied(out, &f, of, grid_setting_find(of->part->setting));
+    add_varied(out, &f, of, of->part->setting);
+    add_own(out, of, of->part->setting);
     add_option(out, "--models", of->models);
     add_settings(out, "--set-split", f.split_settings, f.split_setting_count);
     add_option(out, "--dataset", f.dataset);
@@ -105,7 +114,7 @@ void command_line_make(command_line *out, const jobs *j, const job *of, const op
     add_number(out, "--seed", of->seed);
     add_number(out, "--threads", (unsigned long long)threads);
     add_option(out, "--results", o->stores[0]);
-    if (j->plan->pictures && strcmp(of->part->setting, "unsupervised") == 0 &&
+    if (j->plan->pictures && strcmp(of->part->setting->name, "unsupervised") == 0 &&
         of->seed == of->part->seeds[0])
         add(out, "--keep-pictures");
 }

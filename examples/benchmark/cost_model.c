@@ -39,7 +39,8 @@ static double value_of(const imiad_finished *f, const char *name)
     return NAN;
 }
 
-/* The last cells of a sequence were measured after all its tasks: they say nothing of one fit. */
+/* The last cells of a sequence were measured after all its tasks, and those of a transfer after two
+ * fits: they say nothing of one fit. */
 static imiad_status take(void *user, const imiad_finished *f)
 {
     cost_model *m = user;
@@ -50,8 +51,8 @@ static imiad_status take(void *user, const imiad_finished *f)
                      .seconds_per_image = 1 / value_of(f, "images_per_second"),
                      .peak_bytes = value_of(f, "peak_rss_bytes")};
     snprintf(s.dataset, sizeof s.dataset, "%s", f->cell->dataset);
-    if (strcmp(f->cell->setting, "continual") == 0 || !(s.train_images > 0) ||
-        !(s.fit_seconds >= 0) || !(s.seconds_per_image > 0))
+    if (strcmp(f->cell->setting, "continual") == 0 || strcmp(f->cell->setting, "transfer") == 0 ||
+        !(s.train_images > 0) || !(s.fit_seconds >= 0) || !(s.seconds_per_image > 0))
         return IMIAD_OK;
     if (m->count == m->room) {
         size_t room = m->room ? 2 * m->room : 256;

@@ -93,7 +93,7 @@ static void print_table(const session *s, const cost_model *m, int threads, tota
                 add(all, j, known ? &c : NULL);
             }
             if (t.known + t.unknown > 0)
-                print_row(p->parts[i].setting, p->detectors[d].name, &t);
+                print_row(p->parts[i].setting->name, p->detectors[d].name, &t);
         }
 }
 

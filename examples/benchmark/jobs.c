@@ -30,6 +30,14 @@ void job_value(char *out, size_t size, const job *of)
                                    of->part->options[i].name, chosen(of->part, of->choice, i));
 }
 
+const char *job_own(const job *of, const own_setting *own)
+{
+    for (size_t i = 0; i < of->part->option_count; ++i)
+        if (strcmp(of->part->options[i].name, own->name) == 0)
+            return chosen(of->part, of->choice, i);
+    return own->usual;
+}
+
 void job_title(char *out, size_t size, const job *of)
 {
     char value[256] = "";
@@ -39,7 +47,7 @@ void job_title(char *out, size_t size, const job *of)
         job_value(value, sizeof value, of);
     snprintf(out, size, "%s on %s%s%s, %s%s%s, seed %llu", of->detector->name,
              of->category ? of->category : "", of->category ? " of " : "", of->dataset->name,
-             of->part->setting, *value ? " " : "", value, (unsigned long long)of->seed);
+             of->part->setting->name, *value ? " " : "", value, (unsigned long long)of->seed);
 }
 
 const char *job_state_name(job_state state)
@@ -110,8 +118,9 @@ void job_arguments(arguments *out, const jobs *j, const job *of, const char *pro
     copy_options(out->settings, &out->setting_count, &of->detector->options);
     copy_options(out->dataset_settings, &out->dataset_setting_count, &of->dataset->options);
     for (size_t i = 0; i < of->part->option_count; ++i)
-        out->split_settings[out->split_setting_count++] =
-            (imiad_option){of->part->options[i].name, chosen(of->part, of->choice, i)};
+        if (!plan_setting_own(of->part->setting, of->part->options[i].name))
+            out->split_settings[out->split_setting_count++] =
+                (imiad_option){of->part->options[i].name, chosen(of->part, of->choice, i)};
     if (of->category)
         out->categories[out->category_count++] = of->category;
     else
@@ -172,6 +181,13 @@ static int is_wanted(const char *wanted, const char *name)
     return !wanted || !name || strcmp(wanted, name) == 0;
 }
 
+/* A category is no target of itself. */
+static int is_its_own_source(const job *one)
+{
+    const own_setting *source = plan_setting_own(one->part->setting, "source");
+    return source && one->category && strcmp(job_own(one, source), one->category) == 0;
+}
+
 /* Every detector, choice and seed of a part on one category. */
 static int add_category(jobs *j, const plan_part *part, job *one, const job_filter *filter,
                         size_t *room)
@@ -186,7 +202,7 @@ static int add_category(jobs *j, const plan_part *part, job *one, const job_filt
         int once = part->models && one->category && /* a file of what it learned elsewhere */
                    option_known(imiad_detector_option_info, one->detector->type, "model");
         for (one->choice = 0; one->choice < (once ? 1 : choices); ++one->choice)
-            for (size_t k = 0; k < part->seed_count; ++k) {
+            for (size_t k = 0; k < part->seed_count && !is_its_own_source(one); ++k) {
                 one->seed = part->seeds[k];
                 if ((once ? add_learned_once(j, *one, room) : add_job(j, one, room)) != 0)
                     return -1;
@@ -204,7 +220,7 @@ static int add_dataset(jobs *j, const plan_part *part, size_t index, const job_f
     if (!is_wanted(filter->dataset, one.dataset->name))
         return 0;
     job_arguments(&named, j, &whole, "");
-    if (strcmp(part->setting, "continual") == 0 || named.category_count == 0) {
+    if (part->setting->sequence || named.category_count == 0) {
         one.cells = named.category_count > 0 ? named.category_count : 1;
         one.category_place = SIZE_MAX; /* behind those of each category */
         return add_category(j, part, &one, filter, room);
@@ -246,7 +262,7 @@ int jobs_make(jobs *out, const plan *p, const job_filter *filter)
     open_datasets(out);
     for (size_t i = 0; i < p->part_count; ++i) {
         const plan_part *part = &p->parts[i];
-        if (!is_wanted(filter->setting, part->setting))
+        if (!is_wanted(filter->setting, part->setting->name))
             continue;
         for (size_t k = 0; k < part->dataset_count; ++k)
             if (add_dataset(out, part, part->datasets[k], filter, &room) != 0) {

@@ -62,6 +62,8 @@ int job_put_failure(jobs *j, job *failed, const char *program, imiad_results *st
 
 /* The command line that the job is, as the programs take it; `categories` has room for all. */
 void job_arguments(arguments *out, const jobs *j, const job *of, const char *program);
+/* The value of an option of the setting's program: the plan's choice, or the usual one. */
+const char *job_own(const job *of, const own_setting *own);
 /* What the setting's options are: "ratio=0.1". */
 void job_value(char *out, size_t size, const job *of);
 /* "padim on transistor of mvtec_ad, noisy ratio=0.1, seed 0" */

@@ -259,6 +259,34 @@ static int read_varied(reader *r, const char *where, const char *name, const jso
     return 0;
 }
 
+/* The values of an option that only the setting's program knows. */
+static int check_own(const reader *r, const char *where, const own_setting *own,
+                     const plan_varied *given)
+{
+    for (size_t i = 0; i < given->count; ++i) {
+        char *end;
+        long value = strtol(given->values[i], &end, 10);
+        if (own->least >= 0 && (end == given->values[i] || *end || value < own->least))
+            return plan_wrong(r, where, "\"%s\" is no whole number from %ld on", given->values[i],
+                              own->least);
+    }
+    return 0;
+}
+
+static int need_own(const reader *r, const char *where, const plan_part *part)
+{
+    char at[PLACE];
+    for (size_t k = 0; k < part->setting->own_count; ++k) {
+        const own_setting *own = &part->setting->own[k];
+        size_t i = 0;
+        while (i < part->option_count && strcmp(part->options[i].name, own->name) != 0)
+            ++i;
+        if (i == part->option_count && !own->usual)
+            return plan_wrong(r, plan_below(at, where, own->name), "it is missing");
+    }
+    return 0;
+}
+
 static int read_setting_options(reader *r, const char *where, const json_t *object, plan_part *part)
 {
     char place[PLACE], at[PLACE];
@@ -272,28 +300,32 @@ static int read_setting_options(reader *r, const char *where, const json_t *obje
         plan_below(at, place, name);
         if (strcmp(name, "note") == 0)
             continue;
-        if (!option_known(imiad_setting_option_info, part->setting, name))
-            return plan_wrong(r, at, "the setting %s has no option of that name", part->setting);
+        const own_setting *own = plan_setting_own(part->setting, name);
+        if (!own && !option_known(imiad_setting_option_info, part->setting->split, name))
+            return plan_wrong(r, at, "the setting %s has no option of that name",
+                              part->setting->name);
         if (strcmp(name, "seed") == 0)
             return plan_wrong(r, at, "it comes from \"seeds\"");
         if (part->option_count == MOST_VARIED)
             return plan_wrong(r, place, "there are more than %d options", MOST_VARIED);
-        if (read_varied(r, at, name, value, part) != 0)
+        if (read_varied(r, at, name, value, part) != 0 ||
+            (own && check_own(r, at, own, &part->options[part->option_count - 1]) != 0))
             return -1;
     }
-    return 0;
+    return need_own(r, place, part);
 }
 
 /* What is learned once serves all values of the setting's own option, and nothing else varies. */
 static int read_models(reader *r, const char *where, const json_t *object, plan_part *part)
 {
     char place[PLACE];
-    const grid_setting *setting = grid_setting_find(part->setting);
+    const grid_setting *setting = grid_setting_find(part->setting->name);
     if (plan_read_text(r, where, object, "models", &part->models) != 0)
         return -1;
     plan_below(place, where, "models");
     if (part->models && !(setting && setting->models))
-        return plan_wrong(r, place, "nothing is learned once in the setting %s", part->setting);
+        return plan_wrong(r, place, "nothing is learned once in the setting %s",
+                          part->setting->name);
     for (size_t i = 0; part->models && i < part->option_count; ++i)
         if (strcmp(part->options[i].name, setting->option) != 0 && part->options[i].count > 1)
             return plan_wrong(r, place, "only %s may have several values then", setting->option);
@@ -305,18 +337,17 @@ static int read_part(reader *r, const char *where, json_t *object, const plan_pa
     static const char *const keys[] = {"setting",    "options", "datasets", "detectors",
                                        "categories", "seeds",   "models",   NULL};
     plan_part *part = &r->plan->parts[r->plan->part_count++];
+    const char *setting = NULL;
     char place[PLACE];
     *part = *defaults;
     if (plan_check_keys(r, where, object, keys) != 0 ||
-        plan_read_text(r, where, object, "setting", &part->setting) != 0)
+        plan_read_text(r, where, object, "setting", &setting) != 0)
         return -1;
     plan_below(place, where, "setting");
-    if (!part->setting)
+    if (!setting)
         return plan_wrong(r, place, "it is missing");
-    if (strcmp(part->setting, "transfer") == 0 ||
-        (strcmp(part->setting, "continual") != 0 &&
-         !is_registered(imiad_setting_count(), imiad_setting_name, part->setting)))
-        return plan_wrong(r, place, "a plan has no setting called \"%s\"", part->setting);
+    if (!(part->setting = plan_setting_find(setting)))
+        return plan_wrong(r, place, "a plan has no setting called \"%s\"", setting);
     if (read_setting_options(r, where, object, part) != 0 ||
         read_members(r, where, object, "datasets", dataset_name, part->datasets,
                      &part->dataset_count, MOST_DATASETS) != 0 ||

@@ -3,6 +3,7 @@
 #define BENCHMARK_PLAN_H
 
 #include "arguments.h"
+#include "benchmark/settings.h"
 
 enum {
     MOST_DATASETS = 32,
@@ -43,7 +44,7 @@ typedef struct plan_varied {
 /* One of the plan's settings: every choice of values, dataset, detector and seed is a cell for each
  * category. */
 typedef struct plan_part {
-    const char *setting;
+    const plan_setting *setting;
     plan_varied options[MOST_VARIED];
     size_t option_count;
     size_t datasets[MOST_DATASETS], dataset_count;

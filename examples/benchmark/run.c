@@ -145,7 +145,7 @@ static const char *last_words(worker *w)
 {
     const char *found = NULL, *last = "";
     char begin[512];
-    size_t length = (size_t)snprintf(begin, sizeof begin, "%s: ", w->job->part->setting);
+    size_t length = (size_t)snprintf(begin, sizeof begin, "%s: ", w->job->part->setting->name);
     for (char *line = strtok(w->tail, "\n"); line; line = strtok(NULL, "\n")) {
         make_readable(line);
         last = line;

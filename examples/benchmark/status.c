@@ -20,7 +20,7 @@ static void add(size_t counts[JOB_STATES], const jobs *j, const char *setting,
                 const plan_detector *detector)
 {
     for (size_t i = 0; i < j->count; ++i)
-        if (j->list[i].detector == detector && strcmp(j->list[i].part->setting, setting) == 0)
+        if (j->list[i].detector == detector && strcmp(j->list[i].part->setting->name, setting) == 0)
             counts[j->list[i].state] += j->list[i].cells;
 }
 
@@ -43,10 +43,10 @@ static void print_table(const jobs *j)
            "lacking");
     for (size_t i = 0; i < p->part_count; ++i) {
         size_t k = 0;
-        while (strcmp(p->parts[k].setting, p->parts[i].setting) != 0)
+        while (p->parts[k].setting != p->parts[i].setting)
             ++k;
         if (k == i)
-            print_setting(j, p->parts[i].setting);
+            print_setting(j, p->parts[i].setting->name);
     }
 }
 

@@ -167,11 +167,33 @@ static imiad_status put_failure(survey *s, job *j, const imiad_cell *cell)
     return status == IMIAD_WRONG_STATE ? IMIAD_OK : status;
 }
 
+/* Images that the setting's own options add: a source that is learned first and measured with the
+ * target, which is measured twice; images that are timed alone. */
+static imiad_status count_own(survey *s, job *j)
+{
+    imiad_split *source;
+    for (size_t i = 0; i < j->part->setting->own_count; ++i) {
+        const own_setting *own = &j->part->setting->own[i];
+        const char *value = job_own(j, own);
+        if (own->least >= 0) {
+            j->test_images += (size_t)strtol(value, NULL, 10);
+            continue;
+        }
+        imiad_status status =
+            imiad_split_create(&source, s->experiment.dataset, value, "unsupervised", NULL, 0);
+        if (status != IMIAD_OK)
+            return status;
+        j->train_images += imiad_split_train_count(source);
+        j->test_images += j->test_images + imiad_split_test_count(source);
+        imiad_split_free(source);
+    }
+    return IMIAD_OK;
+}
+
 /* The split of the cell: of the last task of a sequence, which is the last to be put. */
 static imiad_status make_split(imiad_split **out, survey *s, job *j)
 {
     const arguments *f = &s->experiment.arguments;
-    int sequence = strcmp(j->part->setting, "continual") == 0;
     imiad_status status = IMIAD_OK;
     *out = NULL;
     j->train_images = j->test_images = 0;
@@ -179,13 +201,27 @@ static imiad_status make_split(imiad_split **out, survey *s, job *j)
         imiad_split_free(*out);
         *out = NULL;
         status = arguments_split(out, f, s->experiment.dataset, f->categories[i],
-                                 sequence ? "unsupervised" : j->part->setting, NULL, NULL, j->seed);
+                                 j->part->setting->split, NULL, NULL, j->seed);
         if (status == IMIAD_OK) {
             j->train_images += imiad_split_train_count(*out);
             j->test_images += imiad_split_test_count(*out);
         }
     }
+    if (status == IMIAD_OK)
+        status = count_own(s, j);
+    if (status == IMIAD_OK)
+        return IMIAD_OK;
+    imiad_split_free(*out);
     return status;
+}
+
+/* What the setting's program says of the cell beside its split. */
+static void describe_own(imiad_cell *cell, char *value, const job *j)
+{
+    const plan_setting *setting = j->part->setting;
+    cell->setting = setting->name;
+    for (size_t i = 0; i < setting->own_count; ++i)
+        cell_add_word(cell, value, setting->own[i].name, job_own(j, &setting->own[i]));
 }
 
 /* The cell of the job's choice. */
@@ -194,6 +230,7 @@ static int survey_choice(survey *s, job *j)
     size_t place = (size_t)(j->dataset - s->jobs->plan->datasets);
     imiad_split *split;
     imiad_cell cell;
+    char value[CELL_VALUE];
     job_arguments(&s->experiment.arguments, s->jobs, j, s->program);
     imiad_option *settings = s->experiment.arguments.settings;
     if (j->model && s->experiment.arguments.setting_count < MOST_SETTINGS)
@@ -218,9 +255,8 @@ static int survey_choice(survey *s, job *j)
     }
     s->experiment.results = s->describer;
     status = experiment_describe(&cell, &s->experiment, split, s->detector, j->seed);
-    if (strcmp(j->part->setting, "continual") == 0)
-        cell.setting = "continual";
     if (status == IMIAD_OK) {
+        describe_own(&cell, value, j);
         output_key(j->key, &cell);
         j->kind = cost_kind(&cell);
     }

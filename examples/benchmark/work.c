@@ -1,13 +1,11 @@
 /* One cell in a process of its own: what the program of its setting does with such a command line.
  */
 #include "benchmark/commands.h"
-#include "grid.h"
-#include "sequence.h"
+#include "benchmark/settings.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -24,12 +22,10 @@ static void stay_with_parent(void)
 
 int work_main(int argc, char **argv)
 {
-    const grid_setting *setting = argc > 1 ? grid_setting_find(argv[1]) : NULL;
+    const plan_setting *setting = argc > 1 ? plan_setting_find(argv[1]) : NULL;
     stay_with_parent();
     if (setting)
-        return grid_main(argc - 1, argv + 1, setting);
-    if (argc > 1 && strcmp(argv[1], "continual") == 0)
-        return sequence_main(argc - 1, argv + 1);
+        return setting->run(argc - 1, argv + 1);
     fprintf(stderr, "Usage: benchmark work SETTING [the options of its program]\n");
     return 2;
 }

@@ -64,22 +64,32 @@ static void write_texts(FILE *file, const char *const texts[TEXTS])
 }
 
 /* A figure of table III or V: its column is the metric. */
-static void write_setup(FILE *file, const setup_table *table, const setup_line *line, size_t column)
+static void write_texts_of(FILE *file, const text_table *table, const text_line *line,
+                           size_t column)
 {
     const char *const *figure = line->texts[column];
+    const report_configuration *c = line->configuration;
     char note[300] = "";
-    if (figure[SETUP_HERE])
-        snprintf(note, sizeof note, "%s %s", table->kinds[SETUP_HERE], figure[SETUP_HERE]);
+    if (figure[TEXT_HERE])
+        snprintf(note, sizeof note, "%s %s", table->kinds[TEXT_HERE], figure[TEXT_HERE]);
+    else if (table->note_name)
+        snprintf(note, sizeof note, "%s %s", table->note_name, line->note);
     const char *const texts[TEXTS] = {[TABLE] = table->number,
                                       [DATASET] = line->dataset,
-                                      [METHOD] = line->detector ? line->label : NULL,
+                                      [SETTING] = c ? c->cell.setting : NULL,
+                                      [METHOD] = c                ? c->cell.detector
+                                                 : line->detector ? line->label
+                                                                  : NULL,
+                                      [OWN_VALUE] = c ? c->cell.value : NULL,
+                                      [OWN_OPTIONS] = c ? c->changed : NULL,
+                                      [BACKBONE] = c ? c->cell.backbone : NULL,
                                       [METRIC] = table->columns[column],
                                       [DETECTOR] = line->detector,
                                       [NOTE] = note};
     write_texts(file, texts);
-    write_text(file, figure[SETUP_OURS] ? figure[SETUP_OURS] : "");
+    write_text(file, figure[TEXT_OURS] ? figure[TEXT_OURS] : "");
     fputs(",,,", file);
-    write_text(file, figure[SETUP_PUBLISHED] ? figure[SETUP_PUBLISHED] : "");
+    write_text(file, figure[TEXT_PUBLISHED] ? figure[TEXT_PUBLISHED] : "");
     fputs(",,,,\n", file);
 }
 
@@ -126,10 +136,10 @@ void tables_write_csv(const report_page *page)
           "backbone,rank,published_rank,mark,reason,source,note,ours,deviation,forgotten,published,"
           "published_forgotten,difference,runs,categories\n",
           file);
-    for (size_t i = 0; i < SETUP_TABLES; ++i)
-        for (size_t k = 0; k < page->setup[i].line_count; ++k)
-            for (size_t column = 0; column < page->setup[i].column_count; ++column)
-                write_setup(file, &page->setup[i], &page->setup[i].lines[k], column);
+    for (size_t i = 0; i < page->text_table_count; ++i)
+        for (size_t k = 0; k < page->text_tables[i].line_count; ++k)
+            for (size_t column = 0; column < page->text_tables[i].column_count; ++column)
+                write_texts_of(file, &page->text_tables[i], &page->text_tables[i].lines[k], column);
     for (size_t i = 0; i < paper_table_count; ++i)
         for (size_t row = 0; row < page->grids[i].rows; ++row)
             for (size_t column = 0; column < page->grids[i].columns; ++column)

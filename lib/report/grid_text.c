@@ -190,7 +190,7 @@ static void write_heads(FILE *file, const dialect *d, const grid *g)
 
 /* ---- tables III and V ---- */
 
-static int line_has_texts(const setup_table *table, const setup_line *line, setup_kind kind)
+static int text_line_has(const text_table *table, const text_line *line, text_kind kind)
 {
     for (size_t c = 0; c < table->column_count; ++c)
         if (line->texts[c][kind])
@@ -198,12 +198,19 @@ static int line_has_texts(const setup_table *table, const setup_line *line, setu
     return 0;
 }
 
-static void write_setup_line(FILE *file, const dialect *d, const setup_table *table,
-                             const setup_line *line, setup_kind kind)
+static void write_text_line(FILE *file, const dialect *d, const text_table *table,
+                            const text_line *line, text_kind kind)
 {
     fputs(d->begin, file);
     d->text(file, line->label);
     fputs(d->between, file);
+    if (table->note_name) {
+        if (kind == TEXT_OURS)
+            d->text(file, line->note);
+        else
+            fputs(d->nothing, file);
+        fputs(d->between, file);
+    }
     d->text(file, table->kinds[kind]);
     for (size_t c = 0; c < table->column_count; ++c) {
         const char *const *texts = line->texts[c];
@@ -211,24 +218,28 @@ static void write_setup_line(FILE *file, const dialect *d, const setup_table *ta
         if (texts[kind])
             d->text(file, texts[kind]);
         else
-            fputs(kind == SETUP_OURS && texts[SETUP_PUBLISHED] ? d->not_run : d->nothing, file);
+            fputs(kind == TEXT_OURS && texts[TEXT_PUBLISHED] ? d->not_run : d->nothing, file);
     }
     fputs(d->end, file);
 }
 
-static void write_setup_lines(FILE *file, const dialect *d, const setup_table *table)
+static void write_text_lines(FILE *file, const dialect *d, const text_table *table)
 {
     for (size_t i = 0; i < table->line_count; ++i)
-        for (setup_kind kind = SETUP_OURS; kind < SETUP_KINDS; ++kind)
-            if (kind == SETUP_OURS || line_has_texts(table, &table->lines[i], kind))
-                write_setup_line(file, d, table, &table->lines[i], kind);
+        for (text_kind kind = TEXT_OURS; kind < TEXT_KINDS; ++kind)
+            if (kind == TEXT_OURS || text_line_has(table, &table->lines[i], kind))
+                write_text_line(file, d, table, &table->lines[i], kind);
 }
 
-static void write_setup_heads(FILE *file, const dialect *d, const setup_table *table)
+static void write_text_heads(FILE *file, const dialect *d, const text_table *table)
 {
     fputs(d->begin, file);
     d->text(file, table->first);
     fputs(d->between, file);
+    if (table->note_name) {
+        d->text(file, table->note_name);
+        fputs(d->between, file);
+    }
     for (size_t c = 0; c < table->column_count; ++c) {
         fputs(d->between, file);
         d->text(file, table->columns[c]);
@@ -290,14 +301,14 @@ void tables_write_markdown(const report_page *page)
     markdown_text(file, page->title);
     fputs("\n\n", file);
     fprintf(file, rule_of_missing, "in italics");
-    for (size_t i = 0; i < SETUP_TABLES; ++i) {
-        const setup_table *table = &page->setup[i];
+    for (size_t i = 0; i < page->text_table_count; ++i) {
+        const text_table *table = &page->text_tables[i];
         markdown_title(file, table->number, table->title);
         markdown_text(file, table->rule);
         fputs("\n\n", file);
-        write_setup_heads(file, &markdown, table);
-        markdown_rule(file, 2, table->column_count);
-        write_setup_lines(file, &markdown, table);
+        write_text_heads(file, &markdown, table);
+        markdown_rule(file, table->note_name ? 3 : 2, table->column_count);
+        write_text_lines(file, &markdown, table);
     }
     for (size_t i = 0; i < paper_table_count; ++i) {
         const grid *g = &page->grids[i];
@@ -325,12 +336,12 @@ static void latex_begin(FILE *file, const char *number, const char *title, size_
     fputs("}\n\\toprule\n", file);
 }
 
-static void latex_setup(FILE *file, const setup_table *table)
+static void latex_texts(FILE *file, const text_table *table)
 {
-    latex_begin(file, table->number, table->title, 2, table->column_count);
-    write_setup_heads(file, &latex, table);
+    latex_begin(file, table->number, table->title, table->note_name ? 3 : 2, table->column_count);
+    write_text_heads(file, &latex, table);
     fputs("\\midrule\n", file);
-    write_setup_lines(file, &latex, table);
+    write_text_lines(file, &latex, table);
     fputs("\\bottomrule\n\\end{tabular}}\n\\par\\footnotesize ", file);
     latex_text(file, table->rule);
     fputs("\n\\end{table*}\n", file);
@@ -356,8 +367,8 @@ void tables_write_latex(const report_page *page)
     fputs("\n% \\usepackage{booktabs,graphicx}\n% ", file);
     fprintf(file, rule_of_missing, "underlined");
     fputs("\n", file);
-    for (size_t i = 0; i < SETUP_TABLES; ++i)
-        latex_setup(file, &page->setup[i]);
+    for (size_t i = 0; i < page->text_table_count; ++i)
+        latex_texts(file, &page->text_tables[i]);
     for (size_t i = 0; i < paper_table_count; ++i)
         latex_grid(file, &page->grids[i]);
 }

@@ -6,19 +6,20 @@
 
 #include "report/gather.h"
 #include "report/grid.h"
-#include "report/setup_tables.h"
+#include "report/text_tables.h"
 
 /* What is known when the page is written. */
 typedef struct report_page {
     FILE *file;
     report_data *data;
-    const setup_table *setup; /* SETUP_TABLES */
-    const grid *grids;        /* of paper_tables, in their order */
+    const text_table *text_tables;
+    size_t text_table_count;
+    const grid *grids; /* of paper_tables, in their order */
     const char *title, *command;
 } report_page;
 
-/* setup_html.c: tables III and V. */
-void page_setup(const report_page *page);
+/* text_tables_html.c: tables III and V. */
+void page_text_tables(const report_page *page);
 
 /* grid_html.c: the paper's tables of results. */
 void page_tables(const report_page *page);

@@ -46,9 +46,9 @@ static void write_contents(const report_page *page)
     FILE *file = page->file;
     fputs("<nav aria-label=\"Contents\"><ul>\n<li><a href=\"#reading\">How to read</a></li>\n",
           file);
-    fputs("<li><a href=\"#table-III\">Table III</a></li>\n"
-          "<li><a href=\"#table-V\">Table V</a></li>\n",
-          file);
+    for (size_t i = 0; i < page->text_table_count; ++i)
+        markup(file, "<li><a href=\"#table-%s\">Table %s</a></li>\n", page->text_tables[i].number,
+               page->text_tables[i].number);
     for (size_t i = 0; i < paper_table_count; ++i)
         markup(file, "<li><a href=\"#table-%s\">Table %s</a></li>\n", paper_tables[i].number,
                paper_tables[i].number);
@@ -91,7 +91,7 @@ static void write_page(const report_page *page)
     write_filter(page->file);
     fputs("<main id=\"main\">\n", page->file);
     page_rules(page);
-    page_setup(page);
+    page_text_tables(page);
     page_tables(page);
     write_figures(page);
     page_comparisons(page);
@@ -115,11 +115,13 @@ static imiad_status fill_all(grid **out, report_data *data)
 static imiad_status write_report(FILE *file, report_data *data, const imiad_report_options *options)
 {
     grid *grids;
-    setup_table setup[SETUP_TABLES];
+    text_table text_tables[TEXT_TABLES];
+    size_t text_table_count;
     TRY(fill_all(&grids, data));
-    TRY(setup_tables_fill(setup, data));
+    TRY(text_tables_fill(text_tables, &text_table_count, data));
     const char *title = options->title ? options->title : "IM-IAD results";
-    const report_page page = {file, data, setup, grids, title, options->command};
+    const report_page page = {file,  data,  text_tables,     text_table_count,
+                              grids, title, options->command};
     switch (options->format) {
     case IMIAD_REPORT_HTML:
         write_page(&page);

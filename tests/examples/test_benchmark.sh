@@ -87,6 +87,22 @@ works "and leaves nothing" sh -c "! ls | grep -q none.html"
 says "into a folder that is not there" "there is no such folder" "$benchmark" report merged.sqlite -o nowhere/page.html
 works "which is not made" test ! -e nowhere
 
+# ---- transfers, and what it costs image by image ----
+plan more.json '{"setting": "transfer", "options": {"source": "fabric", "shots": 2}, "detectors": ["padim"]},
+    {"setting": "efficiency", "options": {"images": 3, "warm-up": 1}, "categories": ["fabric"], "detectors": ["padim"]}'
+works "transfers and times from a plan" "$benchmark" run more.json --threads 1
+works "are a cell for each target and one for each category" sh -c "'$benchmark' status more.json | tee status | grep -q '^2 cells: 2 finished' &&
+    grep -q 'transfer *padim *1' status && grep -q 'efficiency *padim *1' status"
+works "a transfer knows its source" sh -c \
+    "sqlite3 more.sqlite \"select value from cells where setting = 'transfer'\" | grep -qx 'shots=2 source=fabric'"
+works "the setting's program has the same cell" sh -c "\$(sqlite3 more.sqlite \"select '$(dirname "$benchmark")/' || command from cells
+    where setting = 'transfer'\") | grep -q 'target after.*hex_nut' && sqlite3 more.sqlite 'select count(*) from cells' | grep -qx 2"
+works "and so has the one that measures times" sh -c "\$(sqlite3 more.sqlite \"select '$(dirname "$benchmark")/' || command from cells
+    where setting = 'efficiency'\") | grep -q 'padim on fabric was measured before'"
+works "they stand in the report" sh -c "'$benchmark' report more.sqlite -o more.html && grep -q 'Time and memory of each detector' more.html &&
+    grep -q 'shots=2 source=fabric' more.html"
+works "what they cost is known" sh -c "! '$benchmark' estimate more.json --all --cells | grep 'efficiency' | grep -q '?'"
+
 # ---- conflicts ----
 cp two.sqlite other.sqlite
 sqlite3 other.sqlite "update measurements set number = 0.125 where name = 'image_auroc'"

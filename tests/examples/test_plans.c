@@ -55,7 +55,15 @@ static const struct {
      "settings[0]: \"setings\" is no key here: these are setting, options, datasets"},
     {PLAN("{}", ""), "settings[0].setting: it is missing"},
     {PLAN("{\"setting\": \"nosy\"}", ""), "settings[0].setting: a plan has no setting called"},
-    {PLAN("{\"setting\": \"transfer\"}", ""), "settings[0].setting: a plan has no setting called"},
+    {PLAN("{\"setting\": \"transfer\"}", ""), "settings[0].options.source: it is missing"},
+    {PLAN("{\"setting\": \"transfer\", \"options\": {\"target\": \"fabric\"}}", ""),
+     "settings[0].options.target: the setting transfer has no option of that name"},
+    {PLAN("{\"setting\": \"noisy\", \"options\": {\"source\": \"fabric\"}}", ""),
+     "settings[0].options.source: the setting noisy has no option of that name"},
+    {PLAN("{\"setting\": \"efficiency\", \"options\": {\"images\": [5, 0]}}", ""),
+     "settings[0].options.images: \"0\" is no whole number from 1 on"},
+    {PLAN("{\"setting\": \"efficiency\", \"options\": {\"warm-up\": \"3 times\"}}", ""),
+     "settings[0].options.warm-up: \"3 times\" is no whole number from 0 on"},
     {PLAN("{\"setting\": \"noisy\"}, {\"setting\": \"fewshot\", \"options\": {\"shotz\": 1}}", ""),
      "settings[1].options.shotz: the setting fewshot has no option of that name"},
     {PLAN("{\"setting\": \"noisy\", \"options\": {\"ratio\": [0.1, null]}}", ""),
@@ -130,6 +138,48 @@ START_TEST(every_choice_of_a_plan_is_a_job_once)
 }
 END_TEST
 
+START_TEST(a_transfer_has_a_job_for_each_target_of_each_source)
+{
+    places here = {.device = NULL};
+    job_filter all = {.setting = NULL};
+    plan *p = read_text(PLAN("{\"setting\": \"transfer\", \"options\": {\"source\": [\"fabric\", "
+                             "\"hex_nut\"], \"shots\": [2, 4]}}, {\"setting\": \"efficiency\"}",
+                             ""),
+                        &here);
+    ck_assert_msg(p != NULL, "%s", said);
+    jobs j;
+    char title[256];
+    ck_assert_int_eq(jobs_make(&j, p, &all), 0);
+    ck_assert_uint_eq(j.count, 4 + 2);
+    job_title(title, sizeof title, &j.list[0]);
+    ck_assert_str_eq(title,
+                     "padim on fabric of synthetic, transfer source=hex_nut shots=2, seed 0");
+    job_title(title, sizeof title, &j.list[2]);
+    ck_assert_str_eq(title, "padim on fabric of synthetic, efficiency, seed 0");
+    const plan_setting *efficiency = plan_setting_find("efficiency");
+    ck_assert_str_eq(job_own(&j.list[0], plan_setting_own(plan_setting_find("transfer"), "source")),
+                     "hex_nut");
+    ck_assert_str_eq(job_own(&j.list[2], plan_setting_own(efficiency, "images")), "50");
+    jobs_free(&j);
+    plan_free(p);
+}
+END_TEST
+
+/* A plan's settings are the registered ones, a sequence, and what costs: none is forgotten. */
+START_TEST(a_plan_has_every_registered_setting)
+{
+    for (size_t i = 0; i < imiad_setting_count(); ++i) {
+        const plan_setting *s = plan_setting_find(imiad_setting_name(i));
+        imiad_option_info info = IMIAD_OPTION_INFO_INIT;
+        ck_assert_msg(s != NULL, "%s", imiad_setting_name(i));
+        ck_assert_str_eq(s->split, s->name);
+        ck_assert(!s->option || option_known(imiad_setting_option_info, s->split, s->option));
+        for (size_t k = 0; imiad_setting_option_info(&info, s->split, k) == IMIAD_OK; ++k)
+            ck_assert_msg(!plan_setting_own(s, info.name), "%s twice", info.name);
+    }
+}
+END_TEST
+
 START_TEST(the_command_line_says_where_things_lie)
 {
     places here = {.roots = {"synthetic=/elsewhere", "mtd=/x", "mtd=/data/mtd"},
@@ -162,7 +212,7 @@ START_TEST(the_plans_of_the_library_are_plans)
     static const struct {
         const char *path;
         size_t cells;
-    } plans[] = {{"quick", 89},    {"imiad", 7385},  {"table6", 572},    {"table7", 55},
+    } plans[] = {{"quick", 94},    {"imiad", 7385},  {"table6", 572},    {"table7", 55},
                  {"table8", 90},   {"table9", 4620}, {"table10", 1008},  {"table11", 252},
                  {"table12", 300}, {"table13", 924}, {"procedural", 24}, {"labelled", 28}};
     places here = {.device = NULL};
@@ -182,5 +232,7 @@ START_TEST(the_plans_of_the_library_are_plans)
 END_TEST
 
 SUITE("plans", LOOP_TEST(a_mistake_is_told_with_its_place, sizeof mistakes / sizeof *mistakes),
-      TEST(every_choice_of_a_plan_is_a_job_once), TEST(the_command_line_says_where_things_lie),
+      TEST(every_choice_of_a_plan_is_a_job_once),
+      TEST(a_transfer_has_a_job_for_each_target_of_each_source),
+      TEST(a_plan_has_every_registered_setting), TEST(the_command_line_says_where_things_lie),
       TEST(the_plans_of_the_library_are_plans))

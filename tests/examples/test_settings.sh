@@ -117,6 +117,8 @@ says "an unknown way to evaluate" "--evaluate takes" run unsupervised --evaluate
 says "an unknown way to agree with the reference" "--compat takes" run unsupervised --compat all
 says "maps at the native size cannot be the reference's" "openiad_masks" \
     run unsupervised --category fabric --evaluate native --compat mask_geometry
+says "no image to time" "no whole number from 1" run efficiency --images 0
+says "a number that is none" "no whole number from 0" run efficiency --images 1 --warm-up few
 says "a source that is not there" "no category \"bottle\"" run transfer --source bottle
 printf 'not a database, but long enough to look into it: %0100d' 1 >"$scratch/file"
 says "a store that is something else" "$scratch/file" run fewshot --results "$scratch/file"

@@ -1,6 +1,6 @@
 """Reads the files of a report as other programs do, and holds them against where their numbers come from.
 
-usage: check_report.py page|paper|store|setup|failures|hostile STEM PAPER.csv
+usage: check_report.py page|paper|store|setup|costs|failures|hostile STEM PAPER.csv
 
 STEM.html, STEM.csv, STEM.md and STEM.tex are one report, STEM.sqlite is its store. For "paper" the last two
 may be absent, and of the page only the table that STEM names is read.
@@ -137,7 +137,7 @@ def shown(value, form="%.3f"):
     return "\u2013" if math.isnan(value) else minus(form % (0.0 if abs(value) < 0.0005 else value))
 
 
-SETUP = ("III", "V")  # what the datasets hold and the methods are given: texts, and no contest
+SETUP = ("III", "V", "E")  # what datasets hold, methods are given and detectors cost: texts, and no contest
 
 
 def read_csv():
@@ -248,16 +248,20 @@ check_other_files.width = 0
 
 def check_setup(root, name, rows):
     """A table of texts says the same in the page, in CSV, in Markdown and in LaTeX."""
-    table = root.find(".//*[@id='setup-%s']" % name)
-    cells = [td for tr in table.find(X + "tbody") for td in tr if local(td) == "td"]
+    table, measured = root.find(".//*[@id='setup-%s']" % name), []
+    sides = 2 if name == "E" else 1  # the label, and what it was measured on
+    cells = [td for tr in table.find(X + "tbody") for td in list(tr)[sides:]]
     check("table %s is whole" % name, len(cells) == len(rows), len(cells), len(rows))
     for cell, row in zip(cells, rows):
+        if sides == 2:
+            measured.append(row["note"])
+            row["note"] = ""
         expected = row["ours"] or ("\u00b7" if row["published"] else "\u2013")
         text = " ".join(text for text in (expected, row["published"], row["note"]) if text)
         check("table %s shows what its file says" % name, " ".join(seen(cell).split()) == text,
               seen(cell), text)
     labels = [text_of(tr[0]) for tr in table.find(X + "tbody")]
-    if not all(re.fullmatch(r"[\w ]+", label, re.ASCII) for label in labels):
+    if not all(re.fullmatch(r"[\w =.,]+", label, re.ASCII) for label in labels):
         return  # a hostile name; each file escapes it in its own way
     width = len(rows) // len(labels)
     with open(stem + ".md", encoding="utf-8") as file:
@@ -265,7 +269,7 @@ def check_setup(root, name, rows):
     with open(stem + ".tex", encoding="utf-8") as file:
         latex = file.read().split(" (table %s)}" % name)[1].split("\\end{tabular}")[0]
     found = [line.strip("| ").split(" | ") for line in markdown.splitlines() if line.startswith("| ")][2:]
-    check("LaTeX has the lines of Markdown", [line[:-3].split(" & ") for line in latex.splitlines()
+    check("LaTeX has the lines of Markdown", [re.sub(r"\\([_%])", r"\1", line[:-3]).split(" & ") for line in latex.splitlines()
                                               if line.endswith("\\\\")][1:] ==
           [[{"\u2013": "--", "\u00b7": "$\\cdot$"}.get(t, plain(t)) for t in line] for line in found])
     lines = iter(found)
@@ -277,7 +281,10 @@ def check_setup(root, name, rows):
                 expected.append([row[field].removeprefix("here ") or "\u2013" for row in of_line])
         for texts in expected:
             line = next(lines)
-            check("Markdown has " + label, [plain(t) for t in line[:1] + line[2:]] == [label] + texts, line)
+            check("Markdown has " + label, [plain(t) for t in line[:1] + line[sides + 1:]] == [label] + texts, line)
+            if sides == 2:
+                on = measured[at * width] if line[2] == "ours" else "measured on \u2013"
+                check("and what it was measured on", "measured on " + plain(line[1]) == on, line)
     check("and nothing else", next(lines, None) is None)
 
 
@@ -288,7 +295,7 @@ def plain(text):
 def read_report(only=None):
     root = tree.parse(stem + ".html").getroot() if only else read_page(stem + ".html")
     tables, setup = read_csv()
-    check("the tables of what was set up are there", tuple(setup) == SETUP, list(setup))
+    check("the tables of texts are there", tuple(setup) in (SETUP, SETUP[:2]), list(setup))
     check("all tables are there", list(tables) == ["VI", "VII", "VIII", "VIII-i", "IX", "IX-m", "X", "XI",
                                                    "XII", "XIII"], list(tables))
     for name, rows in tables.items():
@@ -586,6 +593,21 @@ def check_counts():
           ("30", "50", "here 2, 50, 7"), epochs)
 
 
-{"page": read_report, "setup": check_counts, "failures": check_failures, "paper": check_paper, "store": check_store, "hostile": check_hostile}[what]()
+def check_costs():
+    _, _, setup = read_report()
+    lines = collections.defaultdict(dict)
+    for row in setup["E"]:
+        lines[row["detector"], row["setting"]][row["metric"]] = (row["ours"], row["published"])
+    check("a detector that was measured alone has that line and no other",
+          list(lines) == [("padim", "efficiency"), ("bgad", "supervised"), ("spade", "unsupervised")], list(lines))
+    padim, bgad, spade = lines.values()
+    check("means over categories, in the column's unit",
+          (padim["fit, s"][0], padim["alone, ms"][0], padim["saved, MB"][0]) == ("1.50", "300", "6.00"), padim)
+    check("one that needs labelled defects has its first supervised line", bgad["fit, s"][0] == "4.00", bgad)
+    check("what was not measured is empty", padim["memory, MB"][0] == "" and spade["alone, ms"][0] == "")
+    check("the published speed is beside ours", spade["images/s"] == ("7.00", "3.80"), spade)
+
+
+{"page": read_report, "setup": check_counts, "costs": check_costs, "failures": check_failures, "paper": check_paper, "store": check_store, "hostile": check_hostile}[what]()
 if failures:
     sys.exit("%s: %d of the report's statements are wrong" % (stem, len(failures)))

@@ -150,6 +150,53 @@ START_TEST(what_datasets_hold_and_methods_are_given_stands_in_every_file)
 }
 END_TEST
 
+/* PaDiM was measured with its metrics and alone, SPADE with its metrics only. */
+START_TEST(what_detectors_cost_stands_in_a_table)
+{
+    static const struct {
+        const char *setting, *value, *detector, *category, *names[3];
+        double values[3];
+    } cells[] = {
+        {"unsupervised", "", "padim", "bottle", {"fit_seconds", "peak_rss_bytes"}, {99, 9e9}},
+        {"unsupervised", "", "spade", "bottle", {"fit_seconds", "images_per_second"}, {3, 7}},
+        {"noisy", "ratio=0.1", "spade", "bottle", {"fit_seconds"}, {55}},
+        {"supervised", "anomalies=1", "bgad", "bottle", {"fit_seconds"}, {4}},
+        {"supervised", "anomalies=2", "bgad", "bottle", {"fit_seconds"}, {5}},
+        {"supervised", "anomalies=1", "spade", "bottle", {"fit_seconds"}, {66}},
+        {"efficiency",
+         "images=5 warm-up=1",
+         "padim",
+         "bottle",
+         {"fit_seconds", "image_seconds", "saved_bytes"},
+         {1, 0.25, 5e6}},
+        {"efficiency",
+         "images=5 warm-up=1",
+         "padim",
+         "cable",
+         {"fit_seconds", "image_seconds", "saved_bytes"},
+         {2, 0.35, 7e6}},
+    };
+    use_memory();
+    imiad_results *results = open_results("costs.sqlite");
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; ++i) {
+        imiad_cell cell = made_up_cell(cells[i].category, 0);
+        size_t count = 0;
+        cell.setting = cells[i].setting;
+        cell.value = cells[i].value;
+        cell.detector = cells[i].detector;
+        cell.device = "cpu";
+        cell.option_count = 0;
+        while (count < 3 && cells[i].names[count])
+            ++count;
+        ck_ok(imiad_results_put(results, &cell, cells[i].names, cells[i].values, count));
+    }
+    write_reports(results, "costs");
+    imiad_results_free(results);
+    check_reports("costs", "costs", "");
+    clean_up();
+}
+END_TEST
+
 START_TEST(what_failed_stands_in_the_page_with_its_message)
 {
     use_memory();
@@ -335,6 +382,7 @@ END_TEST
 SUITE("report", LOOP_TEST(a_store_of_the_papers_figures_gives_the_papers_table, 8),
       TEST(the_texts_of_every_table_equal_the_stores_values),
       TEST(what_datasets_hold_and_methods_are_given_stands_in_every_file),
+      TEST(what_detectors_cost_stands_in_a_table),
       TEST(what_failed_stands_in_the_page_with_its_message),
       TEST(the_same_store_gives_the_same_bytes),
       TEST(an_empty_store_has_a_report_of_published_figures), TEST(a_filter_chooses_what_is_shown),

@@ -26,7 +26,7 @@ COSTS = ("_seconds", "_per_second", "_bytes")
 
 
 def write_plan(folder, cells):
-    kinds = max(1, cells // 10)  # on two products; few seeds, as each has random weights of its own
+    kinds = cells // 2  # on two products; one seed, as each has random weights of its own
     plan = {
         "plan": 1,
         "datasets": {"synthetic": {"options": {"size": 32, "train": 3, "test_good": 2, "test_defective": 2},
@@ -35,7 +35,6 @@ def write_plan(folder, cells):
                                      "options": {"resize": 32, "crop": 32, "layers": "layer1", "dimension": 4 + i}}
                       for i in range(kinds)},
         "settings": [{"setting": "unsupervised"}],
-        "seeds": list(range(cells // (2 * kinds))),
     }
     with open(os.path.join(folder, "plan.json"), "w", encoding="utf-8") as file:
         json.dump(plan, file)
@@ -123,10 +122,6 @@ def kill_something(process, store, draw):
     return True
 
 
-def wait_moment(draw, seconds, cells):
-    time.sleep(draw.uniform(0, min(2, 2 * seconds / cells)))
-
-
 class Siege:
     """The kills so far, which may go on in another run of this script."""
 
@@ -135,13 +130,14 @@ class Siege:
         self.kills, self.cells = arguments.kills, arguments.cells
         self.folder, self.process = folder, None
         self.draw = random.Random(arguments.seed)
-        self.seconds = self.hit = self.rounds = 0
+        self.survey = self.seconds = 0  # until a run begins with its cells; of all cells
+        self.hit = self.hit_workers = self.rounds = 0
         self.path = os.path.join(folder, "kills.json")
         self.whole = os.path.join(folder, "whole.sqlite")
         self.store = os.path.join(folder, "killed.sqlite")
         if os.path.exists(self.path):
             with open(self.path, encoding="utf-8") as file:
-                self.seconds, self.hit, self.rounds, cells, state = json.load(file)
+                self.survey, self.seconds, self.hit, self.hit_workers, self.rounds, cells, state = json.load(file)
             if cells != self.cells:
                 raise SystemExit(f"benchmark_kills: {folder} has {cells} cells, not {self.cells}")
             self.draw.setstate((state[0], tuple(state[1]), state[2]))
@@ -149,7 +145,8 @@ class Siege:
 
     def keep(self):
         with open(self.path + ".new", "w", encoding="utf-8") as file:
-            json.dump([self.seconds, self.hit, self.rounds, self.cells, self.draw.getstate()], file)
+            json.dump([self.survey, self.seconds, self.hit, self.hit_workers, self.rounds, self.cells,
+                       self.draw.getstate()], file)
         os.replace(self.path + ".new", self.path)
 
     def run_undisturbed(self):
@@ -158,6 +155,9 @@ class Siege:
             begin = time.monotonic()
             finish(self.program, self.folder, self.whole)
             self.seconds = time.monotonic() - begin
+            begin = time.monotonic()
+            finish(self.program, self.folder, self.whole)
+            self.survey = time.monotonic() - begin
             self.keep()
         found = values(self.whole)
         if found[1] != (self.cells, self.cells) or found[2]:
@@ -168,7 +168,8 @@ class Siege:
         if self.process is None:
             self.process = start(self.program, self.folder, self.store)
             self.rounds += 1
-        wait_moment(self.draw, self.seconds, self.cells)
+        # from before the first cell to behind the second one of each worker
+        time.sleep(self.draw.uniform(0, 2 * self.survey + 4 * self.seconds / self.cells))
         if self.process.poll() is not None: # it ended by itself: with all cells, or with some that were killed
             self.process.communicate()
             if self.process.returncode == 0:
@@ -179,6 +180,8 @@ class Siege:
         self.hit += 1
         if kill_something(self.process, self.store, self.draw):
             self.process = None
+        else:
+            self.hit_workers += 1
         self.keep()
 
     def end(self):
@@ -231,8 +234,8 @@ def main():
         siege.end()
         if not arguments.folder:
             shutil.rmtree(folder, ignore_errors=True)
-    print(f"benchmark_kills: {siege.hit} kills in {siege.rounds} runs of {siege.cells} cells: the store, what it merges "
-          "to and its report are those of an undisturbed run")
+    print(f"benchmark_kills: {siege.hit} kills, {siege.hit_workers} of them of workers, in {siege.rounds} runs of "
+          f"{siege.cells} cells: the store, what it merges to and its report are those of an undisturbed run")
 
 
 if __name__ == "__main__":

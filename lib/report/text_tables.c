@@ -1,4 +1,4 @@
-#include "report/setup_tables.h"
+#include "report/text_tables.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -57,18 +57,18 @@ static void count_dataset(double sum[COUNTS], const report_data *data, const cha
     }
 }
 
-static imiad_status fill_dataset(setup_line *line, report_data *data, const char *label,
+static imiad_status fill_dataset(text_line *line, report_data *data, const char *label,
                                  const char *dataset, const char *const *published)
 {
     double sum[COUNTS] = {0};
-    *line = (setup_line){.label = label, .dataset = dataset};
+    *line = (text_line){.label = label, .dataset = dataset};
     count_dataset(sum, data, dataset);
     for (size_t k = 0; k < COUNTS; ++k) {
         char text[REAL_BYTES];
         plain_print(text, sizeof text, "%.0f", sum[k]);
         if (sum[3] > 0 && sum[k] >= 0) /* a category was counted, and said so much */
-            TRY(kept_text(&line->texts[k][SETUP_OURS], &data->kept, text));
-        line->texts[k][SETUP_PUBLISHED] = published ? published[k] : NULL;
+            TRY(kept_text(&line->texts[k][TEXT_OURS], &data->kept, text));
+        line->texts[k][TEXT_PUBLISHED] = published ? published[k] : NULL;
     }
     return IMIAD_OK;
 }
@@ -82,16 +82,16 @@ static bool is_printed_dataset(const char *dataset)
 }
 
 /* The paper's datasets, then those of the store that the paper lacks. */
-static imiad_status fill_datasets(setup_table *out, report_data *data)
+static imiad_status fill_datasets(text_table *out, report_data *data)
 {
-    *out = (setup_table){.number = "III",
-                         .title = "Datasets",
-                         .rule = "Counted in the categories that ran, whatever trained. The paper "
-                                 "counts MPDD as one category; it has six.",
-                         .first = "Dataset",
-                         .kinds = {"ours", "published"},
-                         .columns = count_names,
-                         .column_count = COUNTS};
+    *out = (text_table){.number = "III",
+                        .title = "Datasets",
+                        .rule = "Counted in the categories that ran, whatever trained. The paper "
+                                "counts MPDD as one category; it has six.",
+                        .first = "Dataset",
+                        .kinds = {"ours", "published"},
+                        .columns = count_names,
+                        .column_count = COUNTS};
     TRY(kept_take(&out->lines, &data->kept, (PRINTED_DATASETS + data->count) * sizeof *out->lines));
     for (size_t i = 0; i < PRINTED_DATASETS; ++i)
         TRY(fill_dataset(&out->lines[out->line_count++], data, printed_datasets[i].printed,
@@ -185,15 +185,15 @@ static imiad_status list_in_store(const char **out, report_data *data, const cha
     return count > 0 ? kept_text(out, &data->kept, text) : IMIAD_OK;
 }
 
-static imiad_status fill_method(setup_line *line, report_data *data, const char *label,
+static imiad_status fill_method(text_line *line, report_data *data, const char *label,
                                 const char *detector, const char *const *published)
 {
-    *line = (setup_line){.label = label, .detector = detector};
+    *line = (text_line){.label = label, .detector = detector};
     for (size_t k = 0; k < SETTINGS; ++k) {
         const char *usual = setting_of(detector, NULL, k);
-        line->texts[k][SETUP_OURS] = usual;
-        line->texts[k][SETUP_PUBLISHED] = published ? published[k] : NULL;
-        TRY(list_in_store(&line->texts[k][SETUP_HERE], data, detector, k, usual));
+        line->texts[k][TEXT_OURS] = usual;
+        line->texts[k][TEXT_PUBLISHED] = published ? published[k] : NULL;
+        TRY(list_in_store(&line->texts[k][TEXT_HERE], data, detector, k, usual));
     }
     return IMIAD_OK;
 }
@@ -207,18 +207,18 @@ static bool is_printed_method(const char *detector)
 }
 
 /* The paper's methods, then the registered detectors that the paper lacks. */
-static imiad_status fill_methods(setup_table *out, report_data *data)
+static imiad_status fill_methods(text_table *out, report_data *data)
 {
     size_t types = imiad_detector_type_count();
-    *out = (setup_table){.number = "V",
-                         .title = "Hyper-parameters",
-                         .rule = "First the library's default; then what the paper prints; then "
-                                 "what this store has, where it is something else. Those without "
-                                 "epochs go over the images once.",
-                         .first = "Method",
-                         .kinds = {"default", "published", "here"},
-                         .columns = setting_names,
-                         .column_count = SETTINGS};
+    *out = (text_table){.number = "V",
+                        .title = "Hyper-parameters",
+                        .rule = "First the library's default; then what the paper prints; then "
+                                "what this store has, where it is something else. Those without "
+                                "epochs go over the images once.",
+                        .first = "Method",
+                        .kinds = {"default", "published", "here"},
+                        .columns = setting_names,
+                        .column_count = SETTINGS};
     TRY(kept_take(&out->lines, &data->kept, (PRINTED_METHODS + types) * sizeof *out->lines));
     for (size_t i = 0; i < PRINTED_METHODS; ++i)
         TRY(fill_method(&out->lines[out->line_count++], data, printed_methods[i].printed,
@@ -231,8 +231,11 @@ static imiad_status fill_methods(setup_table *out, report_data *data)
     return IMIAD_OK;
 }
 
-imiad_status setup_tables_fill(setup_table out[SETUP_TABLES], report_data *data)
+imiad_status text_tables_fill(text_table out[TEXT_TABLES], size_t *count, report_data *data)
 {
     TRY(fill_datasets(&out[0], data));
-    return fill_methods(&out[1], data);
+    TRY(fill_methods(&out[1], data));
+    TRY(efficiency_table_fill(&out[2], data));
+    *count = out[2].line_count > 0 ? 3 : 2;
+    return IMIAD_OK;
 }

@@ -82,11 +82,15 @@ static imiad_status keep_words(text_line *line, report_data *data, bool say_opti
              say_options && *c->changed ? ", " : "", say_options ? c->changed : "");
     TRY(kept_text(&line->label, &data->kept, text));
     if (cell && cell->threads > 0)
-        snprintf(threads, sizeof threads, "%d thread%s, ", (int)cell->threads,
+        snprintf(threads, sizeof threads, "%d thread%s", (int)cell->threads,
                  cell->threads == 1 ? "" : "s");
-    snprintf(text, sizeof text, "%s%s%s", c->cell.device, *c->cell.device ? ", " : "", threads);
-    size_t length = strlen(text);
-    snprintf(text + length, sizeof text - length, "%s", c->cell.backbone);
+    const char *const parts[] = {c->cell.device, threads, c->cell.backbone};
+    size_t length = 0;
+    *text = '\0';
+    for (size_t i = 0; i < 3 && length < sizeof text; ++i)
+        if (*parts[i])
+            length += (size_t)snprintf(text + length, sizeof text - length, "%s%s",
+                                       length > 0 ? ", " : "", parts[i]);
     return kept_text(&line->note, &data->kept, text);
 }
 
@@ -133,6 +137,7 @@ imiad_status efficiency_table_fill(text_table *out, report_data *data)
                                 "machine is not known.",
                         .first = "Detector",
                         .kinds = {"ours", "published"},
+                        .of_store = true,
                         .columns = cost_names,
                         .column_count = COSTS,
                         .note_name = "measured on"};

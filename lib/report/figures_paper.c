@@ -112,6 +112,11 @@ static int is_drawn(const bubble *b)
     return !isnan(b->speed) && !isnan(b->auroc);
 }
 
+static int has_outline(const bubble *b)
+{
+    return is_drawn(b) && !isnan(b->published_speed) && !isnan(b->published_auroc);
+}
+
 /* Where numbers stand so far: the next one moves down until it covers none. */
 typedef struct label_list {
     double x[2 * MOST_SERIES], y[2 * MOST_SERIES];
@@ -138,7 +143,7 @@ static void draw_bubble(FILE *file, const svg_field *f, const bubble *b, size_t 
     snprintf(number, sizeof number, "%zu", series + 1);
     double x = svg_x(f, b->speed), y = svg_y(f, b->auroc);
     double radius = isnan(b->bytes) ? 6 : clamp(26 * sqrt(b->bytes / most_bytes), 6, 26);
-    if (!isnan(b->published_speed) && !isnan(b->published_auroc)) {
+    if (has_outline(b)) {
         double px = svg_x(f, b->published_speed), py = svg_y(f, b->published_auroc);
         svg_outline(file, series, px, py, 8);
         place_label(file, labels, px, py, "soft", number);
@@ -150,8 +155,10 @@ static void draw_bubble(FILE *file, const svg_field *f, const bubble *b, size_t 
 static void draw_bubble_legend(FILE *file, const bubble *bubbles, const series_list *detectors,
                                double x, double y)
 {
+    int outlines = 0;
     for (size_t i = 0; i < detectors->count; ++i) {
         char number[24];
+        outlines |= has_outline(&bubbles[i]);
         if (!is_drawn(&bubbles[i]))
             continue;
         snprintf(number, sizeof number, "%zu", i + 1);
@@ -160,18 +167,24 @@ static void draw_bubble_legend(FILE *file, const bubble *bubbles, const series_l
         svg_text(file, x + 16, y, "start", "", detectors->names[i]);
         y += 20;
     }
+    if (!outlines)
+        return;
     svg_outline(file, 7, x, y + 6, 8);
     svg_text(file, x + 16, y + 10, "start", "soft", "published");
 }
 
 static svg_field bubble_field(const bubble *bubbles, size_t count)
 {
-    svg_field f = {60, 40, 500, 330, 0, 40, 0.6, 1};
+    svg_field f = {60, 40, 500, 330, 0, 10, 0.6, 1};
     for (size_t i = 0; i < count; ++i) {
         if (!is_drawn(&bubbles[i]))
             continue;
         f.x_high = fmax(f.x_high, ceil(bubbles[i].speed / 10) * 10);
         f.y_low = fmin(f.y_low, floor(bubbles[i].auroc * 10) / 10);
+        if (has_outline(&bubbles[i])) {
+            f.x_high = fmax(f.x_high, ceil(bubbles[i].published_speed / 10) * 10);
+            f.y_low = fmin(f.y_low, floor(bubbles[i].published_auroc * 10) / 10);
+        }
     }
     return f;
 }
@@ -182,12 +195,13 @@ static void draw_efficiency(const report_page *page, const char *dataset,
     FILE *file = page->file;
     bubble bubbles[MOST_SERIES];
     double most_bytes = 1;
-    size_t count = 0;
+    size_t count = 0, outlines = 0;
     label_list labels = {.count = 0};
     char id[96], title[512];
     for (size_t i = 0; i < detectors->count; ++i) {
         bubbles[i] = bubble_of(page, dataset, detectors->names[i]);
         count += (size_t)is_drawn(&bubbles[i]);
+        outlines += (size_t)has_outline(&bubbles[i]);
         if (is_drawn(&bubbles[i]) && bubbles[i].bytes > most_bytes)
             most_bytes = bubbles[i].bytes;
     }
@@ -206,11 +220,9 @@ static void draw_efficiency(const report_page *page, const char *dataset,
         if (is_drawn(&bubbles[i]))
             draw_bubble(file, &f, &bubbles[i], i, most_bytes, &labels);
     draw_bubble_legend(file, bubbles, detectors, 590, 50);
-    snprintf(
-        title, sizeof title,
-        "Figure 2 on %s: area is the peak of memory. Ours on %.200s. Published speeds were read "
-        "off a plot; their machine is not known.",
-        dataset, machine_of(page->data, dataset));
+    snprintf(title, sizeof title, "Figure 2 on %s: area is the peak of memory. Ours on %.200s.%s",
+             dataset, machine_of(page->data, dataset),
+             outlines ? " Published speeds were read off a plot; their machine is not known." : "");
     svg_end(file, title);
 }
 
@@ -248,7 +260,7 @@ static const curve_kind noise = {"noise",
 
 typedef struct curve {
     double ours[MOST_STEPS], published[MOST_STEPS];
-    size_t count; /* of ours */
+    size_t count, published_count;
 } curve;
 
 static curve curve_of(const report_page *page, const curve_kind *kind, const char *dataset,
@@ -265,6 +277,7 @@ static curve curve_of(const report_page *page, const curve_kind *kind, const cha
         c.ours[i] = ours_of(page, key, metric);
         c.published[i] = published_of(&key);
         c.count += !isnan(c.ours[i]);
+        c.published_count += !isnan(c.published[i]);
     }
     return c;
 }
@@ -333,17 +346,21 @@ static void draw_curves(const report_page *page, const curve_kind *kind, const c
               fmax(430, 80 + 20 * (double)count));
     svg_axis_y(file, &f, metric_label);
     draw_steps(file, &f, kind);
+    size_t published = 0;
     double y = 50;
     for (size_t i = 0; i < detectors->count; ++i) {
         if (curves[i].count < 2)
             continue;
         draw_curve(file, &f, &curves[i], kind->count, i);
+        published += curves[i].published_count;
         svg_marker(file, i, 590, y - 4);
         svg_text(file, 606, y, "start", "", detectors->names[i]);
         y += 20;
     }
-    svg_line(file, "outline l7", 582, y + 6, 598, y + 6);
-    svg_text(file, 606, y + 10, "start", "soft", "published");
+    if (published > 0) {
+        svg_line(file, "outline l7", 582, y + 6, 598, y + 6);
+        svg_text(file, 606, y + 10, "start", "soft", "published");
+    }
     snprintf(title, sizeof title, "%s: %s on %s.", kind->caption, metric_label, dataset);
     svg_end(file, title);
 }

@@ -274,6 +274,15 @@ static void write_section(const report_page *page, const grid *g)
 void page_tables(const report_page *page)
 {
     fputs("<section id=\"tables\">\n<h2>The paper\u2019s tables</h2>\n", page->file);
+    size_t ours = 0;
+    for (size_t i = 0; i < paper_table_count; ++i)
+        ours += page->grids[i].ours;
+    if (ours == 0 && page->data->count > 0)
+        fputs(
+            "<p>They are of the paper\u2019s datasets, settings and methods, of which this store "
+            "has "
+            "nothing: what it has is below, under <a href=\"#comparisons\">Comparisons</a>.</p>\n",
+            page->file);
     for (size_t i = 0; i < paper_table_count; ++i)
         write_section(page, &page->grids[i]);
     fputs("</section>\n", page->file);

@@ -218,7 +218,9 @@ static void write_text_line(FILE *file, const dialect *d, const text_table *tabl
         if (texts[kind])
             d->text(file, texts[kind]);
         else
-            fputs(kind == TEXT_OURS && texts[TEXT_PUBLISHED] ? d->not_run : d->nothing, file);
+            fputs(kind == TEXT_OURS && texts[TEXT_PUBLISHED] && table->of_store ? d->not_run
+                                                                                : d->nothing,
+                  file);
     }
     fputs(d->end, file);
 }

@@ -90,6 +90,7 @@ static imiad_status fill_datasets(text_table *out, report_data *data)
                                 "counts MPDD as one category; it has six.",
                         .first = "Dataset",
                         .kinds = {"ours", "published"},
+                        .of_store = true,
                         .columns = count_names,
                         .column_count = COUNTS};
     TRY(kept_take(&out->lines, &data->kept, (PRINTED_DATASETS + data->count) * sizeof *out->lines));

@@ -25,6 +25,7 @@ typedef struct text_table {
     const char *number, *title, *rule; /* rule: how to read it, in one sentence or two */
     const char *first;                 /* of what the lines are: "Dataset" */
     const char *kinds[TEXT_KINDS];     /* what a figure of the kind is called; NULL: none has it */
+    bool of_store;                     /* ours is of the store, which may lack it */
     const char *const *columns;
     size_t column_count;
     const char *note_name; /* of the lines' notes; NULL: they have none */

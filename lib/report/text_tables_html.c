@@ -8,7 +8,7 @@ static void write_cell(FILE *file, const text_table *table, const char *const *t
     fputs("<td>", file);
     if (ours)
         markup_text(file, ours);
-    else if (published)
+    else if (published && table->of_store)
         fputs("<span class=\"none\">\u00b7<span class=\"hear\"> not in the store</span></span>",
               file);
     else
@@ -39,15 +39,15 @@ static void write_line(const report_page *page, const text_table *table, const t
     write_label(page, line);
     fputs("</th>", file);
     if (table->note_name)
-        markup(file, "<td>%s</td>", line->note);
+        markup(file, "<td class=\"words\">%s</td>", line->note);
     for (size_t k = 0; k < table->column_count; ++k)
         write_cell(file, table, line->texts[k]);
     fputs("</tr>\n", file);
 }
 
-static void write_column(FILE *file, size_t column, const char *name)
+static void write_column(FILE *file, size_t column, const char *class, const char *name)
 {
-    fprintf(file, "<th scope=\"col\" data-column=\"%zu\">", column);
+    fprintf(file, "<th scope=\"col\"%s data-column=\"%zu\">", class, column);
     markup(file, "%s</th>", name);
 }
 
@@ -62,9 +62,9 @@ static void write_head(FILE *file, const text_table *table)
         "%s</caption><thead><tr><th scope=\"col\" class=\"side first\" data-column=\"0\">%s</th>",
         number, number, number, number, table->title, table->first);
     if (table->note_name)
-        write_column(file, column++, table->note_name);
+        write_column(file, column++, " class=\"side\"", table->note_name);
     for (size_t i = 0; i < table->column_count; ++i)
-        write_column(file, column++, table->columns[i]);
+        write_column(file, column++, "", table->columns[i]);
     fputs("</tr></thead>\n<tbody>\n", file);
 }
 

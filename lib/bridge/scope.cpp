@@ -1,10 +1,12 @@
 /* Scopes, handles and the thread's state. */
 #include "bridge/bridge.h"
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <mutex>
 
+#include <dlfcn.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -59,10 +61,20 @@ void unwind(thread_state &thread, size_t mark)
     }
 }
 
+/* OpenMP may have been told to start fewer (OMP_THREAD_LIMIT). oneDNN would wait for ever for those
+ * that it was promised and that are not there. */
+int threads_to_have()
+{
+    static const auto limit =
+        reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "omp_get_thread_limit"));
+    int wanted = imiad_threads();
+    return limit ? std::min(wanted, limit()) : wanted;
+}
+
 /* libtorch keeps its number of threads per calling thread. */
 void apply_threads(thread_state &thread)
 {
-    int threads = imiad_threads();
+    int threads = threads_to_have();
     if (threads != thread.threads) {
         at::set_num_threads(threads);
         thread.threads = threads;

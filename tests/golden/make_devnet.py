@@ -2,7 +2,7 @@
 """Golden values of DevNet from the authors' code.
 
     tests/golden/make_devnet.py DEVNET OPEN_IAD > tests/golden/devnet.csv
-    tests/golden/make_devnet.py DEVNET SHARED RESULTS.json EPOCHS STEPS BATCH SIZE SEED
+    tests/golden/make_devnet.py DEVNET SHARED RESULTS.json EPOCHS STEPS BATCH SIZE SEED...
 
 DEVNET is a checkout of github.com/Choubo/deviation-network-image: its modeling/, train.py and
 localization.py are run. Weights and images are numbers that this script and the test both compute
@@ -25,13 +25,17 @@ localization.py are run. Weights and images are numbers that this script and the
 
 The second form trains their code on the transistor images, on the draw of anomalies that the library
 made (examples/supervised --json): their data set, sampler, rotation and Trainer, the ResNet-18 weights
-in SHARED up to layer3. It prints the AUROC of the test images. Needs Pillow as well.
+in SHARED up to layer3. It prints the mean loss of each epoch, AUROC and AP of the test images and AUROC,
+AP and AUPRO of localization.py's maps, for each seed, and means and deviations over them. Needs Pillow
+and scikit-learn as well.
 
 Needs torch, torchvision, numpy and SciPy.
 """
 import contextlib
+import functools
 import glob
 import json
+import os
 import sys
 import types
 import unittest.mock
@@ -240,11 +244,64 @@ def print_maps(net, localization):
 
 # ---- a training ----
 
-def auroc(scores, labels):
-    """The share of pairs that are in order, ties counting half."""
-    good, bad = scores[labels == 0], scores[labels == 1]
-    above = (bad[:, None] > good).sum() + 0.5 * (bad[:, None] == good).sum()
-    return above / (len(good) * len(bad)), float("nan")
+def judge(scores, labels):
+    """AUROC, ties counting half, and AP, a step at each distinct score."""
+    distinct, group = numpy.unique(-numpy.ravel(scores), return_inverse=True)
+    bad = numpy.bincount(group, numpy.ravel(labels) != 0, len(distinct))
+    good = numpy.bincount(group, numpy.ravel(labels) == 0, len(distinct))
+    all_bad, all_good = numpy.cumsum(bad), numpy.cumsum(good)
+    auroc = (bad * (all_good[-1] - all_good + 0.5 * good)).sum() / (all_bad[-1] * all_good[-1])
+    return auroc, (bad / all_bad[-1] * all_bad / (all_bad + all_good)).sum()
+
+
+class Recorded:
+    """A loss that remembers what it gave."""
+    def __init__(self, loss):
+        self.loss, self.values = loss, []
+
+    def __call__(self, *arguments):
+        lost = self.loss(*arguments)
+        self.values.append(float(lost))
+        return lost
+
+    def epochs(self, count, heads=1):
+        """The means over the steps of each epoch, summed over heads."""
+        return numpy.reshape(self.values, (count, -1, heads)).mean(1).sum(1)
+
+
+def print_trained(seeds, names, train_once):
+    """train_once(SEED) gives the mean loss of each epoch, and figures of these names."""
+    found = []
+    for seed in seeds:
+        losses, figures = train_once(seed)
+        found.append(figures)
+        print(f"seed {seed}: losses", *(f"{lost:.3f}" for lost in losses))
+        print(f"seed {seed}:", ", ".join(f"{name} {figure:.4f}" for name, figure in zip(names, figures)), flush=True)
+    if len(found) > 1:
+        mean, spread = numpy.mean(found, axis=0), numpy.std(found, axis=0, ddof=1)
+        print(f"{len(found)} seeds:", ", ".join(f"{name} {m:.4f} +- {d:.4f}" for name, m, d in zip(names, mean, spread)))
+
+
+def find_maps(network, images):
+    """As localization.py's, of good images too: pixels are judged all together here."""
+    import localization
+    maps = []
+    for i in range(len(images)):
+        image = images[i]["image"].unsqueeze(0).requires_grad_(True)
+        network(image).backward()
+        scaled = localization.convert_to_grayscale(image.grad.numpy().squeeze(0)).squeeze(0)
+        maps.append(localization.gaussian_filter(scaled, sigma=4))
+    return numpy.stack(maps)
+
+
+def read_masks(root, paths, size):
+    from PIL import Image
+    masks = numpy.zeros((len(paths), size, size), numpy.uint8)
+    for mask, path in zip(masks, paths):
+        if "/good/" not in path:
+            name = f"{root}/{path.replace('test/', 'ground_truth/').replace('.png', '_mask.png')}"
+            mask[:] = numpy.array(Image.open(name).convert("L").resize((size, size), Image.NEAREST)) > 0
+    return masks
 
 
 def read_split(shared, results):
@@ -263,6 +320,7 @@ def make_set(mvtecad, settings, root, paths, train):
     made = object.__new__(mvtecad.MVTecAD)
     made.args, made.train, made.root, made.images, made.ood_data = settings, train, root, paths, None
     made.transform = made.transform_train() if train else made.transform_test()
+    made.load_image = functools.lru_cache(None)(lambda path: mvtecad.MVTecAD.load_image(made, path))
     made.labels = numpy.array([float("/good/" not in path) for path in paths])
     made.normal_idx = numpy.flatnonzero(made.labels == 0)
     made.outlier_idx = numpy.flatnonzero(made.labels == 1)
@@ -276,35 +334,43 @@ def shorten(network, shared):
     network.feature_extractor.net.layer4 = torch.nn.Identity()
 
 
-def run_training(shared, results, epochs, steps, batch, size, seed):
+def run_training(aupro, shared, results, epochs, steps, batch, size, *seeds):
     import train
     from dataloaders.utlis import BalancedBatchSampler
     from datasets import mvtecad
     from modeling import net
     from modeling.layers import build_criterion
     root, trained, tested = read_split(shared, results)
-    torch.manual_seed(seed), numpy.random.seed(seed)
     settings = types.SimpleNamespace(n_anomaly=10, batch_size=batch, steps_per_epoch=steps, img_size=size,
                                      backbone="resnet18", n_scales=2, topk=0.1, cuda=False)
-    network = net.SemiADNet(settings)
-    shorten(network, shared)
-    network.conv = torch.nn.Conv2d(256, 1, 1)
-    images = make_set(mvtecad, settings, root, trained, True)
-    sampler = BalancedBatchSampler(settings, images)
-    trainer = make_trainer(train, network, build_criterion("deviation"),
-                           torch.utils.data.DataLoader(images, batch_sampler=sampler))
-    trainer.test_loader = torch.utils.data.DataLoader(make_set(mvtecad, settings, root, tested, False), batch)
-    trainer.args, train.aucPerformance = settings, auroc
-    for epoch in range(epochs):
-        trainer.train(epoch)
-    print(f"seed {seed}: image AUROC {trainer.eval()[0]:.4f}")
+    train.aucPerformance, masks = judge, read_masks(root, tested, size)
+
+    def train_once(seed):
+        torch.manual_seed(seed), numpy.random.seed(seed)
+        network = net.SemiADNet(settings)
+        shorten(network, shared)
+        network.conv = torch.nn.Conv2d(256, 1, 1)
+        images = make_set(mvtecad, settings, root, trained, True)
+        sampler = BalancedBatchSampler(settings, images)
+        criterion = Recorded(build_criterion("deviation"))
+        trainer = make_trainer(train, network, criterion, torch.utils.data.DataLoader(images, batch_sampler=sampler))
+        trainer.test_loader = torch.utils.data.DataLoader(make_set(mvtecad, settings, root, tested, False), batch)
+        trainer.args = settings
+        for epoch in range(epochs):
+            trainer.train(epoch)
+        losses, (auroc, ap) = criterion.epochs(epochs), trainer.eval()
+        maps = find_maps(network, trainer.test_loader.dataset)
+        return losses, (auroc, ap, *judge(maps, masks), aupro(maps, masks, 0.3))
+    print_trained(seeds, ("image AUROC", "AP", "pixel AUROC", "AP", "AUPRO"), train_once)
 
 
 def main():
     sys.path.insert(0, sys.argv[1])
     if len(sys.argv) > 3:
+        sys.path.append(os.path.join(os.path.dirname(__file__), "../bench"))
+        from metrics_reference import aupro  # before stub_modules takes scikit-learn away
         stub_modules()
-        run_training(*sys.argv[2:4], *map(int, sys.argv[4:]))
+        run_training(aupro, *sys.argv[2:4], *map(int, sys.argv[4:]))
         return
     stub_modules("PIL")
     import localization

@@ -2,7 +2,7 @@
 """Golden values of DRA from the authors' code.
 
     tests/golden/make_dra.py DRA OPEN_IAD > tests/golden/dra.csv
-    tests/golden/make_dra.py DRA SHARED RESULTS.json EPOCHS STEPS BATCH SIZE SEED
+    tests/golden/make_dra.py DRA SHARED RESULTS.json EPOCHS STEPS BATCH SIZE SEED...
 
 DRA is a checkout of github.com/Choubo/DRA: its modeling/ and train.py are run. Weights and images are
 numbers that this script and the test both compute (make_devnet.py's `noise`), so nothing has to be
@@ -37,8 +37,8 @@ import types
 
 import torch
 
-from make_devnet import (Prior, auroc, fill, images, line, make_set, noise, print_state, read_split, shorten,
-                         stub_base, stub_modules)
+from make_devnet import (Prior, Recorded, fill, images, judge, line, make_set, noise, print_state, print_trained,
+                         read_split, shorten, stub_base, stub_modules)
 from make_stpm import procedural
 
 HEADS, STEPS, SUMS = ("holistic", "seen", "pseudo", "composite"), 10, 8
@@ -154,7 +154,7 @@ def print_open_iad(folder, net):
     print_state("open_iad", model.model, ("net.net.", "feature_extractor.net."))
 
 
-def run_training(shared, results, epochs, steps, batch, size, seed):
+def run_training(shared, results, epochs, steps, batch, size, *seeds):
     import numpy
     import train
     from dataloaders.utlis import BalancedBatchSampler
@@ -162,29 +162,34 @@ def run_training(shared, results, epochs, steps, batch, size, seed):
     from modeling import net
     from modeling.layers import build_criterion
     root, trained, tested = read_split(shared, results)
-    torch.manual_seed(seed), numpy.random.seed(seed), random.seed(seed)
     settings = types.SimpleNamespace(nAnomaly=10, batch_size=batch, steps_per_epoch=steps, img_size=size,
                                      n_scales=2, topk=0.1, nRef=5, total_heads=4, cuda=False,
                                      criterion="deviation", experiment_dir=tempfile.mkdtemp())
-    network = net.DRA(settings)
-    shorten(network, shared)
-    network.holistic_head, network.composite_head = net.HolisticHead(256), net.CompositeHead(256)
-    network.seen_head, network.pseudo_head = net.PlainHead(256), net.PlainHead(256)
+    train.aucPerformance, train.args = judge, settings  # eval() writes into its folder
 
     def loader(paths, count, anomalies):
         made = make_set(mvtecad, settings, root, paths, True)
         made.transform_pseudo = mvtecad.MVTecAD.transform_pseudo(made)
         how = types.SimpleNamespace(nAnomaly=anomalies, batch_size=count, steps_per_epoch=steps)
         return torch.utils.data.DataLoader(made, batch_sampler=BalancedBatchSampler(how, made))
-    trainer = make_trainer(train, network, build_criterion("deviation"), loader(trained, batch, 10), None)
-    trainer.ref_loader = loader([path for path in trained if "/good/" in path], 5, 0)
-    trainer.ref = iter(trainer.ref_loader)
-    trainer.test_loader = torch.utils.data.DataLoader(make_set(mvtecad, settings, root, tested, False), batch)
-    trainer.args, train.aucPerformance = settings, auroc
-    for epoch in range(epochs):
-        trainer.training(epoch)
-    train.args = settings  # eval() writes into its folder
-    print(f"seed {seed}: image AUROC {trainer.eval()[0]:.4f}")
+
+    def train_once(seed):
+        torch.manual_seed(seed), numpy.random.seed(seed), random.seed(seed)
+        network = net.DRA(settings)
+        shorten(network, shared)
+        network.holistic_head, network.composite_head = net.HolisticHead(256), net.CompositeHead(256)
+        network.seen_head, network.pseudo_head = net.PlainHead(256), net.PlainHead(256)
+        criterion = Recorded(build_criterion("deviation"))
+        trainer = make_trainer(train, network, criterion, loader(trained, batch, 10), None)
+        trainer.ref_loader = loader([path for path in trained if "/good/" in path], 5, 0)
+        trainer.ref = iter(trainer.ref_loader)
+        trainer.test_loader = torch.utils.data.DataLoader(make_set(mvtecad, settings, root, tested, False), batch)
+        trainer.args = settings
+        for epoch in range(epochs):
+            trainer.training(epoch)
+        losses = criterion.epochs(epochs, len(HEADS))
+        return losses, trainer.eval()
+    print_trained(seeds, ("image AUROC", "AP"), train_once)
 
 
 def main():

@@ -100,6 +100,8 @@ def read_page(path):
                   [local(c) for c in element][:2] == ["title", "desc"])
     check("one script and one style", sum(local(e) == "script" for e in every) == 1 and
           sum(local(e) == "style" for e in every) == 1)
+    style = next(e.text for e in every if local(e) == "style")
+    check("what is drawn by reference has its style wherever it stands", not re.search(r"\bsvg [.a-z]", style))
     levels = [int(local(e)[1]) for e in every if re.fullmatch("h[1-6]", local(e))]
     check("headings skip no level", all(b <= a + 1 for a, b in zip(levels, levels[1:])))
     return root

@@ -73,13 +73,12 @@ static double published_speed(const report_configuration *c)
     return status == IMIAD_OK && p.mark != IMIAD_MARK_WRONG ? p.figure : NAN;
 }
 
-static imiad_status keep_words(text_line *line, report_data *data, bool say_options)
+static imiad_status keep_words(text_line *line, report_data *data)
 {
     const report_configuration *c = line->configuration;
     const report_cell *cell = c->groups[0].cell_count > 0 ? c->groups[0].cells[0] : NULL;
     char text[1024], threads[32] = "";
-    snprintf(text, sizeof text, "%s on %s%s%s", c->cell.detector, c->cell.dataset,
-             say_options && *c->changed ? ", " : "", say_options ? c->changed : "");
+    snprintf(text, sizeof text, "%s on %s", c->cell.detector, c->cell.dataset);
     TRY(kept_text(&line->label, &data->kept, text));
     if (cell && cell->threads > 0)
         snprintf(threads, sizeof threads, "%d thread%s", (int)cell->threads,
@@ -104,24 +103,24 @@ static imiad_status fill_line(text_line *line, report_data *data, const report_c
             TRY(keep_number(&line->texts[k][TEXT_OURS], data, value->mean / cost_values[k].unit));
     }
     TRY(keep_number(&line->texts[SPEED][TEXT_PUBLISHED], data, published_speed(c)));
-    return keep_words(line, data, false);
+    return keep_words(line, data);
 }
 
-/* Lines that would be called the same say their options. */
-static imiad_status tell_apart(text_table *t, report_data *data)
+static void say_options(text_line *line)
 {
-    for (size_t i = 0; i < t->line_count; ++i) {
-        const char *label = t->lines[i].label;
-        size_t same = 0;
+    if (*line->configuration->changed)
+        line->detail = line->configuration->changed;
+}
+
+/* Lines that are called the same say their options. */
+static void tell_apart(text_table *t)
+{
+    for (size_t i = 0; i < t->line_count; ++i)
         for (size_t k = i + 1; k < t->line_count; ++k)
-            if (t->lines[k].label == label) { /* kept texts */
-                TRY(keep_words(&t->lines[k], data, true));
-                ++same;
+            if (t->lines[k].label == t->lines[i].label) { /* kept texts */
+                say_options(&t->lines[i]);
+                say_options(&t->lines[k]);
             }
-        if (same > 0)
-            TRY(keep_words(&t->lines[i], data, true));
-    }
-    return IMIAD_OK;
 }
 
 imiad_status efficiency_table_fill(text_table *out, report_data *data)
@@ -147,5 +146,6 @@ imiad_status efficiency_table_fill(text_table *out, report_data *data)
         if (place_of(c) < PLACES && c->count > 0 && !is_outdone(data, c))
             TRY(fill_line(&out->lines[out->line_count++], data, c));
     }
-    return tell_apart(out, data);
+    tell_apart(out);
+    return IMIAD_OK;
 }

@@ -203,6 +203,10 @@ static void write_text_line(FILE *file, const dialect *d, const text_table *tabl
 {
     fputs(d->begin, file);
     d->text(file, line->label);
+    if (line->detail) {
+        fputs(", ", file);
+        d->text(file, line->detail);
+    }
     fputs(d->between, file);
     if (table->note_name) {
         if (kind == TEXT_OURS)

@@ -15,7 +15,7 @@ typedef enum text_kind {
 enum { TEXT_COLUMNS = 7, TEXT_TABLES = 3 };
 
 typedef struct text_line {
-    const char *label;
+    const char *label, *detail; /* detail: what tells it from others of its label; NULL */
     const char *dataset, *detector, *note; /* what it is of, and what else there is to say; NULL */
     const report_configuration *configuration;   /* that it tells of; NULL */
     const char *texts[TEXT_COLUMNS][TEXT_KINDS]; /* NULL where there is none */

@@ -28,6 +28,8 @@ static void write_label(const report_page *page, const text_line *line)
         fprintf(file, "<a href=\"#k%zu\">", page_number(page, line->configuration));
     markup_text(file, line->label);
     fputs(line->configuration ? "</a>" : "", file);
+    if (line->detail)
+        markup(file, " <span class=\"d\">%s</span>", line->detail);
 }
 
 static void write_line(const report_page *page, const text_table *table, const text_line *line)

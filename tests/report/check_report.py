@@ -263,6 +263,8 @@ def check_setup(root, name, rows):
         check("table %s shows what its file says" % name, " ".join(seen(cell).split()) == text,
               seen(cell), text)
     labels = [text_of(tr[0]) for tr in table.find(X + "tbody")]
+    if sides == 2:  # the options that tell two lines apart stand below
+        labels = [", ".join(t.strip() for t in tr[0].itertext() if t.strip()) for tr in table.find(X + "tbody")]
     if not all(re.fullmatch(r"[\w =.,]+", label, re.ASCII) for label in labels):
         return  # a hostile name; each file escapes it in its own way
     width = len(rows) // len(labels)

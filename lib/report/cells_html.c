@@ -14,16 +14,43 @@ static void write_fact(FILE *file, const char *name, const char *text)
         markup(file, "<dt>%s</dt><dd><code>%s</code></dd>\n", name, text);
 }
 
-static void write_facts(FILE *file, const report_cell *cell)
+/* What most stores have the same in all cells. */
+enum { COMMON = 4 };
+static const char *const common_names[COMMON] = {"device", "machine", "libimiad", "libtorch"};
+
+static const char *common_text(const report_cell *cell, int fact)
+{
+    const char *const texts[COMMON] = {cell->cell.device, cell->cell.machine, cell->library_version,
+                                       cell->torch_version};
+    return texts[fact];
+}
+
+/* Whether all cells of the report have the same: then it stands under Facts. */
+static bool is_alike(const report_data *data, int fact)
+{
+    const char *text = NULL;
+    for (size_t i = 0; i < data->count; ++i)
+        for (size_t j = 0; j < data->configurations[i].count; ++j) {
+            const report_group *group = &data->configurations[i].groups[j];
+            for (size_t k = 0; k < group->cell_count; ++k) {
+                const char *found = common_text(group->cells[k], fact);
+                if (text && text != found) /* kept texts */
+                    return false;
+                text = found;
+            }
+        }
+    return true;
+}
+
+static void write_facts(FILE *file, const report_cell *cell, const bool alike[COMMON])
 {
     fputs("<dl class=\"facts\">\n", file);
     write_fact(file, "command", cell->cell.command);
     write_fact(file, "root of the dataset", cell->cell.dataset_root);
-    write_fact(file, "device", cell->cell.device);
-    write_fact(file, "machine", cell->cell.machine);
+    for (int i = 0; i < COMMON; ++i)
+        if (!alike[i])
+            write_fact(file, common_names[i], common_text(cell, i));
     fprintf(file, "<dt>threads</dt><dd>%d</dd>\n", (int)cell->threads);
-    write_fact(file, "libimiad", cell->library_version);
-    write_fact(file, "libtorch", cell->torch_version);
     write_fact(file, "finished", cell->time);
     for (size_t i = 0; i < cell->cell.fact_count; ++i)
         write_fact(file, cell->cell.facts[i].name, cell->cell.facts[i].value);
@@ -86,7 +113,8 @@ static void write_values(FILE *file, const report_group *group)
                 group->cell_count - runs);
 }
 
-static void write_cell(const report_page *page, const report_configuration *c, size_t at)
+static void write_cell(const report_page *page, const report_configuration *c, size_t at,
+                       const bool alike[COMMON])
 {
     FILE *file = page->file;
     const report_group *group = &c->groups[at];
@@ -103,7 +131,7 @@ static void write_cell(const report_page *page, const report_configuration *c, s
     write_values(file, group);
     figures_of_a_cell(page, group);
     if (group->cell_count > 0)
-        write_facts(file, group->cells[0]);
+        write_facts(file, group->cells[0], alike);
     fputs("</div></details>\n", file);
 }
 
@@ -112,14 +140,18 @@ void page_cells(const report_page *page)
     const report_data *data = page->data;
     fputs("<section id=\"cells\">\n<h2>Cells</h2>\n<p>One configuration on one category, with the "
           "values of each seed. Command, machine and versions are those of the first seed, and so "
-          "are scores, curves and pictures, where the store has them. Good images are blue in "
+          "are scores, curves and pictures, where the store has them. What all cells have the same "
+          "stands under <a href=\"#facts\">Facts</a>. Good images are blue in "
           "the histogram, defective ones orange; the threshold is dashed.</p>\n",
           page->file);
+    bool alike[COMMON];
+    for (int i = 0; i < COMMON; ++i)
+        alike[i] = is_alike(data, i);
     if (data->image_count > 0)
         figures_of_cells_begin(page);
     for (size_t i = 0; i < data->count; ++i)
         for (size_t j = 0; j + 1 < data->configurations[i].count; ++j)
-            write_cell(page, &data->configurations[i], j);
+            write_cell(page, &data->configurations[i], j, alike);
     if (data->pictures_left_out > 0)
         fprintf(page->file,
                 "<p class=\"notes\">%zu pictures are left out, as the page would be too large; "

@@ -544,6 +544,10 @@ def check_figures(root, means, order):
           sum((c.get("class") or "").startswith("outline") for c in bubbles) == 3)
 
 
+def facts_of_cells(root):
+    return {text_of(dt) for dt in root.find(".//*[@id='cells']").iter(X + "dt")}
+
+
 def check_cells(root):
     base = sqlite3.connect(stem + ".sqlite")
     expected = collections.Counter(
@@ -553,6 +557,8 @@ def check_cells(root):
     for table in root.findall(".//*[@id='cells']//%stable" % X):
         found.update(t for t in (seen(td) for td in table.iter(X + "td")) if t != "\u2013")
     check("every value of every cell is shown once", expected == found)
+    check("what all cells have the same stands under facts", facts_of_cells(root) == {"command", "threads", "finished"},
+          facts_of_cells(root))
 
 
 # ---- hostile names ----
@@ -561,6 +567,7 @@ def check_hostile():
     root, tables, _ = read_report()
     check("no element came from a name",
           not {local(e) for e in root.iter()} & {"img", "b", "i", "iframe", "object"})
+    check("what differs between cells stands with them", {"machine", "device"} <= facts_of_cells(root))
     page = page_text(root)
     for name in ("<script>alert(1)</script>", "&amp; &lt;b&gt; &#0;", "Gl\u00fchlampe \u74f6 \U0001f4a1",
                  "]]> --> </style></details></section>", "a' onmouseover='alert(1)"):

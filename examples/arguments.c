@@ -1,6 +1,7 @@
 #include "arguments.h"
 #include "checked.h"
 #include "names.h"
+#include "torch_start.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -96,7 +97,7 @@ static int describe_backbone(const char *name)
 {
     imiad_backbone *backbone;
     imiad_backbone_layer layer = IMIAD_BACKBONE_LAYER_INIT;
-    if (imiad_backbone_create(&backbone, name, NULL) != IMIAD_OK)
+    if (torch_start() != IMIAD_OK || imiad_backbone_create(&backbone, name, NULL) != IMIAD_OK)
         return -1;
     for (size_t i = 0; imiad_backbone_layer_info(&layer, backbone, i) == IMIAD_OK; ++i)
         if (layer.stride > 0)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "arguments.h"
+#include "torch_start.h"
 
 imiad_status arguments_dataset(imiad_dataset **out, const arguments *a)
 {
@@ -20,7 +21,10 @@ imiad_status arguments_backbone(imiad_backbone **out, const arguments *a)
     options.device = a->device;
     options.precision = a->precision;
     const char *otherwise = options.default_weights ? NULL : "resnet18";
-    return imiad_backbone_create(out, a->backbone ? a->backbone : otherwise, &options);
+    imiad_status status = torch_start();
+    return status == IMIAD_OK
+               ? imiad_backbone_create(out, a->backbone ? a->backbone : otherwise, &options)
+               : status;
 }
 
 int option_known(option_schema of, const char *owner, const char *name)

@@ -2,47 +2,11 @@
 
 #include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
-
-/* ---- starting ---- */
-
-/* libtorch makes its tables before a program's main begins. Where a limit of memory ends that, the
- * C++ runtime aborts the process: this says why, and exits as every failure does. */
-static void say_no_start(int number)
-{
-    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
-    char words[200], least[64] = "";
-    (void)number;
-    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-        snprintf(least, sizeof least, ": the limit is %llu kB (ulimit -v)",
-                 (unsigned long long)limit.rlim_cur / 1024);
-    int length = snprintf(words, sizeof words,
-                          "the program cannot start, as memory ran out for libtorch%s\n", least);
-    ssize_t written = write(STDERR_FILENO, words, (size_t)length);
-    (void)written;
-    _exit(2);
-}
-
-static void watch_start(void)
-{
-    signal(SIGABRT, say_no_start);
-}
-
-/* Before the constructors of all libraries; that of the program itself comes behind them. */
-__attribute__((section(".preinit_array"),
-               used)) static void (*const before_libraries)(void) = watch_start;
-__attribute__((constructor)) static void started(void)
-{
-    signal(SIGABRT, SIG_DFL);
-}
-
-/* ---- what was typed ---- */
 
 int checked_number(long long *out, const char *text, long long low, long long high)
 {

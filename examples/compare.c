@@ -22,7 +22,7 @@ static const char help[] =
     "  --csv FILE, --json FILE\n"
     "                     write the comparison as well; - is standard output, instead of\n"
     "                     the table\n"
-    "  --help\n";
+    "  --help, --version\n";
 
 /* The columns of the CSV file, and the names in the JSON file. */
 static const char *const columns[] = {
@@ -303,17 +303,28 @@ static const char *program_name(const char *path)
 static int read_options(request *r, int argc, char **argv)
 {
     imiad_results_filter *f = &r->comparison.filter;
-    enum { ALL = 9, HELP };
+    enum { ALL = 9, HELP, VERSION };
     const char **const values[ALL] = {
         &r->store,    &f->setting,           &f->value, &f->dataset, &f->category,
         &f->detector, &r->comparison.metric, &r->csv,   &r->json};
-    const struct option options[] = {
-        {"results", 1, 0, 0},  {"setting", 1, 0, 1},  {"value", 1, 0, 2},   {"dataset", 1, 0, 3},
-        {"category", 1, 0, 4}, {"detector", 1, 0, 5}, {"metric", 1, 0, 6},  {"csv", 1, 0, 7},
-        {"json", 1, 0, 8},     {"all", 0, 0, ALL},    {"help", 0, 0, HELP}, {0}};
+    const struct option options[] = {{"results", 1, 0, 0},
+                                     {"setting", 1, 0, 1},
+                                     {"value", 1, 0, 2},
+                                     {"dataset", 1, 0, 3},
+                                     {"category", 1, 0, 4},
+                                     {"detector", 1, 0, 5},
+                                     {"metric", 1, 0, 6},
+                                     {"csv", 1, 0, 7},
+                                     {"json", 1, 0, 8},
+                                     {"all", 0, 0, ALL},
+                                     {"help", 0, 0, HELP},
+                                     {"version", 0, 0, VERSION},
+                                     {0}};
     for (int code; (code = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (code == HELP)
             return printf(help, program_name(argv[0])), 0;
+        if (code == VERSION)
+            return printf("libimiad %s\n", imiad_version()), 0;
         if (code == '?') {
             fprintf(stderr, "compare --help lists the options\n");
             return -1;

@@ -78,12 +78,12 @@ def torch_version(folder):
 
 
 def beside_torch(library, folder):
-    """The library with its run path, a folder of this machine, made one beside its own. The linker wrote it as
+    """The file with its run path, a folder of this machine, made one beside its own. The linker wrote it as
     one text, whose place holds the shorter one as well."""
     old = os.path.join(folder, "lib").encode() + b"\0"
     new = b"$ORIGIN/../torch/lib\0"
     if library.count(b"\0" + old) != 1 or len(old) < len(new):
-        sys.exit(f"the library has not the one run path {folder}/lib: configure it with -Dlibtorch=DIR, where "
+        sys.exit(f"libimiad-torch.so.0 has not the one run path {folder}/lib: configure it with -Dlibtorch=DIR, where "
                  f"DIR is the folder of PyTorch in site-packages")
     return library.replace(b"\0" + old, b"\0" + new.ljust(len(old), b"\0"))
 
@@ -94,7 +94,7 @@ def main():
     library = os.path.join(build, "lib", "libimiad.so.0")
     full = os.path.basename(os.path.realpath(library))  # libimiad.so.VERSION
     version = re.fullmatch(r"libimiad\.so\.([\d.]+)", full)[1]
-    torch, requires, data = torch_of(build), "", read(library)
+    torch, requires, data = torch_of(build), "", read(os.path.join(build, "lib", "libimiad-torch.so.0"))
     if torch:
         minor, local = torch_version(torch)
         requires = f"Requires-Dist: torch =={minor}.*\n"
@@ -107,7 +107,8 @@ def main():
     for name in sorted(os.listdir(package)):
         if name.endswith((".py", "py.typed")):
             wheel.add("imiad/" + name, read(os.path.join(package, name)))
-    wheel.add("imiad/libimiad.so.0", data, 0o755)
+    wheel.add("imiad/libimiad.so.0", read(library), 0o755)
+    wheel.add("imiad/libimiad-torch.so.0", data, 0o755)
     wheel.add(info + "/METADATA", METADATA.format(version=version, requires=requires).encode())
     wheel.add(info + "/WHEEL", WHEEL.format(tag=tag).encode())
     wheel.close(info + "/RECORD")

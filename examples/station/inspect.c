@@ -8,6 +8,7 @@
 #include "names.h"
 #include "station/learn.h"
 #include "station/picture.h"
+#include "torch_start.h"
 
 /* ---- opening ---- */
 
@@ -30,7 +31,8 @@ static int check_tiles(const station *s, const command *c)
 static int open_detector(station *s, const command *c)
 {
     const char *path = c->words[0];
-    if (imiad_detector_load(&s->detector, path, c->device ? c->device : "cpu") != IMIAD_OK)
+    if (torch_start() != IMIAD_OK ||
+        imiad_detector_load(&s->detector, path, c->device ? c->device : "cpu") != IMIAD_OK)
         return command_fail(c, "inspect");
     if (imiad_detector_calibration(&s->thresholds, s->detector) != IMIAD_OK) {
         fprintf(stderr,

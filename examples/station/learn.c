@@ -12,6 +12,7 @@
 #include "names.h"
 #include "station/judge.h"
 #include "station/plan.h"
+#include "torch_start.h"
 
 typedef struct learning {
     command *command;
@@ -77,8 +78,10 @@ static imiad_status make_detector(learning *l)
     network.device = c->device;
     network.precision = c->precision;
     const char *otherwise = network.default_weights ? NULL : "resnet18";
-    imiad_status status =
-        imiad_backbone_create(&l->backbone, c->backbone ? c->backbone : otherwise, &network);
+    imiad_status status = torch_start();
+    if (status == IMIAD_OK)
+        status =
+            imiad_backbone_create(&l->backbone, c->backbone ? c->backbone : otherwise, &network);
     if (status == IMIAD_OK)
         status = imiad_detector_create(&l->detector, c->detector, l->backbone,
                                        c->detector_options.list, c->detector_options.count);

@@ -59,6 +59,13 @@ IMIAD_API imiad_status imiad_fail(imiad_status status, const char *message);
 /* The version of libtorch that it computes with, such as "1.13.1". Static text. */
 IMIAD_API const char *imiad_torch_version(void);
 
+/* Loads libtorch now. Otherwise that happens with the first call that needs a network or a tensor,
+ * and takes about a second there: call it before you measure times, or to learn early whether
+ * libtorch is there. What needs no tensor (datasets, metrics, results, images) works without.
+ * IMIAD_UNSUPPORTED where libtorch, or the file libimiad-torch.so.0 beside the library, cannot be
+ * loaded. May be called again and from several threads. */
+IMIAD_API imiad_status imiad_torch_load(void);
+
 /* The name of a status, such as "IMIAD_FORMAT". Static text; never NULL. */
 IMIAD_API const char *imiad_status_name(imiad_status status);
 
@@ -117,11 +124,11 @@ typedef struct imiad_option_info {
     }
 
 /* The number of threads that the library and libtorch compute with; 0 asks for one for each core
- * that the process may run on. Process-wide, because libtorch's own setting is: call it once, before
- * the first computation. What is trained depends on the number in its last digits, and after many
- * steps in its first ones: the same number gives the same bytes, and a trained detector's file says
- * which it was. With more than one thread the first computation starts two that sleep for good:
- * they keep libtorch's idle threads from spinning, which would slow other programs down. */
+ * that the process may run on. Process-wide, because libtorch's own setting is: call it once,
+ * before the first computation. What is trained depends on the number in its last digits, and after
+ * many steps in its first ones: the same number gives the same bytes, and a trained detector's file
+ * says which it was. With more than one thread the first computation starts two that sleep for
+ * good: they keep libtorch's idle threads from spinning, which would slow other programs down. */
 IMIAD_API imiad_status imiad_set_threads(int threads);
 IMIAD_API int imiad_threads(void);
 

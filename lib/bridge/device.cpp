@@ -1,9 +1,6 @@
 /* Devices and types, ours and libtorch's. */
 #include "bridge/bridge.h"
 
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <mutex>
 
 #include "base/error.h"
@@ -76,37 +73,17 @@ static imiad_status find_cuda(int index)
     return IMIAD_OK;
 }
 
-imiad_status device_parse(device *out, const char *text)
+imiad_status device_find(device d)
 {
-    if (!out || !text)
-        return fail(IMIAD_INVALID_ARGUMENT, "device_parse: an argument is NULL");
-    device parsed = {false, 0};
-    if (strcmp(text, "cpu") != 0) {
-        bool numbered = strncmp(text, "cuda:", 5) == 0 && text[5] >= '0' && text[5] <= '9';
-        char *end = nullptr;
-        long index = numbered ? strtol(text + 5, &end, 10) : 0;
-        if (strcmp(text, "cuda") != 0 && (!numbered || *end != '\0' || index > 127))
-            return fail(IMIAD_OUT_OF_RANGE, "device is \"%s\": it must be cpu, cuda or cuda:0, ...",
-                        text);
-        parsed = {true, static_cast<int>(index)};
-        try {
-            TRY(find_cuda(parsed.index));
-            keep_float32();
-        } catch (const std::exception &e) {
-            return fail(IMIAD_UNSUPPORTED, "device %s: %s", text, e.what());
-        }
+    if (!d.cuda)
+        return IMIAD_OK;
+    try {
+        TRY(find_cuda(d.index));
+        keep_float32();
+    } catch (const std::exception &e) {
+        return fail(IMIAD_UNSUPPORTED, "device cuda:%d: %s", d.index, e.what());
     }
-    *out = parsed;
     return IMIAD_OK;
-}
-
-const char *device_name(device d, char out[16])
-{
-    if (d.cuda)
-        snprintf(out, 16, "cuda:%d", d.index);
-    else
-        snprintf(out, 16, "cpu");
-    return out;
 }
 
 void device_synchronize(device d)
@@ -117,20 +94,16 @@ void device_synchronize(device d)
 
 imiad_status device_memory(device d, size_t *now, size_t *peak)
 {
-    char name[16];
     if (!now || !peak)
         return fail(IMIAD_INVALID_ARGUMENT, "device_memory: an argument is NULL");
+    if (!d.cuda)
+        return fail(IMIAD_UNSUPPORTED, "libtorch does not tell the memory of device cpu");
     try {
-        if (d.cuda && compat::cuda_memory(d.index, now, peak))
+        if (compat::cuda_memory(d.index, now, peak))
             return IMIAD_OK;
     } catch (const std::exception &e) {
-        return fail(IMIAD_INTERNAL, "memory of device %s: %s", device_name(d, name), e.what());
+        return fail(IMIAD_INTERNAL, "memory of device cuda:%d: %s", d.index, e.what());
     }
-    return fail(IMIAD_UNSUPPORTED, "libtorch %s does not tell the memory of device %s",
-                TORCH_VERSION, device_name(d, name));
-}
-
-const char *bridge_torch_version(void)
-{
-    return TORCH_VERSION;
+    return fail(IMIAD_UNSUPPORTED, "libtorch %s does not tell the memory of device cuda:%d",
+                TORCH_VERSION, d.index);
 }

@@ -182,22 +182,29 @@ bool t_failed(void)
     return this_thread().failed.status != IMIAD_OK;
 }
 
-tensor *t_fail(imiad_status status, const char *format, ...)
+tensor *t_fail_with(imiad_status status, const char *message)
 {
     failure &failed = this_thread().failed;
     if (failed.status == IMIAD_OK) {
-        va_list arguments;
-        va_start(arguments, format);
-        vsnprintf(failed.message, sizeof failed.message, format, arguments);
-        va_end(arguments);
+        snprintf(failed.message, sizeof failed.message, "%s", message);
         failed.status = status == IMIAD_OK ? IMIAD_INTERNAL : status;
     }
     return nullptr;
 }
 
+tensor *t_fail(imiad_status status, const char *format, ...)
+{
+    char message[sizeof(failure::message)];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    return t_fail_with(status, message);
+}
+
 bool t_try(imiad_status status)
 {
     if (status != IMIAD_OK)
-        t_fail(status, "%s", imiad_last_error());
+        t_fail_with(status, imiad_last_error());
     return !t_failed();
 }

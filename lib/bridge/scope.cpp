@@ -91,10 +91,10 @@ void refuse_after_fork()
     pid_t nobody = 0, me = getpid();
     if (imiad_threads() == 1 || starter.compare_exchange_strong(nobody, me) || nobody == me)
         return;
-    t_fail(IMIAD_WRONG_STATE,
-           "this process was forked from one that had used a detector, whose threads "
-           "it lacks: start it anew (spawn), fork before the first use, or set the "
-           "threads to 1 (imiad_set_threads)");
+    t_fail_with(IMIAD_WRONG_STATE,
+                "this process was forked from one that had used a detector, whose threads "
+                "it lacks: start it anew (spawn), fork before the first use, or set the "
+                "threads to 1 (imiad_set_threads)");
 }
 
 scope open_scope(bool grad) noexcept
@@ -117,7 +117,8 @@ bool close_scope(scope *s)
 {
     thread_state &thread = this_thread();
     if (s->depth == 0 || s->depth > thread.depth) {
-        t_fail(IMIAD_INTERNAL, "a scope ends that is not open: it ended before, or an outer one");
+        t_fail_with(IMIAD_INTERNAL,
+                    "a scope ends that is not open: it ended before, or an outer one");
         return false;
     }
     unwind(thread, s->mark); /* with the scopes inside that an early return left open */

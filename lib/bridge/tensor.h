@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "base/dtype.h"
+#include "bridge/device.h"
 #include "imiad/common.h"
 
 #ifdef __cplusplus
@@ -33,20 +34,12 @@ extern "C" {
 
 typedef struct tensor tensor;
 
-typedef struct device {
-    bool cuda;
-    int index;
-} device;
-#define CPU ((device){false, 0})
-
-/* "cpu", "cuda", "cuda:1". IMIAD_UNSUPPORTED where this libtorch or machine has no such device. */
-imiad_status device_parse(device *out, const char *text);
-const char *device_name(device d, char out[16]);
+/* IMIAD_UNSUPPORTED where this libtorch or machine has no such device. */
+imiad_status device_find(device d);
 void device_synchronize(device d);
 /* The bytes of all tensors on a CUDA device, and their peak since the last call. IMIAD_UNSUPPORTED
  * for the CPU, and where this libtorch does not tell. */
 imiad_status device_memory(device d, size_t *now, size_t *peak);
-const char *bridge_torch_version(void); /* of the headers: "1.13.0" */
 
 /* ---- scopes and failure ---- */
 
@@ -79,6 +72,7 @@ imiad_status t_status(void);
 /* Records a failure found by the caller, unless one stands already. Returns NULL for convenience.
  */
 tensor *t_fail(imiad_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+tensor *t_fail_with(imiad_status status, const char *message);
 /* Makes the failure of another function, with its last error, the thread's; true where none stands
  * afterwards: for (...) if (!t_try(read_next(...))) break; */
 bool t_try(imiad_status status);

@@ -37,9 +37,10 @@ imiad_status imiad_detector_forget(imiad_detector *self, int64_t image, int64_t 
 static imiad_status fit(imiad_detector *self, const image_source *source, bool more,
                         const progress *p)
 {
-    double start = clock_seconds();
     train_set *set;
     TRY(check_alone(self, "another fit"));
+    (void)imiad_torch_load(); /* its second is not the fit's; the first tensor tells a failure */
+    double start = clock_seconds();
     TRY(train_set_open(&set, self, source));
     more &= self->fitted && self->ops->fit_more;
     free(self->calibration); /* of what is being replaced */

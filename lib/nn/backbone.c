@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "bridge/load.h"
 #include "nn/weights_tensor.h"
 #include "weights/default_weights.h"
 

@@ -81,7 +81,7 @@ int main(void)
     scope s = scope_begin();
     tensor *one = t_full(2, (int64_t[]){1, 1}, 1, F32, CPU);
     double own = seconds(nothing, one, 200000);
-    printf("libtorch %s, one thread\n", bridge_torch_version());
+    printf("libtorch %s, one thread\n", imiad_torch_version());
     printf("the bridge alone: %.0f ns an operation; %.1f ns after a failure\n", 1e9 * own,
            1e9 * failed_seconds(one, 10000000));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {

@@ -20,7 +20,8 @@ def test_a_wheel_carries_the_library(tmp_path, run_python):
                           stdout=subprocess.PIPE).stdout.strip()
     assert "-py3-none-linux_" in made
     names = zipfile.ZipFile(made).namelist()
-    assert {"imiad/__init__.py", "imiad/_abi.py", "imiad/libimiad.so.0", "imiad/py.typed"} < set(names)
+    assert {"imiad/__init__.py", "imiad/_abi.py", "imiad/libimiad.so.0", "imiad/libimiad-torch.so.0",
+            "imiad/py.typed"} < set(names)
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target",
                     tmp_path / "here", made], check=True, env={**os.environ, "LD_PRELOAD": ""})
     status, output = run_python(PROGRAM, PYTHONPATH=str(tmp_path / "here"), IMIAD_LIBRARY="")
@@ -46,17 +47,17 @@ def test_a_wheel_for_a_pytorch_requires_it_and_looks_beside_itself(tmp_path):
     (build / "meson-info" / "intro-buildoptions.json").write_text(
         json.dumps([{"name": "libtorch", "value": str(torch)}]))
     (build / "bindings").symlink_to(os.path.join(os.environ["IMIAD_BUILD"], "bindings"))
-    library = build / "lib" / "libimiad.so.0.1.0"
-    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-x", "c", "/dev/null", "-o", library,
-                    f"-Wl,-rpath,{torch}/lib"], check=True, env={**os.environ, "LD_PRELOAD": ""})
-    (build / "lib" / "libimiad.so.0").symlink_to(library.name)
+    for name, run_path in (("libimiad.so.0.1.0", "$ORIGIN"), ("libimiad-torch.so.0", f"{torch}/lib")):
+        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-x", "c", "/dev/null", "-o", build / "lib" / name,
+                        f"-Wl,-rpath,{run_path}"], check=True, env={**os.environ, "LD_PRELOAD": ""})
+    (build / "lib" / "libimiad.so.0").symlink_to("libimiad.so.0.1.0")
     make = [sys.executable, f"{SOURCE}/bindings/python/make_wheel.py", build, tmp_path]
     made = subprocess.run(make, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
     assert os.path.basename(made).startswith("imiad-0.1.0+torch2.2.cu121-py3-none-linux_")
     with zipfile.ZipFile(made) as wheel:
         assert "Requires-Dist: torch ==2.2.*\n" in wheel.read("imiad-0.1.0+torch2.2.cu121.dist-info/METADATA").decode()
-        wheel.extract("imiad/libimiad.so.0", tmp_path)
-    dynamic = subprocess.run(["readelf", "-d", tmp_path / "imiad" / "libimiad.so.0"], check=True, text=True,
+        wheel.extract("imiad/libimiad-torch.so.0", tmp_path)
+    dynamic = subprocess.run(["readelf", "-d", tmp_path / "imiad" / "libimiad-torch.so.0"], check=True, text=True,
                              stdout=subprocess.PIPE).stdout
     assert "[$ORIGIN/../torch/lib]" in dynamic and str(tmp_path) not in dynamic
     (torch / "version.py").write_text("")

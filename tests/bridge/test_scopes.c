@@ -386,7 +386,7 @@ START_TEST(devices_are_parsed_and_named)
     ck_fails(device_parse(NULL, "cpu"), IMIAD_INVALID_ARGUMENT, "NULL");
     size_t now, peak;
     ck_fails(device_memory(CPU, &now, &peak), IMIAD_UNSUPPORTED, "the memory of device cpu");
-    ck_assert_ptr_nonnull(strchr(bridge_torch_version(), '.'));
+    ck_assert_ptr_nonnull(strchr(imiad_torch_version(), '.'));
 }
 END_TEST
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What all programs have in common: help, numbers, standard output, mistakes.
 . "$IMIAD_SOURCE/tests/script.sh"
-build=$(realpath "$1")
+build=$(realpath "$1") torch_starts=$(realpath "$2")
 cd "$scratch"
 shows() {
     statement=$1 text=$2
@@ -89,8 +89,8 @@ assert record["categories"][0]["images"][0]["path_percent"].startswith("caf%E9/t
 starts() {
     for limit in $(seq 440000 12000 620000); do
         status=0
-        (ulimit -c 0; ulimit -v "$limit"; "$build/imiad-inspect" --version) >"$scratch/output" 2>&1 || status=$?
-        [ "$status" -lt 128 ] || return 1
+        (ulimit -c 0; ulimit -v "$limit"; "$torch_starts") >"$scratch/output" 2>&1 || status=$?
+        case $status in 0 | 2) ;; *) return 1 ;; esac
     done
 }
 # a sanitizer reserves more than any limit

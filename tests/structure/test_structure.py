@@ -37,8 +37,10 @@ def objects():
     found = {}
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
         for entry in json.load(file):
-            if "libimiad-inside.a.p" in entry["output"]:
+            if "libimiad-inside.a.p" in entry["output"] or "libimiad-torch.so.0.p" in entry["output"]:
                 path = os.path.normpath(os.path.join(entry["directory"], entry["file"]))
+                if path.endswith("bridge/host.cpp"):
+                    continue  # it stands for the base in the file that is linked with libtorch
                 inside = os.path.relpath(path, os.path.join(source, "lib"))
                 if not inside.startswith("..") and inside.endswith((".c", ".cpp")):
                     found[inside] = os.path.join(build, entry["output"])

@@ -55,24 +55,35 @@ def _find() -> str:
     return inside if os.path.exists(inside) else "libimiad.so.0"
 
 
-def _mapped_libtorch() -> set[str]:
-    """The files of libtorch that are in this process."""
+def _mapped(pattern: str) -> set[str]:
+    """The files of that name that are in this process."""
     found = set()
     try:
         with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
             for line in maps:
                 path = line.rstrip("\n").split(maxsplit=5)[-1]
-                if re.match(r"libtorch_cpu\.so", os.path.basename(path)):
+                if re.match(pattern, os.path.basename(path)):
                     found.add(os.path.realpath(path))
     except OSError:
         pass
     return found
 
 
-def _needed_libtorch(path: str) -> Optional[str]:
-    """The name by which a library asks the dynamic linker for libtorch; None where it is unknown."""
+def _mapped_libtorch() -> set[str]:
+    return _mapped(r"libtorch_cpu\.so")
+
+
+def _torch_file(library: str) -> Optional[str]:
+    """The file beside the loaded library that is linked with libtorch; None where it is elsewhere."""
+    found = {os.path.realpath(library)} if os.path.exists(library) else _mapped(r"libimiad\.so")
+    beside = os.path.join(os.path.dirname(found.pop()), "libimiad-torch.so.0") if found else ""
+    return beside if os.path.exists(beside) else None
+
+
+def _needed_libtorch(path: Optional[str]) -> Optional[str]:
+    """The name by which a file asks the dynamic linker for libtorch; None where it is unknown."""
     try:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with open(path or "", "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             name = re.search(rb"\0(libtorch_cpu\.so[.0-9]*)\0", data)
             return name[1].decode() if name else None
     except (OSError, ValueError):
@@ -92,19 +103,19 @@ _ADVICE = ("Two copies of libtorch in one process crash. Use the PyTorch that be
            "you use, or put the two into separate processes")
 
 
-def _refuse_second_libtorch(path: str) -> None:
-    """Before loading: the libtorch that is here already must be the one that libimiad asks for."""
+def _refuse_second_libtorch(path: Optional[str]) -> None:
+    """Before libtorch is loaded: the one that is here already must be the one that libimiad asks for."""
     mapped, needed = _mapped_libtorch(), _needed_libtorch(path)
     if mapped and needed and not _is_loaded(needed):
         raise ImportError(f"libimiad ({path}) needs {needed}, but another libtorch is in this process "
                           f"already: {', '.join(sorted(mapped))}. {_ADVICE}.")
 
 
-def _load_torch_of_environment(path: str) -> None:
+def _load_torch_of_environment(path: Optional[str]) -> None:
     """A wheel for PyTorch looks for it in the folder beside its own. Where the environment keeps it elsewhere
     (another site-packages, a .pth file), its libraries are loaded first, and then stand for those."""
     inside = os.path.dirname(os.path.abspath(__file__))
-    if os.path.dirname(path) != inside or _needed_libtorch(path) != "libtorch_cpu.so" or _mapped_libtorch():
+    if not path or os.path.dirname(path) != inside or _needed_libtorch(path) != "libtorch_cpu.so" or _mapped_libtorch():
         return
     beside = os.path.join(os.path.dirname(inside), "torch", "lib", "libtorch_cpu.so")
     spec = importlib.machinery.PathFinder.find_spec("torch")
@@ -143,6 +154,20 @@ def _refuse_other_version(library: ctypes.CDLL) -> None:
                           f"process. {_ADVICE}.")
 
 
+def _load_torch(library: ctypes.CDLL, path: str) -> None:
+    """Now, so that whether the two go together is told by `import imiad` or `import torch`, not in between."""
+    file = _torch_file(path)
+    _refuse_second_libtorch(file)
+    try:
+        _load_torch_of_environment(file)
+    except OSError:
+        pass  # what is missing is told by the next line
+    if library.imiad_torch_load() != 0:
+        problem = library.imiad_last_error().decode("utf-8", "replace")
+        raise ImportError(f"libimiad cannot be used: {problem}. Its libtorch must be where the dynamic linker looks "
+                          f"(Debian: libtorch1.13; a wheel for PyTorch: install the PyTorch that it requires)")
+
+
 class Library:
     """The functions of the library by their names."""
 
@@ -155,15 +180,10 @@ class Library:
 
 def _load() -> Library:
     path = _find()
-    _refuse_second_libtorch(path)
     try:
-        _load_torch_of_environment(path)
         library = ctypes.CDLL(path)
     except OSError as problem:
-        raise ImportError(f"libimiad cannot be loaded: {problem}. IMIAD_LIBRARY names its file; its "
-                          f"libtorch must be where the dynamic linker looks (Debian: libtorch1.13; a wheel "
-                          f"for PyTorch: install the PyTorch that it requires)"
-                          ) from None
+        raise ImportError(f"libimiad cannot be loaded: {problem}. IMIAD_LIBRARY names its file") from None
     functions: dict[str, Any] = {"_name": path}  # as ctypes calls the file of a library
     for name, (result, arguments) in _abi.FUNCTIONS.items():
         try:
@@ -174,6 +194,7 @@ def _load() -> Library:
         if name in _abi.CHECKED and name != "imiad_fail":
             function.errcheck = _check
         functions[name] = guarded(function, Handle, name in _abi.READING)
+    _load_torch(library, path)
     _refuse_other_version(library)
     sys.meta_path.insert(0, _TorchWatch())
     return Library(functions)

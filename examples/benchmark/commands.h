@@ -11,5 +11,6 @@ int status_main(int argc, char **argv);
 int merge_main(int argc, char **argv);
 int report_main(int argc, char **argv);
 int work_main(int argc, char **argv);
+int start_main(int argc, char **argv);
 
 #endif

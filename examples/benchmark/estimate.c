@@ -45,12 +45,12 @@ static void add(total *t, const job *of, const cost *c)
     t->bytes = fmax(t->bytes, c->bytes);
 }
 
-/* How long a process takes until it could begin: this program loads the same libraries. */
+/* How long a process takes until it could begin. */
 static double measure_start(void)
 {
     extern char **environ;
     struct timespec begin, finish;
-    char *words[] = {(char *)"benchmark", (char *)"work", NULL};
+    char *words[] = {(char *)"benchmark", (char *)"start", NULL};
     posix_spawn_file_actions_t actions;
     pid_t process;
     clock_gettime(CLOCK_MONOTONIC, &begin);

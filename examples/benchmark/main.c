@@ -19,6 +19,7 @@ static const struct {
     {"report", "a page with the paper's tables, ours beside the published figures", report_main},
     {"slurm", "a job array for Slurm, whose elements run a shard each", slurm_main},
     {"work", NULL, work_main},
+    {"start", NULL, start_main},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

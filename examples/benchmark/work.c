@@ -2,6 +2,7 @@
  */
 #include "benchmark/commands.h"
 #include "benchmark/settings.h"
+#include "torch_start.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -27,5 +28,16 @@ int work_main(int argc, char **argv)
     if (setting)
         return setting->run(argc - 1, argv + 1);
     fprintf(stderr, "Usage: benchmark work SETTING [the options of its program]\n");
+    return 2;
+}
+
+/* What every cell does before it begins, for `estimate` to time. */
+int start_main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    if (torch_start() == IMIAD_OK)
+        return 0;
+    fprintf(stderr, "benchmark: %s\n", imiad_last_error());
     return 2;
 }

@@ -25,6 +25,8 @@ works "and no store is left" test ! -e range.sqlite
 says "a command that there is not" 'there is no command "walk"' "$benchmark" walk
 says "an option of another command" 'this command has no option "keep-first"' "$benchmark" list --keep-first range.json
 
+works "what every cell begins with, which estimate times" "$benchmark" start
+
 # ---- what lacks ----
 cat >lacking.json <<'JSON'
 {"plan": 1, "datasets": {"mvtec_ad": {"categories": ["bottle", "cable"]}, "synthetic": {"categories": ["fabric"]}},

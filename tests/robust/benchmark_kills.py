@@ -168,8 +168,8 @@ class Siege:
         if self.process is None:
             self.process = start(self.program, self.folder, self.store)
             self.rounds += 1
-        # from before the first cell to behind the second one of each worker
-        time.sleep(self.draw.uniform(0, 2 * self.survey + 4 * self.seconds / self.cells))
+        # until the first cell of each worker should have ended
+        time.sleep(self.draw.uniform(0, self.survey + 2 * self.seconds / self.cells))
         if self.process.poll() is not None: # it ended by itself: with all cells, or with some that were killed
             self.process.communicate()
             if self.process.returncode == 0:

@@ -318,21 +318,23 @@ START_TEST(every_option_trains_and_maps_are_made_where_they_are_asked_for)
 }
 END_TEST
 
-/* The IM-IAD code's encoder from end to end, of random weights and on tiny images: after one epoch
- * and after two the patch embedding is the same, all else has moved. */
+/* A transformer from end to end, as the IM-IAD code trains its ViT-B/16; here a small one of random
+ * weights, on tiny images. Two trainings of other draws leave the patch embedding the same, and all
+ * else has moved. */
 START_TEST(a_vision_transformer_learns_but_for_its_patch_embedding)
 {
     imiad_backbone *backbone;
     imiad_detector *d[2];
     int frozen = 0, moved = 0;
-    ck_ok(imiad_backbone_create(&backbone, "vit_b_16", NULL));
+    ck_ok(imiad_backbone_create(&backbone, "dinov2_vits14", NULL));
     imiad_image *image = procedural(IMIAD_PIXEL_RGB8, 40, 40);
     for (int i = 0; i < 2; ++i) {
         const imiad_option options[] = {
             {"preset", "open_iad"}, {"layer", "norm.cls_token"}, {"frozen_prefix", "patch_embed"},
-            {"resize", "32"},       {"train_batch", "1"},        {"epochs", i ? "2" : "1"}};
+            {"resize", "28"},       {"train_batch", "1"},        {"epochs", "1"},
+            {"seed", i ? "2" : "1"}};
         imiad_result r = IMIAD_RESULT_INIT;
-        ck_ok(imiad_detector_create(&d[i], "cutpaste", backbone, options, 6));
+        ck_ok(imiad_detector_create(&d[i], "cutpaste", backbone, options, 7));
         fit_procedural(d[i], 2);
         ck_ok(imiad_detector_score(&r, d[i], image));
         ck_assert(isfinite(r.score) && r.score > 0);
@@ -352,7 +354,7 @@ START_TEST(a_vision_transformer_learns_but_for_its_patch_embedding)
             moved += apart > 0;
     }
     ck_assert_int_eq(frozen, 2);
-    ck_assert_int_gt(moved, 140); /* twelve blocks of twelve, and what is around them */
+    ck_assert_int_gt(moved, 165); /* twelve blocks of fourteen, and what is around them */
     for (int i = 0; i < 2; ++i)
         imiad_detector_free(d[i]);
     imiad_image_free(image);

@@ -55,7 +55,7 @@ static void print_help(const arguments *a, const char *about)
         "  --plugin FILE         a shared object with detectors or datasets, repeatable; put it "
         "first\n"
         "  --list-datasets, --list-detectors\n"
-        "  --of BENCHMARK        before --list-detectors: only those of a benchmark: imiad\n"
+        "  --of BENCHMARK        with --list-detectors: only those of a benchmark: imiad\n"
         "  --list-new-tasks      what each detector does with a new task: joins (it stays beside\n"
         "                        the earlier ones), goes on (learning), forgets\n"
         "  --describe NAME       the options of a dataset, detector or setting, the layers of a\n"
@@ -365,8 +365,9 @@ static int take_option(arguments *a, int option, char *value, const char *about)
     case LIST_DATASETS:
         list(imiad_dataset_type_count(), imiad_dataset_type_name, imiad_dataset_type_title);
         return 0;
-    case LIST_DETECTORS:
-        return list_detectors(a);
+    case LIST_DETECTORS: /* once --of is known, which may come behind it */
+        a->list_detectors = 1;
+        return 1;
     case LIST_NEW_TASKS:
         list(imiad_detector_type_count(), imiad_detector_type_name, imiad_detector_type_new_task);
         return 0;
@@ -428,6 +429,8 @@ int arguments_read(arguments *a, int argc, char **argv, const char *about, own_o
     }
     if (optind < argc)
         return stop_reading(a, mistake(a, "what is", argv[optind]));
+    if (a->list_detectors)
+        return stop_reading(a, list_detectors(a));
     if (a->root && strcmp(a->dataset, "synthetic") == 0)
         return stop_reading(a, mistake(a, "--dataset must say what lies in", a->root));
     if (imiad_set_threads(a->threads) != IMIAD_OK)

@@ -39,6 +39,7 @@ typedef struct arguments {
     uint64_t seed;
     int repeats, threads;
     int keep_pictures; /* for the report, in the store of --results */
+    int list_detectors;
     imiad_evaluation_options evaluation;
     int compat[COMPATS];       /* measure as the IM-IAD code does, in this respect */
     char evaluation_text[128]; /* all of it in words: part of a result's key */

@@ -249,6 +249,7 @@ def listed(*options):
 
 everything, tasks = listed("--list-detectors"), listed("--list-new-tasks")
 assert sorted(listed("--of", "imiad", "--list-detectors")) == sorted(nineteen)
+assert sorted(listed("--list-detectors", "--of", "imiad")) == sorted(nineteen)
 words = {"joins": "join", "goes on": "goes on", "forgets": "replaces"}
 table = re.search(r"(?:^\|.*\n)+", open(f"{source}/docs/detectors/README.md").read(), re.M)[0]
 rows = re.findall(r"^\| \[`(\w+)`\]\S+ \| [^|]* \| ([^|]*) \|", table, re.M)

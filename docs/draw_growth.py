@@ -37,7 +37,6 @@ PANELS = [
      "input | backbone", "", r"(\d+)", [
          (2, "libimiad, from file to map", "above", OURS, 1), (1, "floor: the backbone alone", "below", FLOOR, 1)]),
     ("Memory bank, 1,024 columns", "rows", "seconds", (1, "∝ rows"), "rows", "", r"([\d,]+)", [
-        (3, "faiss flat, 784 queries", "above", PEERS[0], 1e-3),
         (1, "libimiad, coreset", "right", SECOND, 1),
         (2, "libimiad, 784 queries", "below", OURS, 1e-3)]),
 ]

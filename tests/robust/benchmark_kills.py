@@ -164,12 +164,20 @@ class Siege:
             raise SystemExit(f"benchmark_kills: the undisturbed run has {found[1]} cells, {found[2]} failures")
         return found
 
+    def wait_moment(self):
+        """One in four before the first cell, the others while cells run, however slow the machine is now."""
+        if self.draw.random() < 0.25:
+            time.sleep(self.draw.uniform(0, self.survey))
+            return
+        while self.process.poll() is None and not workers_of(self.store):
+            time.sleep(0.05)
+        time.sleep(self.draw.uniform(0, 2 * self.seconds / self.cells))
+
     def kill_once(self, expected):
         if self.process is None:
             self.process = start(self.program, self.folder, self.store)
             self.rounds += 1
-        # until the first cell of each worker should have ended
-        time.sleep(self.draw.uniform(0, self.survey + 2 * self.seconds / self.cells))
+        self.wait_moment()
         if self.process.poll() is not None: # it ended by itself: with all cells, or with some that were killed
             self.process.communicate()
             if self.process.returncode == 0:

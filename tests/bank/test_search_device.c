@@ -1,5 +1,7 @@
 /* Searching by way of a device gives the bits of the search without one. "cpu" takes the same path
  * as a GPU, whose name IMIAD_TEST_DEVICE gives where there is one. */
+#include <pthread.h>
+
 #include "bank_data.h"
 #include "bridge/tensor.h"
 
@@ -65,5 +67,50 @@ START_TEST(the_copy_on_the_device_follows_the_bank)
 }
 END_TEST
 
+typedef struct searcher {
+    pthread_t thread;
+    const imiad_bank *bank;
+    const float *queries;
+    bool on_device;
+    imiad_status status;
+    float distances[20];
+    int64_t found[20];
+} searcher;
+
+static void *search_on_thread(void *argument)
+{
+    searcher *s = argument;
+    s->status = s->on_device
+                    ? imiad_bank_search_on(s->distances, s->found, s->bank, test_device(),
+                                           s->queries, 20, 1)
+                    : imiad_bank_search(s->distances, s->found, s->bank, s->queries, 20, 1);
+    return NULL;
+}
+
+/* The first of them make the index and the copy on the device. */
+START_TEST(threads_search_one_bank_at_once)
+{
+    enum { ROWS = 300, COLUMNS = 40, THREADS = 4 };
+    float *rows = random_rows(SPREAD, ROWS, COLUMNS, 1);
+    imiad_bank *bank = bank_of(rows, ROWS, COLUMNS);
+    searcher searchers[THREADS];
+    for (int i = 0; i < THREADS; ++i) {
+        searchers[i] = (searcher){.bank = bank, .queries = rows + 9 * COLUMNS, .on_device = i % 2};
+        ck_assert_int_eq(
+            pthread_create(&searchers[i].thread, NULL, search_on_thread, &searchers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; ++i) {
+        pthread_join(searchers[i].thread, NULL);
+        ck_assert_int_eq(searchers[i].status, IMIAD_OK);
+        for (int j = 0; j < 20; ++j) {
+            ck_assert_int_eq(searchers[i].found[j], 9 + j);
+            ck_assert_float_eq(searchers[i].distances[j], 0);
+        }
+    }
+    imiad_bank_free(bank);
+    free(rows);
+}
+END_TEST
+
 SUITE("search_device", LOOP_TEST(a_device_finds_the_same_bits, 3),
-      TEST(the_copy_on_the_device_follows_the_bank))
+      TEST(the_copy_on_the_device_follows_the_bank), TEST(threads_search_one_bank_at_once))

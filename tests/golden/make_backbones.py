@@ -233,6 +233,7 @@ class Google(Transformer):
         self.network.pos_embed = torch.nn.Parameter(
             torch.from_numpy(numpy.concatenate([codes[:, :1], new], 1)).to(plain.dtype))
         out = super().features(layers, x)
+        self.network.set_input_size(img_size=(224, 224))
         self.network.pos_embed = plain
         return out
 

@@ -15,7 +15,6 @@ folder=$1
 shift
 [ -f "$folder/build.ninja" ] || meson setup "$folder" -Db_sanitize=address,undefined \
     -Db_lundef=false -Dbuildtype=debugoptimized -Dpython= -Dexamples=true
-ninja -C "$folder" lib/libimiad-torch.so.0 # loaded with the first tensor, linked by nothing
 export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 exec meson test -C "$folder" --timeout-multiplier 15 --num-processes 1 --print-errorlogs "$@"

@@ -215,6 +215,15 @@ static imiad_status create_schema(const imiad_results *results)
     return status;
 }
 
+/* One look at the file: between two of its questions another process may make the store. */
+static imiad_status identify_at_once(bool *empty, const imiad_results *results)
+{
+    TRY(store_run(results, "BEGIN", "open"));
+    imiad_status status = identify(empty, results);
+    sqlite3_exec(results->database, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
 /* Looks at every page, so that damage is found here and not in the middle of a grid. */
 static imiad_status check_pages(const imiad_results *results)
 {
@@ -337,7 +346,7 @@ static imiad_status open_database(imiad_results *results, const char *path)
         return store_fail(results, "open");
     TRY(guard_database(results));
     bool empty;
-    TRY(identify(&empty, results));
+    TRY(identify_at_once(&empty, results));
     if (empty && results->to_read)
         return fail(IMIAD_FORMAT, "%s is not a result store: it is empty", results->path);
     if (empty)

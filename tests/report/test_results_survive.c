@@ -162,6 +162,27 @@ START_TEST(a_cell_killed_between_fit_and_put_is_run_again)
 }
 END_TEST
 
+/* Whoever comes while another makes the store finds nothing, or a store: never something else. */
+START_TEST(several_processes_make_the_same_store)
+{
+    enum { MAKERS = 8, ROUNDS = 60 };
+    char path[256];
+    strcpy(path, scratch_path("made.sqlite"));
+    for (int round = 0; round < ROUNDS; ++round) {
+        pid_t children[MAKERS];
+        unlink(path);
+        for (int m = 0; m < MAKERS; ++m)
+            if ((children[m] = fork()) == 0) {
+                imiad_results *results = NULL;
+                _exit(imiad_results_open(&results, path) == IMIAD_OK ? 0 : 1);
+            }
+        for (int m = 0; m < MAKERS; ++m)
+            ck_assert_int_eq(end_of(children[m]), 0);
+    }
+    clean_up();
+}
+END_TEST
+
 /* Four processes that begin with making the file, each with a quarter of its own and all with the
  * last cells in common. */
 START_TEST(several_processes_write_at_once_and_nothing_is_lost)
@@ -230,5 +251,6 @@ END_TEST
 
 SUITE("results-survive", TEST(a_grid_killed_ten_times_ends_as_an_undisturbed_one),
       TEST(a_cell_killed_between_fit_and_put_is_run_again),
+      TEST(several_processes_make_the_same_store),
       TEST(several_processes_write_at_once_and_nothing_is_lost),
       TEST(a_walk_holds_no_lock_while_it_shows_a_cell))

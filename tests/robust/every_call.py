@@ -355,9 +355,9 @@ class Call:
         status = self.call(*values)
         if failing:
             failing.at.value = 0
-        first = self.function.parameters[0]
+        first = self.function.parameters[0] if self.function.parameters else None
         out, options = None, None
-        if first.name == "out" and first.stars == 2 and not first.type.startswith("const"):
+        if first and first.name == "out" and first.stars == 2 and not first.type.startswith("const"):
             out = values[0]._obj.value
             options = options_of(self.f, self.function, out)
             if out:

@@ -84,6 +84,14 @@ assert record["run"]["dataset_root_percent"] == "caf%E9", record["run"]
 assert record["categories"][0]["category_percent"] == "caf%E9", record["categories"]
 assert record["categories"][0]["images"][0]["path_percent"].startswith("caf%E9/test/"), record'
 
+# ---- man pages ----
+# where help2man is there to make them; it splits a path at its spaces
+mkdir "a folder"
+ln -s "$build/imiad-compare" "a folder/imiad-compare"
+! command -v help2man >/dev/null || works "a man page is made in a folder with a space in its name" sh -c '
+    "$IMIAD_SOURCE/examples/man_page.sh" "a folder/imiad-compare" "a folder/page.1" 1.0 "lays results beside" &&
+    grep -q "lays results beside" "a folder/page.1"'
+
 # ---- little memory ----
 # libtorch's start ends in an abort within a range of limits, which differs from version to version
 starts() {

@@ -192,16 +192,6 @@ tensor *t_fail_with(imiad_status status, const char *message)
     return nullptr;
 }
 
-tensor *t_fail(imiad_status status, const char *format, ...)
-{
-    char message[sizeof(failure::message)];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    return t_fail_with(status, message);
-}
-
 bool t_try(imiad_status status)
 {
     if (status != IMIAD_OK)

@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -110,16 +109,6 @@ imiad_status bridge_absence(void)
     pthread_mutex_unlock(&lock);
     return message[0] ? fail(IMIAD_UNSUPPORTED, "%s", message)
                       : fail(IMIAD_INTERNAL, "no scope was opened");
-}
-
-tensor *t_fail(imiad_status status, const char *format, ...)
-{
-    char message[1024];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    return t_fail_with(status, message);
 }
 
 imiad_status imiad_torch_load(void)

@@ -240,6 +240,11 @@ inline std::string torch_version()
 {
     return imiad_torch_version();
 }
+/* Now, and not with the first call that needs a network. */
+inline void torch_load()
+{
+    check(imiad_torch_load());
+}
 inline void set_threads(int threads)
 {
     check(imiad_set_threads(threads));

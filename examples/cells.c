@@ -1,4 +1,5 @@
 #include "cells.h"
+#include "checked.h"
 #include "evidence.h"
 #include "names.h"
 #include "outputs.h"
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define AUPRO_LIMIT 0.3
 
@@ -26,13 +26,6 @@ const char *value_name(int value)
     return value < LOCO     ? value_names[value]
            : value < GROUPS ? loco_names[value - LOCO]
                             : group_names[value - GROUPS];
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* ---- what a program opens ---- */
@@ -71,6 +64,14 @@ void experiment_close(experiment *b)
         fclose(b->arguments.json_stream);
     json_decref(b->before);
     free(b->arguments.command);
+}
+
+imiad_status experiment_write_record(const experiment *b, const char *list, json_t *records)
+{
+    json_t *document = json_pack("{s:O, s:O}", "run", b->facts, list, records);
+    imiad_status status = arguments_write_json(&b->arguments, document);
+    json_decref(document);
+    return status;
 }
 
 /* ---- one cell ---- */
@@ -193,11 +194,11 @@ imiad_status experiment_measure(measurement *out, experiment *b, imiad_detector 
         status = make_groups(&groups, b, split);
     evaluation.groups = groups;
     imiad_detector_timings(&before, detector);
-    double start = now();
+    double start = seconds_now();
     if (status == IMIAD_OK)
         status = imiad_evaluate(metrics, detector, split, &evaluation, take, &t, progress_line_show,
                                 &shown);
-    double seconds = now() - start;
+    double seconds = seconds_now() - start;
     imiad_detector_timings(&after, detector);
     out->category = imiad_split_category(split);
     if (!*out->name)

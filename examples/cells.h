@@ -62,6 +62,8 @@ typedef struct experiment {
 /* Opens what the command line names. Returns 0, or 1 with a message printed. */
 int experiment_open(experiment *b);
 void experiment_close(experiment *b);
+/* The record of the run: its facts, and the list under its name. Both stay the caller's. */
+imiad_status experiment_write_record(const experiment *b, const char *list, json_t *records);
 
 /* Scores the split's test set with a fitted detector and fills in the measurement: metrics, stages,
  * images when `keep_images`. */

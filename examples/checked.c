@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 int checked_number(long long *out, const char *text, long long low, long long high)
@@ -43,6 +44,13 @@ char *checked_command(int argc, char **argv)
     }
     fclose(stream);
     return text;
+}
+
+double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 const char *checked_score(char out[SCORE_TEXT], double score)

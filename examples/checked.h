@@ -1,4 +1,4 @@
-/* Numbers as people type and read them, and a standard output that is looked after. */
+/* Numbers as people type and read them, a standard output that is looked after, and a clock. */
 #ifndef EXAMPLES_CHECKED_H
 #define EXAMPLES_CHECKED_H
 
@@ -11,6 +11,9 @@ int checked_real(double *out, const char *text, double low, double high);
 
 /* The command line as one text, quoted where a shell would need it. New memory, or NULL. */
 char *checked_command(int argc, char **argv);
+
+/* Of a clock that nobody sets. */
+double seconds_now(void);
 
 /* A score as people read it: four digits, and no exponent from a thousandth to ten million. */
 enum { SCORE_TEXT = 32 };

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { DECODE, PREPROCESS, BACKBONE, SCORE, MAP, TOTAL, STAGES };
@@ -31,13 +30,6 @@ typedef struct efficiency {
     int has_device;
 } efficiency;
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Every stage of one image; slot < 0 warms up. */
 static imiad_status time_image(efficiency *e, imiad_detector *detector, const imiad_split *split,
                                size_t index, long slot)
@@ -45,15 +37,15 @@ static imiad_status time_image(efficiency *e, imiad_detector *detector, const im
     imiad_image *image;
     imiad_result result = IMIAD_RESULT_INIT;
     imiad_timings before = IMIAD_TIMINGS_INIT, after = IMIAD_TIMINGS_INIT;
-    double start = now();
+    double start = seconds_now();
     imiad_status status =
         imiad_dataset_read_image(&image, e->experiment.dataset, imiad_split_test(split, index));
     if (status != IMIAD_OK)
         return status;
-    double decoded = now();
+    double decoded = seconds_now();
     imiad_detector_timings(&before, detector);
     status = imiad_detector_score(&result, detector, image);
-    double done = now();
+    double done = seconds_now();
     imiad_detector_timings(&after, detector);
     imiad_image_free(image);
     if (status == IMIAD_OK && slot >= 0) {
@@ -96,10 +88,10 @@ static imiad_status measure(efficiency *e, imiad_detector *detector, const imiad
     for (size_t i = 0; status == IMIAD_OK && i < e->warm_up + e->images; ++i)
         status = time_image(e, detector, split, i % tests, (long)i - (long)e->warm_up);
     e->has_device = imiad_device_memory(&e->device_now, &e->device_peak, device) == IMIAD_OK;
-    double start = now();
+    double start = seconds_now();
     if (status == IMIAD_OK)
         status = imiad_evaluate(NULL, detector, split, NULL, NULL, NULL, NULL, NULL);
-    e->evaluation_seconds = (now() - start) / (double)tests;
+    e->evaluation_seconds = (seconds_now() - start) / (double)tests;
     return status == IMIAD_OK ? measure_file(e, detector) : status;
 }
 
@@ -245,11 +237,11 @@ static imiad_status run_category(efficiency *e, const char *category, json_t *re
 /* A whole number from `least` on. Returns 0, or 1 with a message printed. */
 static int read_number(size_t *out, const efficiency *e, const own_option *own, long least)
 {
-    char *end;
-    long value = strtol(own->values[0], &end, 10);
-    *out = (size_t)value;
-    if (end != own->values[0] && !*end && value >= least && value < 1000000)
+    long long value = 0;
+    if (checked_number(&value, own->values[0], least, 999999) == 0) {
+        *out = (size_t)value;
         return 0;
+    }
     fprintf(stderr, "%s: --%s: \"%s\" is no whole number from %ld to 999999\n",
             e->experiment.arguments.program, own->name, own->values[0], least);
     return 1;
@@ -290,13 +282,9 @@ int one_by_one_main(int argc, char **argv)
     for (size_t i = 0; code == 0 && i < arguments_category_count(f, e.experiment.dataset); ++i)
         if (run_category(&e, arguments_category(f, e.experiment.dataset, i), records) != IMIAD_OK)
             code = arguments_fail(f, arguments_category(f, e.experiment.dataset, i));
-    if (f->json && e.experiment.facts) {
-        json_t *document =
-            json_pack("{s:O, s:O}", "run", e.experiment.facts, "categories", records);
-        if (arguments_write_json(f, document) != IMIAD_OK)
-            code = 1;
-        json_decref(document);
-    }
+    if (f->json && e.experiment.facts &&
+        experiment_write_record(&e.experiment, "categories", records) != IMIAD_OK)
+        code = 1;
     json_decref(records);
     for (int i = 0; i < STAGES; ++i)
         free(e.seconds[i]);

@@ -151,13 +151,9 @@ int pair_main(int argc, char **argv)
     int code = experiment_open(&t.experiment);
     if (code == 0)
         code = run_all(&t);
-    if (t.experiment.arguments.json && t.experiment.facts) {
-        json_t *document =
-            json_pack("{s:O, s:O}", "run", t.experiment.facts, "categories", t.records);
-        if (arguments_write_json(&t.experiment.arguments, document) != IMIAD_OK)
-            code = 1;
-        json_decref(document);
-    }
+    if (t.experiment.arguments.json && t.experiment.facts &&
+        experiment_write_record(&t.experiment, "categories", t.records) != IMIAD_OK)
+        code = 1;
     json_decref(t.records);
     code = checked_stdout(t.experiment.arguments.program, code, 1);
     experiment_close(&t.experiment);

@@ -303,14 +303,6 @@ static imiad_status is_finished(int *out, const sequence *s, const imiad_detecto
     return status == IMIAD_OK ? imiad_results_has(out, s->experiment->results, &cell) : status;
 }
 
-static imiad_status write_record(const experiment *b, json_t *records)
-{
-    json_t *document = json_pack("{s:O, s:O}", "run", b->facts, "sequences", records);
-    imiad_status status = arguments_write_json(&b->arguments, document);
-    json_decref(document);
-    return status;
-}
-
 /* Everything that the sequence leaves behind, and last the store, which says that it is finished.
  */
 static imiad_status keep(sequence *s, const imiad_detector *detector, json_t *records)
@@ -321,7 +313,7 @@ static imiad_status keep(sequence *s, const imiad_detector *detector, json_t *re
         return IMIAD_OK;
     imiad_status status = pictures_are_made(s, 1) ? IMIAD_OK : IMIAD_IO;
     if (status == IMIAD_OK && output_wants_record(b))
-        status = write_record(b, records);
+        status = experiment_write_record(b, "sequences", records);
     return status == IMIAD_OK ? put(s, detector) : status;
 }
 
@@ -405,7 +397,8 @@ int sequence_main(int argc, char **argv)
             code = arguments_fail(&b.arguments, "continual");
         sequence_free(&s);
     }
-    if (b.arguments.json && b.facts && write_record(&b, records) != IMIAD_OK)
+    if (b.arguments.json && b.facts &&
+        experiment_write_record(&b, "sequences", records) != IMIAD_OK)
         code = 1;
     json_decref(records);
     code = checked_stdout(b.arguments.program, code, 1);

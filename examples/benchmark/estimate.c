@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -49,18 +48,16 @@ static void add(total *t, const job *of, const cost *c)
 static double measure_start(void)
 {
     extern char **environ;
-    struct timespec begin, finish;
     char *words[] = {(char *)"benchmark", (char *)"start", NULL};
     posix_spawn_file_actions_t actions;
     pid_t process;
-    clock_gettime(CLOCK_MONOTONIC, &begin);
+    double begin = seconds_now();
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", 1, 0);
     if (posix_spawn(&process, "/proc/self/exe", &actions, NULL, words, environ) == 0)
         waitpid(process, NULL, 0);
     posix_spawn_file_actions_destroy(&actions);
-    clock_gettime(CLOCK_MONOTONIC, &finish);
-    return (double)(finish.tv_sec - begin.tv_sec) + 1e-9 * (double)(finish.tv_nsec - begin.tv_nsec);
+    return seconds_now() - begin;
 }
 
 static int counts(const session *s, const job *j)

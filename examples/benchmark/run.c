@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -57,13 +56,6 @@ typedef struct runner {
     size_t done, to_do, failed; /* cells of this run */
     time_left left;
 } runner;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- starting ---- */
 
@@ -107,7 +99,7 @@ static int start(runner *r, worker *w, job *j)
         close(ends[0]);
         return problem;
     }
-    *w = (worker){.process = w->process, .errors = ends[0], .job = j, .start = now()};
+    *w = (worker){.process = w->process, .errors = ends[0], .job = j, .start = seconds_now()};
     ++r->running;
     return 0;
 }
@@ -190,7 +182,7 @@ static void report(runner *r, const worker *w, double seconds)
 static int end(runner *r, worker *w)
 {
     int status, code = 0;
-    double seconds = now() - w->start;
+    double seconds = seconds_now() - w->start;
     session *s = r->session;
     close(w->errors);
     w->errors = -1;

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "checked.h"
 #include "station/walk.h"
 
 /* What was inspected last: files are told apart by content's time and size, so that a name that is
@@ -49,13 +50,6 @@ typedef struct watcher {
     size_t waiting_count, waiting_room;
     bool broken; /* standard output is gone */
 } watcher;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- what was seen ---- */
 
@@ -125,7 +119,7 @@ static bool let_wait(watcher *w, const char *path)
     char *copy = strdup(path);
     if (!copy)
         return false;
-    w->list[w->waiting_count++] = (waiting){copy, now() + w->station->command->settle};
+    w->list[w->waiting_count++] = (waiting){copy, seconds_now() + w->station->command->settle};
     return true;
 }
 
@@ -293,7 +287,7 @@ static double try_waiting(watcher *w)
 {
     double next = -1;
     for (size_t i = 0; i < w->waiting_count;) {
-        double left = w->list[i].deadline - now();
+        double left = w->list[i].deadline - seconds_now();
         if (left > 0) {
             next = next < 0 || left < next ? left : next;
             ++i;
@@ -303,7 +297,7 @@ static double try_waiting(watcher *w)
         if (!path)
             return 1;
         if (is_being_written(path))
-            w->list[i++].deadline = now() + w->station->command->settle;
+            w->list[i++].deadline = seconds_now() + w->station->command->settle;
         else
             inspect_file(w, path, true); /* takes it off the list */
         free(path);

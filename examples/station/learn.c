@@ -47,7 +47,7 @@ static void add_default(command *c, const char *name, const char *value)
 
 /* A station looks at the whole image: it is squashed to the network's input, and nothing is cut
  * off, unless somebody asks for it. */
-static int settle_options(command *c, char seed[32])
+static int settle_options(command *c)
 {
     bool crops = is_given(&c->detector_options, "crop");
     if (c->tile_side > 0 && crops) {
@@ -63,8 +63,8 @@ static int settle_options(command *c, char seed[32])
         add_default(c, "crop", "0");
         add_default(c, "resize_mode", "squash");
     }
-    snprintf(seed, 32, "%lld", c->seed);
-    add_default(c, "seed", seed);
+    snprintf(c->seed_text, sizeof c->seed_text, "%lld", c->seed);
+    add_default(c, "seed", c->seed_text);
     return 0;
 }
 
@@ -445,8 +445,7 @@ static int read_words(command *c)
 int learn(command *c)
 {
     learning l = {.command = c};
-    char seed[32];
-    if (read_words(c) != 0 || settle_options(c, seed) != 0 || check_output(c) != 0)
+    if (read_words(c) != 0 || settle_options(c) != 0 || check_output(c) != 0)
         return SOME_FAILED;
     l.warnings.list = json_array();
     int code = make_detector(&l) == IMIAD_OK ? 0 : command_fail(c, "learn");

@@ -22,6 +22,7 @@ typedef struct command {
     int word_count;
     settings dataset, detector_options, split;
     const char *detector, *backbone, *weights, *device, *precision, *setting, *category;
+    char seed_text[32]; /* of the detector's option */
     long long seed, threads;
     long long tile_side; /* 0: whole images */
     double tile_overlap, quantile, share;

@@ -190,7 +190,8 @@ tensor *scope_return(scope *s, tensor *t)
 {
     thread_state &thread = this_thread();
     if (t && may_run("scope_return", {t}) && t->owner && t->owner != &thread)
-        t = t_fail(IMIAD_INTERNAL, "scope_return: the tensor belongs to another thread's scope");
+        t = t_fail_with(IMIAD_INTERNAL,
+                        "scope_return: the tensor belongs to another thread's scope");
     bool moves = t && !t_failed() && t->owner && t->position >= s->mark && s->depth > 0;
     if (moves)
         thread.stack[t->position] = nullptr;
@@ -198,7 +199,7 @@ tensor *scope_return(scope *s, tensor *t)
         thread.stack[t->position] = t;
     else if (moves && thread.depth == 0) {
         bury(t);
-        t = t_fail(IMIAD_INTERNAL, "scope_return: no enclosing scope is open");
+        t = t_fail_with(IMIAD_INTERNAL, "scope_return: no enclosing scope is open");
     } else if (moves) {
         t->position = s->mark;
         thread.stack.push_back(t); /* does not allocate: unwinding left room, or t's own place */
@@ -212,8 +213,9 @@ tensor *t_keep(tensor *t)
         return nullptr;
     thread_state &thread = this_thread();
     if (t->owner != &thread)
-        return t_fail(IMIAD_INTERNAL, "keep: the tensor %s",
-                      t->owner ? "belongs to another thread's scope" : "is kept already");
+        return t_fail_with(IMIAD_INTERNAL,
+                           t->owner ? "keep: the tensor belongs to another thread's scope"
+                                    : "keep: the tensor is kept already");
     thread.stack[t->position] = nullptr;
     t->owner = nullptr;
     return t;
@@ -233,9 +235,9 @@ void t_free(tensor *t)
     if (!t)
         return;
     if (!handle_lives(t))
-        t_fail(IMIAD_INTERNAL, "free: the tensor was freed before, or its scope has ended");
+        t_fail_with(IMIAD_INTERNAL, "free: the tensor was freed before, or its scope has ended");
     else if (t->owner)
-        t_fail(IMIAD_INTERNAL, "free: the tensor belongs to a scope");
+        t_fail_with(IMIAD_INTERNAL, "free: the tensor belongs to a scope");
     else
         bury(t);
 }

@@ -2,6 +2,7 @@
 #include "checked.h"
 #include "names.h"
 #include "torch_start.h"
+#include "warnings_shown.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -417,6 +418,7 @@ int arguments_read(arguments *a, int argc, char **argv, const char *about, own_o
                      .repeats = 1,
                      .own = own,
                      .own_count = own_count};
+    show_warnings();
     struct option all[LONG_OPTIONS + MOST_OWN + 1] = {{0}};
     memcpy(all, long_options, sizeof long_options);
     for (size_t i = 0; i < own_count && i < MOST_OWN; ++i)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "checked.h"
+#include "warnings_shown.h"
 
 int main(int argc, char **argv)
 {
@@ -26,6 +27,7 @@ int main(int argc, char **argv)
         fprintf(stderr, usage, program);
         return 2;
     }
+    show_warnings();
     imiad_option options[32];
     size_t count = 0;
     const char *names[2] = {"synthetic", NULL};

@@ -56,6 +56,17 @@ works "lists, descriptions, help and version" sh -c "
     '$program' --describe mvtec_ad | grep -q missing_mask && '$program' --help | grep -q precision &&
     '$program' --version | grep -q libtorch"
 
+# ---- what is doubtful ----
+mkdir -p "$scratch/own/good" "$scratch/own/bad"
+cp "$scratch/maps/$category"/*.png "$scratch/own/good"
+cp "$scratch/maps/$category"/*0.png "$scratch/own/bad"
+own() {
+    "$program" --dataset folder --root "$scratch/own" --set-dataset 'train=good/*' --set-dataset test_good= \
+        --set-dataset 'test_defective=bad/*' --set-dataset 'masks=masken/{stem}.png' --set resize=64 --set crop=64
+}
+warned() { own 2>&1 >/dev/null | grep -c '^warning: .*fits masks=masken'; }
+works "a pattern that fits nothing is warned of, once" sh -c '[ "$1" = 1 ]' sh "$(warned)"
+
 # ---- bad input ----
 says "a missing root" "$scratch/nowhere" "$program" --dataset mvtec_ad --root "$scratch/nowhere"
 says "no root at all" "needs the folder" "$program" --dataset mvtec_ad

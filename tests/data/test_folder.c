@@ -415,6 +415,23 @@ START_TEST(a_mask_without_suffix_is_taken_where_the_pattern_finds_none)
 }
 END_TEST
 
+START_TEST(a_defective_image_that_alone_lacks_a_mask_is_warned_of)
+{
+    tree_begin();
+    tree_image("train/good/0.png", 4, 4, 9);
+    tree_image("test/bad/1.png", 4, 4, 9);
+    tree_image("test/bad/2.png", 4, 4, 9);
+    tree_image("gt/1.png", 4, 4, 255);
+    imiad_dataset_free(open_logged(OPTIONS("masks", "gt/{stem}.png")));
+    ck_assert_ptr_nonnull(strstr(logged, "1 of 2 defective images have no mask and count in no "
+                                         "pixel metric, such as test/bad/2.png"));
+    tree_image("gt/2.png", 4, 4, 255);
+    logged[0] = '\0';
+    imiad_dataset_free(open_logged(OPTIONS("masks", "gt/{stem}.png")));
+    ck_assert_ptr_null(strstr(logged, "have no mask"));
+}
+END_TEST
+
 START_TEST(nothing_is_left_out_silently)
 {
     static const char *const files[] = {"train/good/0.png",  "train/good/notes.txt",
@@ -465,4 +482,5 @@ SUITE("folder", TEST(two_flat_folders_need_two_options),
       TEST(good_images_may_be_called_as_masks_of_several_domains),
       TEST(masks_of_another_domain_are_not_united_by_accident),
       TEST(a_mask_without_suffix_is_taken_where_the_pattern_finds_none),
+      TEST(a_defective_image_that_alone_lacks_a_mask_is_warned_of),
       TEST(nothing_is_left_out_silently), TEST(images_of_one_thing_form_a_group))

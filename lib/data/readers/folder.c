@@ -186,6 +186,28 @@ static void warn_of_masks(const finding *f)
     }
 }
 
+/* Where some defective images have masks, those without are a mistake or said so by missing_mask.
+ */
+static void warn_of_missing_masks(const finding *f)
+{
+    const imiad_dataset *dataset = f->visitor.tree->dataset;
+    const sample *without = NULL;
+    size_t defective = 0, missing = 0;
+    for (size_t i = 0; i < f->count; ++i) {
+        const sample *s = &f->images[i].sample;
+        defective += s->label == 1;
+        if (s->label == 1 && s->mask_count == 0 && missing++ == 0)
+            without = s;
+    }
+    if (missing > 0 && missing < defective &&
+        strcmp(options_text(dataset->options, "missing_mask"), "skip") == 0)
+        log_message(
+            IMIAD_LOG_WARNING,
+            "dataset folder: %zu of %zu defective images have no mask and count in no pixel "
+            "metric, such as %s",
+            missing, defective, without->path);
+}
+
 /* ---- what is left out ---- */
 
 static const char *reason_for(const finding *f, const char *path, const path_list *images)
@@ -298,6 +320,7 @@ static imiad_status find_all(finding *f)
         return fail_empty(f);
     TRY(set_all_masks(f));
     warn_of_masks(f);
+    warn_of_missing_masks(f);
     TRY(log_left_out(f));
     TRY(set_categories(f->visitor.tree->dataset, f));
     return add_found(f->visitor.tree->dataset, f);

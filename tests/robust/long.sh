@@ -23,6 +23,6 @@ for reader in "$build"/tests/fuzz/fuzz-*; do
     case $reader in *.p) continue ;; esac
     "$reader" -runs="$mutants" -seed=14
 done
-python3 tests/robust/kills.py "$build/examples/unsupervised" "$kills"
+python3 tests/robust/kills.py "$build/examples" "$kills"
 python3 tests/robust/benchmark_kills.py "$build/examples/imiad-benchmark" 200 100
 "$build/tests/robust/soak" "$soak"

@@ -2,15 +2,17 @@
 # The long form of the fuzzing, guided by what an input reaches (libFuzzer), under sanitizers.
 #
 #     CC=clang CXX=clang++ meson setup fuzzing -Dfuzzing=true && ninja -C fuzzing fuzzers
-#     sh tests/fuzz/long.sh fuzzing build FOLDER [RUNS] [SLICE]
+#     sh tests/fuzz/long.sh fuzzing build FOLDER [RUNS [SLICE [TARGET...]]]
 #
 # The plain build writes the seeds. FOLDER keeps what was found, a log, and inputs that fail; the same
 # command goes on from there. RUNS inputs (10 million) of each image format and of the text files of
-# datasets, a tenth of weights, banks and selections, in turns of SLICE (500,000). At the end, or killed,
-# FOLDER/log has a line for each turn: target, inputs, seconds.
+# datasets, a tenth of weights, banks and selections, in turns of SLICE (500,000); or of those that are
+# named. At the end, or killed, FOLDER/log has a line for each turn: target, inputs, seconds.
 set -eu
 [ $# -ge 3 ] || { sed -n '4,10s/^# \{0,1\}//p' "$0"; exit 2; }
 fuzzing=$1/tests/fuzz plain=$2/tests/fuzz folder=$3 runs=${4:-10000000} slice=${5:-500000}
+[ $# -le 5 ] && shift $# || shift 5
+chosen=" $* "
 mkdir -p "$folder/seeds" "$folder/found" "$folder/failed"
 # small quarantine: without it most of the time goes into fresh pages
 ASAN_OPTIONS=quarantine_size_mb=4:thread_local_quarantine_size_kb=64:malloc_context_size=4
@@ -24,6 +26,7 @@ targets() {
 }
 
 turn() { # NAME PROGRAM SHARE BEGIN
+    case $chosen in "  " | *" $1 "*) ;; *) return 0 ;; esac
     done=$(awk -v name="$1" '$1 == name { sum += $2 } END { printf "%d", sum }' "$folder/log")
     [ "$done" -lt $((runs / $3)) ] || return 0
     mkdir -p "$folder/seeds/$1" "$folder/found/$1"

@@ -11,8 +11,9 @@
  * runs in a process of its own, whose largest memory is given above what it had before fitting.
  *
  * IMIAD_PYTHON names a Python with torch, torchvision, scipy and, for SoftPatch, scikit-learn and
- * faiss ("python3"); IMIAD_SOFTPATCH the src folder of a checkout of SoftPatch's official code,
- * without which that reference is left out. Ends in 1 where a reference fails or its scores and
+ * faiss, for SubspaceAD scikit-learn, OpenCV and tqdm ("python3"). IMIAD_SOFTPATCH and
+ * IMIAD_SUBSPACEAD name the src folders of checkouts of the official codes, without which their
+ * references are left out. Ends in 1 where a reference fails or its scores and
  * maps are others than the library's, so that only the same work is compared. */
 #include <math.h>
 #include <stdio.h>
@@ -136,8 +137,8 @@ static imiad_detector *make(const settings *s, const char *name)
     check(imiad_backbone_create(&backbone, s->backbone, &b));
     /* The resized side is the crop's, so that images that were preprocessed once, for Python too,
      * stay as they are when the detector preprocesses them again. */
-    imiad_option options[4] = {{"smoothing", "4"}, {"resize", "224"}};
-    size_t count = 2;
+    imiad_option options[4] = {{"resize", "224"}, {"smoothing", "4"}};
+    size_t count = strcmp(name, "subspacead") == 0 ? 1 : 2; /* it has a blur of its own */
     bool wide = strcmp(s->backbone, "wide_resnet50_2") == 0;
     if (strcmp(name, "padim") == 0)
         options[count++] =
@@ -221,7 +222,9 @@ static void run(const settings *s, const char *name)
 /* False where the reference failed or its scores are others: it then has said why. */
 static bool ask_python(const settings *s, const char *name)
 {
-    const char *python = getenv("IMIAD_PYTHON"), *official = getenv("IMIAD_SOFTPATCH");
+    const char *python = getenv("IMIAD_PYTHON");
+    const char *official =
+        getenv(strcmp(name, "subspacead") == 0 ? "IMIAD_SUBSPACEAD" : "IMIAD_SOFTPATCH");
     char command[8192];
     snprintf(command, sizeof command, "%s tests/bench/time_closed_form.py %s %s %s %zu %d %d %s",
              python ? python : "python3", s->folder, name, s->backbone, s->train, SIZE, s->threads,
@@ -273,7 +276,7 @@ int main(int count, char **arguments)
                   .train = given[5] ? strtoul(given[5], NULL, 10) : 60,
                   .test = given[6] ? strtoul(given[6], NULL, 10) : 40,
                   .threads = given[7] ? atoi(given[7]) : 1};
-    static const char *const detectors[] = {"padim", "spade", "softpatch"};
+    static const char *const detectors[] = {"padim", "spade", "softpatch", "subspacead"};
     if (!s.folder)
         return EXIT_FAILURE;
     printf(
@@ -281,7 +284,7 @@ int main(int count, char **arguments)
         s.backbone, s.weights ? s.weights : "random weights", s.root ? s.root : "procedural",
         s.train, s.test, SIZE, s.threads);
     bool right = true;
-    for (int i = 0; i < 3; ++i)
+    for (size_t i = 0; i < sizeof detectors / sizeof *detectors; ++i)
         right &= compare(&s, detectors[i]);
     remove_files(&s);
     return right ? EXIT_SUCCESS : EXIT_FAILURE;

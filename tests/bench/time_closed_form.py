@@ -1,4 +1,4 @@
-"""PaDiM, SPADE and SoftPatch in Python, on what bench_closed_form.c left in a folder.
+"""PaDiM, SPADE, SoftPatch and SubspaceAD in Python, on what bench_closed_form.c left in a folder.
 
     time_closed_form.py FOLDER DETECTOR BACKBONE TRAIN SIZE THREADS [OFFICIAL]
 
@@ -9,7 +9,8 @@ compute them: PaDiM with numpy.cov and an inverse a position, and scipy's mahala
 image; SPADE with the differences to 100 gallery features at a time, of a few images only because
 that takes long, and again with torch.cdist for all, in float32 and in double: where many rows meet,
 cdist measures by |a|^2 - 2ab + |b|^2, which in float32 is too coarse to hold scores against. SoftPatch is the official code from the folder
-OFFICIAL, its random draws replaced by libimiad's (tests/golden/make_softpatch.py).
+OFFICIAL, its random draws replaced by libimiad's (tests/golden/make_softpatch.py), and so are
+SubspaceAD's components, scores and maps, on the features of the network above.
 
 Prints seconds of processor time, and how far scores and maps differ. Ends in 1 where they differ
 too far to be the same computation; in 0, after a line that says so, where a module is missing.
@@ -54,7 +55,7 @@ from compare_features import read_safetensors
 # SoftPatch: two correct runs on MVTec AD came to differ by 12 % (docs/detectors/softpatch.md).
 ROUNDING = 1e-3, "both round to float32"
 TIES = 0.2, "rounding decides which of two equally far patches joins the coreset"
-LIMITS = {"padim": ROUNDING, "spade": ROUNDING, "softpatch": TIES}
+LIMITS = {"padim": ROUNDING, "spade": ROUNDING, "softpatch": TIES, "subspacead": ROUNDING}
 NEIGHBOURS, FEW, CHUNK = 5, 1, 100
 MEAN, STD = (numpy.array(v, numpy.float32) for v in ((.485, .456, .406), (.229, .224, .225)))
 
@@ -244,6 +245,41 @@ def softpatch(network, images, train, size, official):
     return [float(scores[0]) for scores, _ in found], [[maps[0].max() for _, maps in found]]
 
 
+# ---- SubspaceAD ----
+
+def subspacead(network, images, train, size, official):
+    sys.path.insert(0, official)
+    try:
+        from subspacead.core.pca import PCAModel
+        from subspacead.post_process import scoring
+    except ImportError as missing:
+        leave_out(missing)
+    layers = ("layer2", "layer3")
+
+    def tokens(levels):
+        coarse = F.interpolate(levels["layer3"], size=levels["layer2"].shape[2:], mode="bilinear",
+                               align_corners=False)
+        together = torch.cat([levels["layer2"], coarse], 1)
+        return together.permute(0, 2, 3, 1).contiguous().numpy()
+
+    learned, backbone_fit = features(network, images[:train], layers)
+    begin = seconds()
+    rows = tokens(learned)
+    grid, columns = rows.shape[1:3], rows.shape[3]
+    pca = PCAModel(ev=0.99).fit(lambda: (image.reshape(-1, columns) for image in rows), columns,
+                                rows.size // columns, train)
+    fit = seconds() - begin
+    asked, backbone_score = features(network, images[train:], layers)
+    begin = seconds()
+    maps = [scoring.post_process_map(scoring.calculate_anomaly_scores(
+        image.reshape(-1, columns), pca, "reconstruction").reshape(grid), size)
+        for image in tokens(asked)]
+    found = [scoring.aggregate_image_score(m, "mtop1p") for m in maps]
+    score = (seconds() - begin) / len(maps)
+    report("the official code", fit, backbone_fit, score, backbone_score / len(maps))
+    return found, [[m.max() for m in maps]]
+
+
 def report(title, fit, backbone_fit, score, backbone_score):
     print(f"  {title}: fit {fit:.2f} s beside the backbone's {backbone_fit:.2f}; an image and its map "
           f"{score:.4f} s, beside the backbone's {backbone_score:.3f}; {megabytes() - BEFORE} MB "
@@ -268,8 +304,8 @@ def largest_difference(ours, theirs):
 
 def main():
     folder, detector, backbone, train, size = sys.argv[1:6]
-    if detector == "softpatch" and len(sys.argv) < 8:
-        leave_out("IMIAD_SOFTPATCH is not set")
+    if detector in ("softpatch", "subspacead") and len(sys.argv) < 8:
+        leave_out(f"IMIAD_{detector.upper()} is not set")
     torch.set_num_threads(THREADS)
     train, size = int(train), int(size)
     network, weights = read_network(folder, backbone)
@@ -282,7 +318,8 @@ def main():
         last = "layer4" if any(".layer4." in name for name in weights) else "layer3"
         scores, tops = spade(network, images, train, size, last)
     else:
-        scores, tops = softpatch(network, images, train, size, sys.argv[7])
+        method = softpatch if detector == "softpatch" else subspacead
+        scores, tops = method(network, images, train, size, sys.argv[7])
     compare(detector, numpy.loadtxt(os.path.join(folder, "scores"), ndmin=2), scores, tops)
 
 

@@ -25,6 +25,7 @@
     DO(softpatch) \
     DO(spade) \
     DO(stpm) \
+    DO(subspacead) \
     DO(uniad)
 /* clang-format on */
 

@@ -4,8 +4,12 @@
 
 #include "detectors/algorithm.h"
 
-/* Puts the image, of the output's size, there: turned by an angle of up to `most` degrees to either
- * side, as Pillow turns it by the nearest pixel, black where nothing is seen. */
+/* Puts the image, of the output's size, there: turned counter-clockwise as Pillow turns it by the
+ * nearest pixel. Where nothing is seen it is black, or, mirrored, shows the image reflected at its
+ * border pixels. */
+imiad_status rotation_put(made_output *out, const imiad_image *image, double degrees,
+                          bool mirrored);
+/* By an angle of up to `most` degrees to either side, black where nothing is seen. */
 imiad_status random_rotation_put(made_output *out, const imiad_image *image, double most,
                                  random_stream *stream);
 

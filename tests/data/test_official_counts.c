@@ -2,6 +2,7 @@
  * readers count is what was published. Source of the counts: tests/golden/dataset_counts.csv, taken
  * from the datasets' own file lists, split files and publications. */
 #include "dataset_trees.h"
+#include "splits.h"
 #include "trees.h"
 
 /* Published totals beside the categories' counts: VisA's split file has 10821 rows, DAGM 16100
@@ -35,23 +36,28 @@ static imiad_dataset *open_whole(int which)
     return d;
 }
 
-/* Every category, but one image for every count. */
-static imiad_dataset *open_small(int which)
+/* Every category, but so many images for every count. */
+static imiad_dataset *open_few(int which, size_t few)
 {
     tree_begin();
     row_count = golden_read(rows, datasets[which].reader);
     golden_counts small[GOLDEN_ROWS];
     for (size_t i = 0; i < row_count; ++i) {
         small[i] = rows[i];
-        small[i].train_good = small[i].test_good = small[i].test_defective = 1;
+        small[i].train_good = small[i].test_good = small[i].test_defective = few;
         small[i].train_defective = small[i].validation = 0;
         for (size_t k = 0; k < small[i].kind_count; ++k)
-            small[i].kinds[k].count = 1;
+            small[i].kinds[k].count = few;
     }
     dataset_tree_write(tree, datasets[which].layout, small, row_count);
     imiad_dataset *d;
     ck_ok(tree_open(&d, datasets[which].reader, NULL));
     return d;
+}
+
+static imiad_dataset *open_small(int which)
+{
+    return open_few(which, 1);
 }
 
 /* MTD has no official split: 80 % of 952 good images, rounded down, train. */
@@ -133,6 +139,32 @@ START_TEST(the_library_knows_the_published_counts)
                                               : row->mark == 'S' ? IMIAD_PROVENANCE_SECONDARY
                                                                  : IMIAD_PROVENANCE_RECALLED);
     }
+    imiad_dataset_free(d);
+}
+END_TEST
+
+/* Whatever the seed, and by their paths too: a file may be listed once only. */
+START_TEST(no_labelled_anomaly_is_tested)
+{
+    static const char *const sizes[] = {"1", "3"};
+    imiad_dataset *d = open_few(_i, 4);
+    size_t drawn = 0;
+    for (size_t c = 0; c < imiad_dataset_category_count(d); ++c)
+        for (int draw = 0; draw < 6; ++draw) {
+            char seed[16];
+            snprintf(seed, sizeof seed, "%d", draw / 2);
+            imiad_split *s = split_of(d, imiad_dataset_category(d, c), "supervised",
+                                      OPTIONS("anomalies", sizes[draw % 2], "seed", seed));
+            for (size_t i = 0; i < imiad_split_train_count(s); ++i) {
+                imiad_sample trained = sample_of(d, imiad_split_train(s, i));
+                drawn += trained.label == 1;
+                ck_assert_int_eq(trained.label, imiad_split_train_label(s, i));
+                for (size_t k = 0; k < imiad_split_test_count(s); ++k)
+                    ck_assert_str_ne(sample_of(d, imiad_split_test(s, k)).path, trained.path);
+            }
+            imiad_split_free(s);
+        }
+    ck_assert_uint_ge(drawn, 12 * imiad_dataset_category_count(d));
     imiad_dataset_free(d);
 }
 END_TEST
@@ -254,6 +286,7 @@ END_TEST
 SUITE("official-counts", LOOP_TEST(every_category_counts_as_published, DATASETS),
       LOOP_TEST(every_kind_of_defect_counts_as_published, DATASETS),
       LOOP_TEST(the_library_knows_the_published_counts, DATASETS),
+      LOOP_TEST(no_labelled_anomaly_is_tested, DATASETS),
       LOOP_TEST(a_listing_does_not_depend_on_threads, DATASETS),
       TEST(loco_has_1246_masks_of_993_images),
       TEST(classes_of_dagm_come_in_the_order_of_their_numbers),

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 . examples/packages.sh
-install_packages git debhelper dh-python build-essential fakeroot lintian python3-numpy
+install_packages git debhelper dh-python help2man build-essential fakeroot lintian python3-numpy
 mkdir -p "${1:-packages}"
 folder=$(cd "${1:-packages}" && pwd)
 scratch=$(mktemp -d)

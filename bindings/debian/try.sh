@@ -23,4 +23,19 @@ PYTHONPATH=$prefix/usr/lib/python3/dist-packages PYTHONDONTWRITEBYTECODE=1 /usr/
 import imiad
 print("python3-imiad", imiad.__version__, imiad.__file__)
 assert imiad.metrics.auroc([0, 1], [0.1, 0.9]) == 1'
+
+# The programs: every one says what it is, has a man page, and completes.
+PATH=$prefix/usr/bin:$PATH
+for program in "$prefix"/usr/bin/*; do
+    "$program" --help >/dev/null
+    page=$prefix/usr/share/man/man1/$(basename "$program").1.gz
+    man -l "$page" | grep -q "^NAME"
+done
+"$prefix/usr/bin/imiad" benchmark list "$prefix/usr/share/imiad/plans/quick.json" | grep -q cells
+bash -ec '
+_init_completion() { cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words=("${COMP_WORDS[@]}") cword=$COMP_CWORD; }
+. "$1/usr/share/bash-completion/completions/imiad-inspect"
+COMP_WORDS=(imiad inspect --wat) COMP_CWORD=2
+_imiad imiad --wat inspect
+[ "${COMPREPLY[*]}" = --watch ]' bash "$prefix"
 echo "the packages work from $prefix"

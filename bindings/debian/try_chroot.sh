@@ -41,7 +41,11 @@ alone c++ -std=c++17 bindings/cpp/example.cpp $(pkg-config --cflags --libs libim
 alone ./example heatmap.png
 test -s heatmap.png
 
-apt-get purge -q -y libimiad0 libimiad-dev python3-imiad >apt.log 2>&1 || { cat apt.log; exit 1; }
+install ./imiad_*.deb
+alone imiad unsupervised --category hex_nut --set-dataset size=64 --set resize=64 --set crop=64 >table.txt
+grep hex_nut table.txt
+
+apt-get purge -q -y libimiad0 libimiad-dev python3-imiad imiad >apt.log 2>&1 || { cat apt.log; exit 1; }
 if find / -xdev -path /try -prune -o -path /proc -prune -o -iname '*imiad*' -print | grep .; then
     echo "the packages left this behind" && exit 1
 fi

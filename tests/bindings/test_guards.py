@@ -174,6 +174,35 @@ def test_one_neighbour_weighs_nothing(backbone, split):
     assert scores["one"] ** 2 == pytest.approx(scores["max"], rel=1e-5) and scores["one"] > 1e-3
 
 
+def test_a_bank_of_one_row_weighs_nothing(backbone, split):
+    small = {**SMALL, "coreset_ratio": 0.005}  # of 256 patches
+    plain = imiad.detectors.patchcore(backbone, **small).fit(split)
+    weighed = imiad.detectors.patchcore(backbone, **small, image_score="reweighted").fit(split)
+    assert len(plain.bank) == 1
+    assert weighed.score(PICTURE).score ** 2 == pytest.approx(plain.score(PICTURE).score, rel=1e-5)
+
+
+def test_a_group_scores_as_the_highest_of_its_images(fitted, tmp_path):
+    random = np.random.default_rng(1)
+    for path in ("train/good/0", "test/good/1/a", "test/good/1/b", "test/good/2/a", "test/dent/3/a", "test/dent/3/b",
+                 "test/dent/2/b", "test/dent/4/a"):
+        picture = tmp_path / f"{path}.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        imiad.write_png(random.integers(0, 256, (64, 64), np.uint8), picture)
+    parts = imiad.datasets.folder(tmp_path, test_good="test/good/{group}/*", test_defective="test/{kind}/{group}/*")
+    found, groups = {}, imiad.Metrics()
+
+    def remember(one):
+        label, score = found.get(one.sample.path.split("/")[-2], (0, 0.0))
+        found[one.sample.path.split("/")[-2]] = max(label, one.sample.label), max(score, one.score)
+
+    images = imiad.evaluate(fitted, parts.split("all"), groups=groups, scored=remember)
+    assert (images.counts.images, images.counts.defective_images) == (7, 4)
+    assert (groups.counts.images, groups.counts.defective_images) == (4, 3)
+    labels, scores = zip(*found.values())
+    assert groups.image_auroc() == metrics.auroc(labels, scores)
+
+
 def test_paths_that_are_no_utf8_are_saved(backbone, split, tmp_path):
     log = os.fsencode(tmp_path) + b"/loss-\xe9.csv"
     detector = imiad.detectors.stpm(backbone, **SMALL, epochs=1, loss_log=os.fsdecode(log)).fit(split)

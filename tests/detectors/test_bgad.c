@@ -389,6 +389,28 @@ static float score_with(const small_set *s, const imiad_option *more, size_t cou
     return score;
 }
 
+/* What is given counts more than the preset. */
+START_TEST(the_compact_preset_takes_many_small_steps)
+{
+    static const imiad_option compact[] = {
+        {"preset", "compact"}, {"layers", "layer1,layer2"}, {"resize", "64"},
+        {"epochs", "1"},       {"learning_rate", "0.0002"}, {"patch_batch", "32"}};
+    small_set s = open_small("supervised");
+    imiad_detector *d;
+    ck_ok(imiad_detector_create(&d, "bgad", s.backbone, compact, 6));
+    const option_set *o = d->options;
+    ck_assert_int_eq(options_int(o, "coupling_layers"), 4);
+    ck_assert_int_eq(options_int(o, "position_code"), 32);
+    ck_assert_int_eq(options_int(o, "train_batch"), 4);
+    ck_assert_int_eq(options_int(o, "sub_epochs"), 1);
+    ck_assert_int_eq(options_int(o, "patch_batch"), 32);
+    ck_assert_int_eq(options_int(o, "epochs"), 1);
+    ck_ok(imiad_detector_fit(d, s.split, NULL, NULL));
+    imiad_detector_free(d);
+    close_small(&s);
+}
+END_TEST
+
 /* Half of an even number of repeats; of one repeat none. */
 START_TEST(half_of_the_repeats_are_pasted)
 {
@@ -424,4 +446,5 @@ SUITE("bgad", TEST(position_codes_are_the_authors), TEST(losses_and_gradients_eq
       TEST(steps_in_double_equal_the_authors_code), TEST(learning_rates_are_the_authors),
       TEST(without_labelled_anomalies_it_refuses), TEST(options_that_cannot_be_are_refused),
       TEST(maps_begin_where_training_is_most_likely), TEST(another_task_goes_on_from_the_first),
-      TEST(half_of_the_repeats_are_pasted), TEST(stopped_and_continued_learns_the_same_bytes))
+      TEST(the_compact_preset_takes_many_small_steps), TEST(half_of_the_repeats_are_pasted),
+      TEST(stopped_and_continued_learns_the_same_bytes))

@@ -21,8 +21,9 @@
 enum { MOST_LEVELS = 3, WARM_EPOCHS = 2 };
 
 static const option_spec options[] = {
-    {"preset", OPT_CHOICE, "libimiad", "libimiad|official",
-     "whose defaults: this library's, the authors' code's"},
+    {"preset", OPT_CHOICE, "libimiad", "libimiad|compact|official",
+     "whose defaults: this library's; smaller flows in many small steps, for CPUs; the authors' "
+     "code's"},
     {"layers", OPT_TEXT, "", "",
      "one to three backbone layers; empty: blocks.1,blocks.2,blocks.4 (the authors', of "
      "tf_efficientnet_b6), features.2,features.3,features.5 or layer1,layer2,layer3"},
@@ -63,6 +64,13 @@ static const option_spec options[] = {
 };
 
 static const preset_value presets[] = {
+    {"compact", "coupling_layers", "4"},
+    {"compact", "position_code", "32"},
+    {"compact", "patch_batch", "256"},
+    {"compact", "train_batch", "4"},
+    {"compact", "learning_rate", "0.01"},
+    {"compact", "epochs", "12"},
+    {"compact", "sub_epochs", "1"},
     {"official", "warm_up_steps", "2"},
     {0},
 };

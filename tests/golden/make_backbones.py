@@ -3,6 +3,7 @@
 
     tests/golden/make_backbones.py golden DINOV2 > tests/golden/backbones.csv
     tests/golden/make_backbones.py vig BACKBONES >> tests/golden/backbones.csv
+    tests/golden/make_backbones.py b6 >> tests/golden/backbones.csv
     tests/golden/make_backbones.py compare DINOV2 BACKBONES build/lib/libimiad.so [NAME...]
 
 DINOV2 is a checkout of facebookresearch/dinov2, BACKBONES one of huawei-noah/Efficient-AI-Backbones
@@ -569,6 +570,15 @@ def print_names(title, name, names):
     print(f"names,{name},{title},{len(used)},{digest}")
 
 
+def golden_b6():
+    """The three levels that BGAD takes, of an image of its size."""
+    source = from_timm("tf_efficientnet_b6")
+    calm(source.network)
+    source.network.double()
+    for layer, value in source.features(["blocks.1", "blocks.2", "blocks.4"], images(256, 256)).items():
+        print_layer(source.name, layer, 256, 256, value)
+
+
 def golden(dinov2):
     done = set()
     for title, name, make in everything(dinov2, None):
@@ -601,10 +611,10 @@ def golden_vig(backbones):
 
 
 if __name__ == "__main__":
-    modes = {"golden": golden, "vig": golden_vig, "compare": compare}
+    modes = {"golden": golden, "vig": golden_vig, "b6": golden_b6, "compare": compare}
     if sys.argv[1:2] == ["ours"]:
         sys.exit(ours(*sys.argv[2:]))
-    if len(sys.argv) < 3 or sys.argv[1] not in modes:
+    if len(sys.argv) < (2 if sys.argv[1:] == ["b6"] else 3) or sys.argv[1] not in modes:
         sys.exit(__doc__)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
     sys.modules.setdefault("cv2", types.ModuleType("cv2"))

@@ -96,6 +96,20 @@ static network *make_network(params **store, const char *name, const char *deepe
     return n;
 }
 
+/* Halves what the blocks of a deep network of inverted blocks add: with the formula's weights alone
+ * it grows from block to block until single precision says nothing. */
+static void calm(params *store)
+{
+    scope s = scope_begin();
+    for (size_t i = 0; i < params_count(store); ++i) {
+        const param *p = params_at(store, i);
+        const char *end = strstr(p->name, ".bn3.weight");
+        if (end && strcmp(end, ".bn3.weight") == 0)
+            t_copy_(p->value, t_mul_scalar(p->value, 0.5));
+    }
+    ck_ok(scope_end(&s));
+}
+
 /* Writes the parameters under the names that `rename` gives them. */
 static void write_weights(const char *path, const params *store,
                           void (*rename)(char out[LONGEST_NAME], const char *name))
@@ -217,6 +231,7 @@ static void check_layer(const golden_layer *g, tensor *found, const char *what)
 
 static const struct {
     const char *name, *deepest;
+    bool calmed;
 } small[] = {
     {"vgg11", NULL},
     {"vgg11_bn", NULL},
@@ -231,6 +246,7 @@ static const struct {
     {"resnext50_32x4d", NULL},
     {"dinov2_vits14", NULL},
     {"vig_ti_224_gelu", "backbone.4"},
+    {"tf_efficientnet_b6", "blocks.4", .calmed = true}, /* what BGAD looks at */
 };
 enum { SMALL = sizeof small / sizeof *small };
 
@@ -239,6 +255,8 @@ START_TEST(every_layer_equals_the_public_implementation)
 {
     params *store;
     network *n = make_network(&store, small[_i].name, small[_i].deepest);
+    if (small[_i].calmed)
+        calm(store);
     scratch file = make_scratch();
     write_weights(file.path, store, same_name);
     imiad_backbone *b = NULL;

@@ -34,14 +34,14 @@ uint64_t index_bytes(int64_t rows, int64_t dimension)
     return lay_out(&index, NULL, (size_t)rows, (size_t)dimension);
 }
 
-code_size index_code(int8_t *code, float *centred, const bank_index *index, const float *row,
-                     const kernels *k)
+code_size index_code(int8_t *code, int most, float *centred, const bank_index *index,
+                     const float *row, const kernels *k)
 {
     size_t columns = index->sketcher.columns;
     int64_t sum, squares;
     float rest;
     k->subtract(centred, row, index->sketcher.mean, columns);
-    code_size s = {.scale = k->largest(centred, columns) / 127};
+    code_size s = {.scale = k->largest(centred, columns) / (float)most};
     if (s.scale < 1e-37f) /* its inverse would not be finite */
         s.scale = 0;
     k->encode(code, centred, s.scale, columns);
@@ -78,9 +78,10 @@ static void index_piece(void *context, size_t begin, size_t end)
         sketch_place(index->groups, i, sketches + (i - begin) * SKETCH);
         uint8_t *code = index->codes + i * index->stride;
         job->kernels->widen[points.storage](row, point_row(&points, i), columns);
-        index->sizes[i] = index_code((int8_t *)code, centred, index, row, job->kernels);
+        index->sizes[i] =
+            index_code((int8_t *)code, index->offset - 1, centred, index, row, job->kernels);
         for (size_t j = 0; j < index->stride; ++j)
-            code[j] ^= CODE_OFFSET;
+            code[j] = (uint8_t)(code[j] + index->offset);
     }
     free(sketches);
 }
@@ -121,6 +122,7 @@ imiad_status index_create(bank_index **out, const imiad_bank *bank, const kernel
         pages_free(block, needed);
         return fail_memory("the index of a bank", needed);
     }
+    index->offset = k->code_most + 1;
     index->bytes = lay_out(index, block, (size_t)bank->rows, (size_t)bank->dimension);
     imiad_status status = sketcher_create(&index->sketcher, bank_points(bank), k);
     if (status == IMIAD_OK)

@@ -7,20 +7,21 @@
 /* A row's difference from the mean, rounded to one byte a column: scale * code. `rest` is the
  * length of what rounding left out, so that |x - y| >= |scale_x code_x - scale_y code_y| - rest_x -
  * rest_y; `square` is scale^2 |code|^2; `sum` is that of the code. The bank's rows keep
- * code + CODE_OFFSET, without a sign, as the instructions want it. */
+ * code + offset, without a sign, as the instructions want it. */
 typedef struct code_size {
     double square;
     float scale, rest;
     int32_t sum;
 } code_size;
 
-enum { CODE_OFFSET = 128 };
+enum { CODE_MOST = 127 }; /* the largest part of a query's code; of rows' see kernels.h */
 enum { CODE_MOST_COLUMNS = 1 << 15 }; /* products of codes fit 32 bits */
 
 typedef struct bank_index {
     sketcher sketcher;
     float reach;
     size_t stride; /* bytes of a code: columns, filled up with zeros */
+    int offset;    /* of the kernels that the index is made with and searched by */
     float *groups; /* sketches, as kernels.near reads them; infinitely far after the last row */
     uint8_t *codes;
     code_size *sizes;
@@ -33,8 +34,8 @@ imiad_status index_create(bank_index **out, const imiad_bank *bank, const kernel
 void index_free(bank_index *index);
 uint64_t index_bytes(int64_t rows, int64_t dimension); /* 0 where there is no gain */
 
-/* Writes stride bytes; `centred` is scratch of the columns' size. */
-code_size index_code(int8_t *code, float *centred, const bank_index *index, const float *row,
-                     const kernels *k);
+/* Writes stride bytes, of parts up to `most`; `centred` is scratch of the columns' size. */
+code_size index_code(int8_t *code, int most, float *centred, const bank_index *index,
+                     const float *row, const kernels *k);
 
 #endif

@@ -20,18 +20,20 @@ static void code_products(int32_t *out, const int8_t *a, const uint8_t *const *b
 }
 
 #if defined(__x86_64__)
+/* Its products of pairs have 16 bits: 2 * 127 * 127 still fits. */
 __attribute__((target("avx2"))) static void code_products_256(int32_t *out, const int8_t *a,
                                                               const uint8_t *const *b, size_t count)
 {
+    const __m256i ones = _mm256_set1_epi16(1);
     __m256i sum[CODES];
     for (size_t r = 0; r < CODES; ++r)
         sum[r] = _mm256_setzero_si256();
-    for (size_t i = 0; i < count; i += 16) {
-        __m256i x = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(a + i)));
+    for (size_t i = 0; i < count; i += 32) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(a + i));
         for (size_t r = 0; r < CODES; ++r) {
-            __m128i code = _mm_loadu_si128((const __m128i *)(const void *)(b[r] + i));
-            __m256i pairs = _mm256_madd_epi16(x, _mm256_cvtepu8_epi16(code));
-            sum[r] = _mm256_add_epi32(sum[r], pairs);
+            __m256i code = _mm256_loadu_si256((const __m256i *)(const void *)(b[r] + i));
+            __m256i pairs = _mm256_maddubs_epi16(code, x);
+            sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(pairs, ones));
         }
     }
     for (size_t r = 0; r < CODES; ++r) {
@@ -60,6 +62,7 @@ code_products_512(int32_t *out, const int8_t *a, const uint8_t *const *b, size_t
 #define NAME(word)         word##_plain
 #define NAME_TEXT          "plain"
 #define CODE_PRODUCTS      code_products
+#define CODE_MOST          127
 #define ADD_SQUARE(sum, d) ((sum) + (d) * (d))
 #define TARGET
 #define WIDTH 4
@@ -75,8 +78,9 @@ code_products_512(int32_t *out, const int8_t *a, const uint8_t *const *b, size_t
 #define NAME(word)         word##_avx2
 #define NAME_TEXT          "avx2"
 #define CODE_PRODUCTS      code_products_256
-#define ADD_SQUARE(sum, d) ((sum) + (d) * (d))
-#define TARGET             __attribute__((target("avx2")))
+#define CODE_MOST          63
+#define ADD_SQUARE(sum, d) _mm256_fmadd_ps(d, d, sum)
+#define TARGET             __attribute__((target("avx2,fma")))
 #define WIDTH              8
 #define TILE               2
 #define LESS(a, b)         _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ))
@@ -85,6 +89,7 @@ code_products_512(int32_t *out, const int8_t *a, const uint8_t *const *b, size_t
 #define NAME(word)         word##_avx512
 #define NAME_TEXT          "avx512"
 #define CODE_PRODUCTS      code_products_512
+#define CODE_MOST          127
 #define ADD_SQUARE(sum, d) _mm512_fmadd_ps(d, d, sum)
 #define TARGET             __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512vnni")))
 #define WIDTH              16
@@ -103,7 +108,8 @@ const kernels *kernels_at(kernel_level level)
                    ? &kernels_avx512
                    : NULL;
     if (level == KERNEL_AVX2)
-        return __builtin_cpu_supports("avx2") ? &kernels_avx2 : NULL;
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &kernels_avx2
+                                                                               : NULL;
 #endif
     return level == KERNEL_PLAIN ? &kernels_plain : NULL;
 }

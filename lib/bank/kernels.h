@@ -36,13 +36,14 @@ typedef struct kernels {
                    const float *limits, size_t step);
     /* the squared distances of these sketches from the point, one for each lane */
     void (*apart)(float *out, const float *groups, size_t count, const float *point);
-    /* out[r] = sum_i a[i] b[r][i], exactly, for CODES codes at once; count is a multiple of 64 and
-     * at most 2^15 */
+    int code_most; /* the largest part of a stored row's code */
+    /* out[r] = sum_i a[i] b[r][i], exactly, for CODES codes at once, of parts up to 127 in a and
+     * 2 code_most + 1 in b; count is a multiple of 64 and at most 2^15 */
     void (*code_products)(int32_t *out, const int8_t *a, const uint8_t *const *b, size_t count);
     void (*subtract)(float *out, const float *a, const float *b, size_t columns);
     void (*add_multiple)(float *out, float factor, const float *a, size_t columns);
     float (*largest)(const float *a, size_t columns); /* without its sign */
-    /* code = values / scale, rounded, in -127..127; values become what is left of them */
+    /* code = values / scale, rounded; values become what is left of them */
     void (*encode)(int8_t *code, float *values, float scale, size_t columns);
     void (*code_sums)(int64_t *sum, int64_t *squares, const int8_t *code, size_t count);
 } kernels;

@@ -2,7 +2,7 @@
  *     NAME(word)  the identifier for this set
  *     TARGET      the attribute that allows its instructions
  *     LESS(a, b)  one bit for each element of a that is less than b's
- *     CODE_PRODUCTS  kernels.code_products
+ *     CODE_PRODUCTS, CODE_MOST  kernels.code_products and .code_most
  *     ADD_SQUARE(sum, d)  sum + d * d, rounded once or twice
  *     WIDTH       the floats of one of its vectors, a divisor of LANES
  * GCC and Clang turn operations on these vector types into single instructions. */
@@ -235,6 +235,7 @@ static const kernels NAME(kernels) = {NAME_TEXT,
                                       NAME(products),
                                       NAME(near),
                                       NAME(apart),
+                                      CODE_MOST,
                                       CODE_PRODUCTS,
                                       NAME(subtract),
                                       NAME(add_multiple),
@@ -250,5 +251,6 @@ static const kernels NAME(kernels) = {NAME_TEXT,
 #undef LESS
 #undef ADD_SQUARE
 #undef CODE_PRODUCTS
+#undef CODE_MOST
 #undef LOAD
 #undef BY_STORAGE

@@ -90,7 +90,6 @@ static float guess(const search_job *job, const query *q)
 
 static bool code_is_far(const query *q, code_size size, int32_t product)
 {
-    product -= CODE_OFFSET * q->size.sum;
     double square = q->size.square + size.square -
                     2 * (double)q->size.scale * (double)size.scale * (double)product;
     double needed = q->reach + (double)size.rest;
@@ -118,7 +117,7 @@ static void search_block(const search_job *job, query *q, const int8_t *code, si
         job->kernels->code_products(products, code, codes, index->stride);
         for (size_t r = 0; r < CODES && i + r < near; ++r) {
             size_t row = begin + found[i + r];
-            if (code_is_far(q, index->sizes[row], products[r]))
+            if (code_is_far(q, index->sizes[row], products[r] - index->offset * q->size.sum))
                 continue;
             offer(&q->nearest, measure(job, q, row), (int64_t)row);
             if (nearest_limit(&q->nearest) < q->bound)
@@ -153,7 +152,7 @@ static void search_piece(void *context, size_t begin, size_t end)
         }
         q->slack = sketch_slack_of(columns, reach > index->reach ? reach : index->reach);
         int8_t *code = codes + held++ * index->stride;
-        q->size = index_code(code, scratch, index, q->point, job->kernels);
+        q->size = index_code(code, CODE_MOST, scratch, index, q->point, job->kernels);
         set_bound(q, guess(job, q));
     }
     for (size_t row = 0; row < rows; row += BLOCK)

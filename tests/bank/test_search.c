@@ -213,12 +213,12 @@ START_TEST(codes_never_prove_too_much)
     int8_t code[128];
     double slack = (double)sketch_slack_of(COLUMNS, index->reach).absolute;
     for (int i = 0; i < ROWS; i += 7) {
-        code_size a = index_code(code, centred, index, rows + i * COLUMNS, kernel);
+        code_size a = index_code(code, CODE_MOST, centred, index, rows + i * COLUMNS, kernel);
         for (int j = 0; j < ROWS; ++j) {
             double d = distance_between(rows + i * COLUMNS, rows + j * COLUMNS, COLUMNS);
             double square = 0;
             for (int c = 0; c < COLUMNS; ++c) {
-                int other = index->codes[(size_t)j * index->stride + (size_t)c] - CODE_OFFSET;
+                int other = index->codes[(size_t)j * index->stride + (size_t)c] - index->offset;
                 double apart = (double)a.scale * code[c] - (double)index->sizes[j].scale * other;
                 square += apart * apart;
             }
@@ -381,13 +381,14 @@ START_TEST(products_of_codes_are_exact)
     enum { COUNT = 1 << 15 };
     int8_t *a = malloc(COUNT);
     uint8_t *b = malloc(COUNT), *zeros = calloc(COUNT, 1);
+    int largest = 2 * k->code_most + 1;
     random_stream s = random_open(1, "codes");
     for (size_t count = 64; count <= COUNT; count *= 2) {
         int64_t product = 0, sum = 0, squares = 0, found_sum, found_squares;
         for (size_t i = 0; i < count; ++i) {
             bool extreme = count > COUNT / 4; /* the largest sums that there can be */
             a[i] = (int8_t)(extreme ? -127 : (int)random_below(&s, 255) - 127);
-            b[i] = (uint8_t)(extreme ? 255 : random_below(&s, 256));
+            b[i] = (uint8_t)(extreme ? largest : (int)random_below(&s, (uint64_t)largest + 1));
             product += a[i] * b[i];
             sum += a[i];
             squares += a[i] * a[i];

@@ -92,6 +92,30 @@ ln -s "$build/imiad-compare" "a folder/imiad-compare"
     "$IMIAD_SOURCE/examples/man_page.sh" "a folder/imiad-compare" "a folder/page.1" 1.0 "lays results beside" &&
     grep -q "lays results beside" "a folder/page.1"'
 
+# ---- completion ----
+cat >complete.bash <<'BASH'
+_init_completion() {
+    words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+}
+. "$IMIAD_SOURCE/examples/imiad.bash"
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+_imiad "$1"
+printf '%s\n' "${COMPREPLY[@]}"
+BASH
+completes() { # WORD...: what the last one may become
+    PATH=$build:$PATH bash complete.bash "$@" >"$scratch/completed"
+}
+completes imiad ""
+for program in inspect benchmark export_dataset; do
+    works "imiad completes to $program" grep -qx "$program" "$scratch/completed"
+done
+completes imiad benchmark ""
+for command in $("$build/imiad-benchmark" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p'); do
+    works "imiad benchmark completes to $command" grep -qx "$command" "$scratch/completed"
+done
+completes imiad-inspect --wat
+works "options come from the help" grep -qx -- --watch "$scratch/completed"
+
 # ---- little memory ----
 # libtorch's start ends in an abort within a range of limits, which differs from version to version
 starts() {

@@ -28,6 +28,20 @@ imiad_status bank_select(int64_t *out, int64_t *count, const imiad_bank *bank,
                          const imiad_coreset_options *options, const coreset_mask *mask,
                          const progress *p);
 
+/* A coreset of each place's own rows, where a bank holds whole images of so many places: rows
+ * place, place + places, ... */
+typedef struct place_coreset {
+    double ratio;         /* of a place's rows, those left out too, rounded down */
+    int64_t least;        /* so many at least, where there are so many */
+    const bool *left_out; /* one for each row of the bank; NULL: none */
+    uint64_t seed;        /* draws the first pick of each place */
+} place_coreset;
+
+/* Greedy: after the first, again and again the row that is farthest from those that were picked,
+ * the first of several. out has room for all rows of the bank; picks come place by place. */
+imiad_status bank_select_places(int64_t *out, int64_t *count, const imiad_bank *bank,
+                                int64_t places, const place_coreset *how);
+
 /* out: the bank's rows x columns, rows multiplied by `matrix`, columns x dimension, or where that
  * is NULL by one drawn from the seed and the purpose as PyTorch initialises a linear map: uniform
  * within 1 / sqrt(dimension). */

@@ -64,6 +64,9 @@ size_t train_set_count(const train_set *set);
 train_image train_set_image(const train_set *set, size_t index);
 /* How many are told defective (1) or good (0). */
 size_t train_set_count_label(const train_set *set, int32_t label);
+/* Whether the setting turned, flipped, scaled or moved one of them: what lies at a place is then
+ * not what lies there in an image to be scored. */
+bool train_set_is_moved(const train_set *set);
 /* The next batch into the current scope; false at the end of the pass and after a failure, which
  * sticks to the scope as every failure of tensors does. */
 bool train_set_next(train_set *set, batch *out);
@@ -132,8 +135,9 @@ typedef struct preset_value {
     const char *preset, *option, *value;
 } preset_value;
 
-/* Every member must be there but options, family_options, presets, fit_more, forget, bank and,
- * without a backbone, layers: creating a detector that lacks another fails with IMIAD_INTERNAL. */
+/* Every member must be there but options, family_options, presets, later, fit_more, forget, bank
+ * and, without a backbone, layers: creating a detector that lacks another fails with
+ * IMIAD_INTERNAL. */
 typedef struct detector_ops {
     const char *name, *title;
     const char *of;   /* benchmarks whose algorithms it is one of, "imiad"; NULL: none */
@@ -143,6 +147,9 @@ typedef struct detector_ops {
     /* What the choices of an option `preset` (in `options`) set, where the caller does not; NULL
      * without that option. */
     const preset_value *presets;
+    /* Options that came later than the detector: a file leaves one out while it has this value, and
+     * is then what it was before them. Ends in a NULL name; NULL: none. */
+    const imiad_option *later;
     size_t state_size;   /* of the algorithm's own structure, zeroed before create */
     bool needs_backbone; /* false: one that is passed anyway is not kept */
     bool own_device;     /* without a backbone: has the option `device` and computes there */

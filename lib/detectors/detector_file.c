@@ -25,11 +25,21 @@ static imiad_status write_json(weights_writer *writer, const char *key, json_t *
     return status;
 }
 
-static json_t *describe_options(const option_set *options)
+static bool is_left_out(const detector_ops *ops, const imiad_option *option)
+{
+    const imiad_option *later = ops->later;
+    while (later && later->name && strcmp(later->name, option->name) != 0)
+        ++later;
+    return later && later->name && strcmp(later->value, option->value) == 0;
+}
+
+static json_t *describe_options(const imiad_detector *self)
 {
     json_t *object = json_object();
-    for (size_t i = 0; object && i < options_count(options); ++i) {
-        imiad_option option = options_get(options, i);
+    for (size_t i = 0; object && i < options_count(self->options); ++i) {
+        imiad_option option = options_get(self->options, i);
+        if (is_left_out(self->ops, &option))
+            continue;
         if (!json_put_text(object, option.name, option.value)) {
             json_decref(object);
             return NULL; /* a file without the option would be read with its default */
@@ -65,7 +75,7 @@ static imiad_status write_all(const imiad_detector *self, weights_writer *writer
     TRY(weights_writer_metadata(writer, "format", FORMAT_NAME));
     TRY(weights_writer_metadata(writer, "detector", self->ops->name));
     TRY(weights_writer_metadata(writer, "library", imiad_version()));
-    TRY(write_json(writer, "options", describe_options(self->options)));
+    TRY(write_json(writer, "options", describe_options(self)));
     if (self->tasks > 1) {
         char tasks[24];
         snprintf(tasks, sizeof tasks, "%lld", (long long)self->tasks);

@@ -83,6 +83,16 @@ size_t train_set_count_label(const train_set *set, int32_t label)
     return count;
 }
 
+bool train_set_is_moved(const train_set *set)
+{
+    for (size_t i = 0; set->source.entries && i < set->source.count; ++i) {
+        augment_kind kind = set->source.entries[i].augment.kind;
+        if (kind != AUGMENT_NONE && kind != AUGMENT_COLOR_JITTER)
+            return true;
+    }
+    return false;
+}
+
 imiad_status train_set_rewind(train_set *set, const size_t *order)
 {
     train_set_rest(set);

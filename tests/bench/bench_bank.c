@@ -7,7 +7,7 @@
  * first training images of the first category there; without WEIGHTS (or with "-" for both) they
  * are procedural, seed 0: "features" in clusters, with variances that fall as 1/column, and
  * "noise", independent and equal everywhere, which no bound can thin out. PART is one of coreset,
- * exact, search, growth, storage; all by default.
+ * exact, search, windows, growth, storage; all by default.
  *
  * Times are seconds of one CPU with one thread, medians of ROUNDS where a run is short. A ratio
  * above 1 says how many times longer the other takes. "beside" is the peak of memory above what
@@ -23,6 +23,7 @@
 
 #include "bank/search.h"
 #include "bank/coreset.h"
+#include "bank/windows.h"
 #include "base/files.h"
 #include "base/random.h"
 #include "imiad/imiad.h"
@@ -33,6 +34,7 @@ enum {
     CORESET_ROWS = 47040, /* 60 images of 28 x 28 patches */
     BANK_ROWS = 16000,
     QUERIES = 784, /* one image */
+    GRID_SIDE = 28,
     CLUSTERS = 700,
     PROJECTION = 128,
     STARTS = 10,
@@ -414,6 +416,45 @@ static void bench_search(const rows *r)
     imiad_bank_free(bank);
 }
 
+static double window_time(const imiad_bank *bank, const bank_windows *w, const float *queries,
+                          int64_t radius)
+{
+    float distances[QUERIES];
+    int64_t found[QUERIES];
+    double times[ROUNDS];
+    for (int round = 0; round < ROUNDS; ++round) {
+        double begin = cpu_seconds();
+        check(windows_search(distances, found, bank, w, queries, 1, radius, 1));
+        times[round] = cpu_seconds() - begin;
+    }
+    return median(times, ROUNDS);
+}
+
+/* The whole bank and a tenth of it: near a place, and anywhere. */
+static void bench_windows(const rows *r)
+{
+    for (size_t count = CORESET_ROWS; count >= CORESET_ROWS / 10; count /= 10) {
+        imiad_bank *bank = bank_of(r, count, IMIAD_STORAGE_FLOAT32);
+        bank_windows *w;
+        int32_t *places = malloc(count * sizeof *places);
+        for (size_t i = 0; i < count; ++i)
+            places[i] = (int32_t)(i * CORESET_ROWS / count % QUERIES);
+        check(windows_create(&w, places, (int64_t)count, GRID_SIDE, GRID_SIDE));
+        double whole = search_time(bank, r->queries, 1);
+        printf("search of %s, %d queries in %zu rows, k 1: anywhere %.1f ms", r->what, QUERIES,
+               count, 1e3 * whole);
+        for (int64_t radius = 1; radius <= 3; ++radius) {
+            double near = window_time(bank, w, r->queries, radius);
+            printf("; in windows of %d x %d %.1f ms, ratio %.1f", (int)(2 * radius + 1),
+                   (int)(2 * radius + 1), 1e3 * near, whole / near);
+        }
+        printf("\n");
+        windows_free(w);
+        free(places);
+        imiad_bank_free(bank);
+    }
+}
+
 static void bench_growth(const rows *r)
 {
     for (size_t count = CORESET_ROWS / 16; count <= CORESET_ROWS; count *= 4) {
@@ -442,11 +483,8 @@ static void bench_storage(const rows *r)
 static const struct part {
     const char *name;
     void (*run)(const rows *r);
-} parts[] = {{"coreset", bench_coreset},
-             {"exact", bench_exact},
-             {"search", bench_search},
-             {"growth", bench_growth},
-             {"storage", bench_storage}};
+} parts[] = {{"coreset", bench_coreset}, {"exact", bench_exact},   {"search", bench_search},
+             {"windows", bench_windows}, {"growth", bench_growth}, {"storage", bench_storage}};
 
 static void run_parts(rows r, int count, char **names)
 {

@@ -28,6 +28,7 @@ static const option_spec options[] = {
     {"storage", OPT_CHOICE, "float32", "float32|bfloat16|float16",
      "numbers of the bank: the narrow kinds take half the memory, rounded"},
     {"seed", OPT_INT, "0", "0..", "draws the projection"},
+    PATCH_WINDOW_OPTION,
     {"memory_budget", OPT_INT, "0", "0..", "megabytes that the bank may take; 0: no bound"},
     {"resize", .default_value = "224"},
     {"resize_mode", .default_value = "squash"},
@@ -71,6 +72,7 @@ static imiad_status create(imiad_detector *self)
     for (int i = 0; i < m->layers.count; ++i)
         widest = m->layers.channels[i] > widest ? m->layers.channels[i] : widest;
     m->neighbours = 1;
+    patch_memory_read_places(m, self);
     m->dimension = m->layers.count * widest;
     return patch_embedding_create(&m->embedding, m->layers.count, m->layers.channels, patch, widest,
                                   m->dimension);
@@ -120,8 +122,8 @@ static imiad_status pick(int64_t *picks, int64_t wanted, const imiad_detector *s
     return further > 0 ? bank_select(picks + 1, &further, bank, &o, NULL, p) : IMIAD_OK;
 }
 
-static imiad_status thin(imiad_bank *bank, const imiad_detector *self, int64_t images,
-                         const progress *p)
+static imiad_status thin(imiad_bank *bank, int64_t **kept, const imiad_detector *self,
+                         int64_t images, const progress *p)
 {
     int64_t rows = imiad_bank_rows(bank), wanted = wanted_rows(self, rows, images);
     if (wanted >= rows)
@@ -132,7 +134,10 @@ static imiad_status thin(imiad_bank *bank, const imiad_detector *self, int64_t i
     imiad_status status = pick(picks, wanted, self, bank, p);
     if (status == IMIAD_OK)
         status = imiad_bank_keep(bank, picks, wanted);
-    free(picks);
+    if (status == IMIAD_OK && kept)
+        *kept = picks;
+    else
+        free(picks);
     return status;
 }
 
@@ -178,6 +183,7 @@ const detector_ops graphcore_ops = {
     .title = "GraphCore (Xie et al., ICLR 2023)",
     .joins_tasks = true,
     .options = options,
+    .later = patch_memory_later,
     .presets = presets,
     .state_size = sizeof(patch_memory),
     .needs_backbone = true,

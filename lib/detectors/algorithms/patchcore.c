@@ -12,6 +12,8 @@ enum { MOST_AROUND = 1000 };
 
 static const option_spec options[] = {
     PATCH_MEMORY_OPTIONS,
+    PATCH_WINDOW_OPTION,
+    PLACE_CORESET_OPTIONS,
     {"image_score", OPT_CHOICE, "max", "max|reweighted",
      "largest patch score (the code), or weighted by its neighbourhood (the paper, equation 7)"},
     {"reweight_neighbours", OPT_INT, "9", "1..1000",
@@ -38,11 +40,10 @@ static const char *const *used_layers(const imiad_detector *self, int *count)
 
 /* ---- fit ---- */
 
-static imiad_status thin(imiad_bank *bank, const imiad_detector *self, int64_t images,
-                         const progress *p)
+static imiad_status thin(imiad_bank *bank, int64_t **kept, const imiad_detector *self,
+                         int64_t images, const progress *p)
 {
-    (void)images;
-    return patch_memory_thin(bank, NULL, self->state, self, NULL, p);
+    return patch_memory_thin(bank, kept, self->state, self, images, NULL, p);
 }
 
 static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
@@ -61,7 +62,7 @@ static imiad_status fit_more(imiad_detector *self, train_set *normals, const pro
  * row: 1 - exp(|p - m*|) / sum over m near m* of exp(|p - m|), with the largest exponent taken out.
  */
 static imiad_status reweighted(float *out, const imiad_detector *self, const float *patch,
-                               int64_t nearest, float squared_distance)
+                               int64_t place, int64_t nearest, float squared_distance)
 {
     const patch_memory *m = self->state;
     int64_t around = options_int(self->options, "reweight_neighbours");
@@ -77,7 +78,7 @@ static imiad_status reweighted(float *out, const imiad_detector *self, const flo
         return fail_memory("a row of the bank", (size_t)m->dimension * sizeof *row);
     imiad_status status = imiad_bank_read(row, m->bank, nearest, 1);
     if (status == IMIAD_OK)
-        status = imiad_bank_search(squares, rows, m->bank, row, 1, (int32_t)around);
+        status = patch_memory_nearest(squares, rows, m, row, place, (int32_t)around);
     double distance = sqrt((double)squared_distance), sum = 0;
     for (int64_t i = 0; status == IMIAD_OK && i < around; ++i) {
         double square = 0;
@@ -127,6 +128,7 @@ const detector_ops patchcore_ops = {
     .title = "PatchCore (Roth et al., CVPR 2022)",
     .of = "imiad",
     .options = options,
+    .later = patch_memory_later,
     .state_size = sizeof(patch_memory),
     .needs_backbone = true,
     .create = create,

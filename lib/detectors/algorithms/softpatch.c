@@ -11,6 +11,8 @@
 
 static const option_spec options[] = {
     PATCH_MEMORY_OPTIONS,
+    PATCH_WINDOW_OPTION,
+    PLACE_CORESET_OPTIONS,
     {"discriminator", OPT_CHOICE, "lof", OUTLIER_METHODS,
      "what makes a training patch an outlier: local outlier factor, with the rounding of the "
      "code's GPU variant, distance to the nearest, Mahalanobis distance"},
@@ -36,9 +38,8 @@ static imiad_status create(imiad_detector *self)
 
 static void drop(softpatch *m)
 {
-    imiad_bank_free(m->memory.bank);
+    patch_memory_clear(&m->memory);
     free(m->row_weights);
-    m->memory.bank = NULL;
     m->row_weights = NULL;
 }
 
@@ -86,93 +87,96 @@ static imiad_status measure_projected(float *factors, const imiad_bank *bank, in
 }
 
 /* Thins the bank; row_weights become those of the rows that stay, in their order. */
-static imiad_status thin(imiad_bank *bank, float **row_weights, const float *factors,
+static imiad_status thin(task_patches *rows, float **row_weights, const float *factors,
                          bool *left_out, const imiad_detector *self, const progress *p)
 {
     const softpatch *m = self->state;
-    int64_t rows = imiad_bank_rows(bank), *kept;
+    int64_t all = imiad_bank_rows(rows->bank);
     coreset_mask mask = {left_out, strcmp(options_text(self->options, "first_pick"), "any") == 0};
     double threshold;
-    TRY(outlier_threshold(&threshold, factors, rows, options_real(self->options, "threshold")));
-    for (int64_t i = 0; i < rows; ++i)
+    TRY(outlier_threshold(&threshold, factors, all, options_real(self->options, "threshold")));
+    for (int64_t i = 0; i < all; ++i)
         left_out[i] = (double)factors[i] > threshold;
-    TRY(patch_memory_thin(bank, &kept, &m->memory, self, &mask, p));
-    size_t count = (size_t)imiad_bank_rows(bank);
+    TRY(patch_memory_thin(rows->bank, &rows->kept, &m->memory, self, rows->images, &mask, p));
+    size_t count = (size_t)imiad_bank_rows(rows->bank);
     *row_weights = malloc(count * sizeof **row_weights);
     for (size_t i = 0; *row_weights && i < count; ++i)
-        (*row_weights)[i] = factors[kept[i]];
-    free(kept);
+        (*row_weights)[i] = factors[rows->kept[i]];
     return *row_weights ? IMIAD_OK
                         : fail_memory("the weights of a bank", count * sizeof **row_weights);
 }
 
-static imiad_status learn_from(imiad_bank *bank, float **row_weights, const int64_t grid[2],
-                               const imiad_detector *self, const progress *p)
+static imiad_status learn_from(task_patches *rows, float **row_weights, const imiad_detector *self,
+                               const progress *p)
 {
-    size_t rows = (size_t)imiad_bank_rows(bank);
+    imiad_bank *bank = rows->bank;
+    size_t all = (size_t)imiad_bank_rows(bank);
     int64_t projected = options_int(self->options, "projection_dim");
     int64_t columns = projected > 0 ? projected : imiad_bank_data(bank) ? 0 : bank->dimension;
     TRY(bank_within_budget(bank, "looking for outliers",
-                           bank_bytes(bank) + rows * (uint64_t)(columns + 1) * sizeof(float)));
-    float *factors = malloc(rows * sizeof *factors);
-    bool *left_out = malloc(rows * sizeof *left_out);
+                           bank_bytes(bank) + all * (uint64_t)(columns + 1) * sizeof(float)));
+    float *factors = malloc(all * sizeof *factors);
+    bool *left_out = malloc(all * sizeof *left_out);
     imiad_status status =
         factors && left_out
-            ? measure_projected(factors, bank, grid[0] * grid[1], self->options, p)
-            : fail_memory("outlier factors", rows * (sizeof *factors + sizeof *left_out));
+            ? measure_projected(factors, bank, rows->grid[0] * rows->grid[1], self->options, p)
+            : fail_memory("outlier factors", all * (sizeof *factors + sizeof *left_out));
     if (status == IMIAD_OK)
-        status = thin(bank, row_weights, factors, left_out, self, p);
+        status = thin(rows, row_weights, factors, left_out, self, p);
     free(factors);
     free(left_out);
     return status;
 }
 
 /* The thinned bank of the given images alone, and its weights. */
-static imiad_status learn_task(imiad_bank **out, float **row_weights, imiad_detector *self,
+static imiad_status learn_task(task_patches *out, float **row_weights, imiad_detector *self,
                                train_set *normals, int64_t first_image, const progress *p)
 {
     const softpatch *m = self->state;
-    imiad_bank *bank;
-    int64_t grid[2];
-    TRY(patch_memory_collect(&bank, grid, &m->memory, self, normals, first_image, p));
-    imiad_status status = learn_from(bank, row_weights, grid, self, p);
+    task_patches rows = {.images = (int64_t)train_set_count(normals)};
+    TRY(patch_memory_collect(&rows.bank, rows.grid, &m->memory, self, normals, first_image, p));
+    imiad_status status = learn_from(&rows, row_weights, self, p);
     if (status != IMIAD_OK) {
-        imiad_bank_free(bank);
+        task_patches_free(&rows);
         return status;
     }
-    *out = bank;
+    *out = rows;
     return IMIAD_OK;
 }
 
 static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
 {
     softpatch *m = self->state;
+    task_patches rows;
     drop(m);
-    m->memory.images = (int64_t)train_set_count(normals);
-    return learn_task(&m->memory.bank, &m->row_weights, self, normals, 0, p);
+    TRY(learn_task(&rows, &m->row_weights, self, normals, 0, p));
+    imiad_status status = patch_memory_take(&m->memory, self, &rows);
+    task_patches_free(&rows);
+    return status;
 }
 
-static imiad_status append(softpatch *m, const imiad_bank *bank, const float *row_weights)
+static imiad_status append(softpatch *m, const imiad_detector *self, task_patches *rows,
+                           const float *row_weights)
 {
-    size_t old = (size_t)imiad_bank_rows(m->memory.bank), added = (size_t)imiad_bank_rows(bank);
+    size_t old = (size_t)imiad_bank_rows(m->memory.bank),
+           added = (size_t)imiad_bank_rows(rows->bank);
     float *grown = realloc(m->row_weights, (old + added) * sizeof *grown);
     if (!grown)
         return fail_memory("the weights of a bank", (old + added) * sizeof *grown);
     m->row_weights = grown;
     memcpy(grown + old, row_weights, added * sizeof *grown);
-    return imiad_bank_merge(m->memory.bank, bank);
+    return patch_memory_join(&m->memory, self, rows);
 }
 
 /* Another task: its coreset joins those of the earlier ones. */
 static imiad_status fit_more(imiad_detector *self, train_set *normals, const progress *p)
 {
     softpatch *m = self->state;
-    imiad_bank *bank;
+    task_patches rows;
     float *row_weights;
-    TRY(learn_task(&bank, &row_weights, self, normals, m->memory.images, p));
-    imiad_status status = append(m, bank, row_weights);
-    m->memory.images += status == IMIAD_OK ? (int64_t)train_set_count(normals) : 0;
-    imiad_bank_free(bank);
+    TRY(learn_task(&rows, &row_weights, self, normals, m->memory.images, p));
+    imiad_status status = append(m, self, &rows, row_weights);
+    task_patches_free(&rows);
     free(row_weights);
     return status;
 }
@@ -238,6 +242,7 @@ const detector_ops softpatch_ops = {
     .name = "softpatch",
     .title = "SoftPatch (Jiang et al., NeurIPS 2022)",
     .options = options,
+    .later = patch_memory_later,
     .state_size = sizeof(softpatch),
     .needs_backbone = true,
     .create = create,

@@ -4,6 +4,7 @@
 #define DETECTORS_PARTS_PATCH_MEMORY_H
 
 #include "bank/coreset.h"
+#include "bank/windows.h"
 #include "detectors/algorithm.h"
 #include "detectors/parts/layer_list.h"
 #include "detectors/parts/patch_embedding.h"
@@ -30,15 +31,39 @@
         "memory_budget", OPT_INT, "0", "0..", "megabytes that the bank may take; 0: no bound"      \
     }
 
+/* Beside the above, or alone: patches are compared with what was learned near their place. */
+#define PATCH_WINDOW_OPTION                                                                        \
+    {                                                                                              \
+        "position_window", OPT_INT, "-1", "-1..8192",                                              \
+            "places across and down within which a patch's neighbours lie; -1: anywhere"           \
+    }
+#define PLACE_CORESET_OPTIONS                                                                      \
+    {"coreset_scope", OPT_CHOICE, "global", "global|position",                                     \
+     "a coreset of all patches, or one at each place"},                                            \
+    {                                                                                              \
+        "min_rows", OPT_INT, "20", "1..",                                                          \
+            "with coreset_scope=position: rows that each place keeps at least"                     \
+    }
+extern const imiad_option patch_memory_later[]; /* detector_ops.later of these */
+
 typedef struct patch_memory {
     layer_list layers;
     patch_embedding *embedding;
     int64_t dimension, neighbours;
+    int64_t window;   /* places across and down; below 0: anywhere */
+    bool by_place;    /* each place has a coreset of its own */
     imiad_bank *bank; /* NULL until it is learned or loaded */
     int64_t images;   /* learned so far: their numbers are the sources of the bank's rows */
+    /* With a window: */
+    int64_t grid[2]; /* height, width */
+    int32_t *places; /* of the bank's rows, y * width + x */
+    bank_windows *windows;
 } patch_memory;
 
 imiad_status patch_memory_create(patch_memory *out, const imiad_detector *self);
+/* A part of it: whether places count. */
+void patch_memory_read_places(patch_memory *out, const imiad_detector *self);
+void patch_memory_clear(patch_memory *m); /* what was learned */
 void patch_memory_free(patch_memory *m);
 
 /* The patch features of a batch and its grid, height and width: new memory of rows x dimension
@@ -54,14 +79,28 @@ imiad_status patch_memory_collect(imiad_bank **out, int64_t grid[2], const patch
                                   const progress *p);
 
 /* Thins a bank of patches as the options say. *kept: the rows that stayed, by their old numbers, in
- * their new order, new memory; kept may be NULL. mask: see bank_select. */
+ * their new order, new memory; kept may be NULL. images: so many, whose grids are one where places
+ * count. mask: see bank_select. */
 imiad_status patch_memory_thin(imiad_bank *bank, int64_t **kept, const patch_memory *m,
-                               const imiad_detector *self, const coreset_mask *mask,
+                               const imiad_detector *self, int64_t images, const coreset_mask *mask,
                                const progress *p);
 
+/* The bank of some images alone. */
+typedef struct task_patches {
+    imiad_bank *bank;
+    int64_t *kept;   /* which of all their patches the rows are */
+    int64_t grid[2]; /* where places count */
+    int64_t images;
+} task_patches;
+void task_patches_free(task_patches *rows);
+/* Makes these all that was learned, or joins them to what was learned before, which stays as it is
+ * on failure. Takes over rows->bank on success. */
+imiad_status patch_memory_take(patch_memory *m, const imiad_detector *self, task_patches *rows);
+imiad_status patch_memory_join(patch_memory *m, const imiad_detector *self, task_patches *rows);
+
 /* Thins the patches of so many images. */
-typedef imiad_status patch_thinner(imiad_bank *bank, const imiad_detector *self, int64_t images,
-                                   const progress *p);
+typedef imiad_status patch_thinner(imiad_bank *bank, int64_t **kept, const imiad_detector *self,
+                                   int64_t images, const progress *p);
 /* detector_ops.fit and .fit_more: the thinned patches of the images alone, and beside those of
  * earlier tasks. */
 imiad_status patch_memory_fit(patch_memory *m, imiad_detector *self, train_set *normals,
@@ -69,9 +108,13 @@ imiad_status patch_memory_fit(patch_memory *m, imiad_detector *self, train_set *
 imiad_status patch_memory_fit_more(patch_memory *m, imiad_detector *self, train_set *normals,
                                    patch_thinner *thin, const progress *p);
 
-/* An image's score from its worst patch. */
+/* The rows nearest to a feature among those near a place, or with no window among all. */
+imiad_status patch_memory_nearest(float *squares, int64_t *rows, const patch_memory *m,
+                                  const float *feature, int64_t place, int32_t count);
+
+/* An image's score from its worst patch, which lies at a place. */
 typedef imiad_status patch_image_score(float *out, const imiad_detector *self, const float *patch,
-                                       int64_t nearest_row, float squared_distance);
+                                       int64_t place, int64_t nearest_row, float squared_distance);
 
 /* A patch's score is the mean over its nearest rows of the squared distance, times the row's weight
  * where there are weights, one for each row. An image's is that of its worst patch, or what

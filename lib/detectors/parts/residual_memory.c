@@ -270,7 +270,7 @@ static imiad_status fill(filling *f, train_set *set, make_function make)
     f->bank = m->patches.bank;
     TRY(open_pool(f));
     TRY(read_plain(f, set));
-    TRY(patch_memory_thin(f->bank, NULL, &m->patches, f->self, NULL, f->progress));
+    TRY(patch_memory_thin(f->bank, NULL, &m->patches, f->self, 0, NULL, f->progress));
     TRY(read_made(f, set, make));
     TRY(residual_pool_match(&m->pool, &own, f->bank, detector_device(f->self), f->progress));
     if (own > 0)

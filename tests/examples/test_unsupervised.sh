@@ -56,6 +56,17 @@ works "lists, descriptions, help and version" sh -c "
     '$program' --describe mvtec_ad | grep -q missing_mask && '$program' --help | grep -q precision &&
     '$program' --version | grep -q libtorch"
 
+# ---- outputs that are asked for when their cell is finished ----
+works "a cell goes into a store" run --category "$category" --results "$scratch/s.sqlite"
+works "its outputs are asked for later" run --category "$category" --results "$scratch/s.sqlite" \
+    --maps "$scratch/later" --save "$scratch/later" --json "$scratch/later.json"
+works "and made: a picture an image, the detector, each image's score" python3 -c "
+import json, os
+cell = json.load(open('$scratch/later.json'))['categories'][0]
+assert cell['images'] == json.load(open('$scratch/one.json'))['categories'][0]['images']
+assert len(os.listdir('$scratch/later/$category')) == len(cell['images']) == cell['test_images']
+assert os.path.getsize('$scratch/later/$category.imiad') > 0"
+
 # ---- what is doubtful ----
 mkdir -p "$scratch/own/good" "$scratch/own/bad"
 cp "$scratch/maps/$category"/*.png "$scratch/own/good"

@@ -9,6 +9,8 @@
 #include "base/error.h"
 #include "weights/weights.h"
 
+enum { CLIPPED_AT_ONCE = 1 << 16 }; /* numbers of a gradient */
+
 struct params {
     param *list;
     size_t count, room;
@@ -239,6 +241,23 @@ void params_clear_grad(params *p)
     scope_return(&s, NULL);
 }
 
+/* A few rows at a time: a copy of all in double precision, and its squares, would be four times the
+ * gradient, from memory that is new in every step. */
+static double sum_of_squares(tensor *t)
+{
+    int64_t rows = t_rank(t) > 0 ? t_size(t, 0) : 1, row = rows > 0 ? t_count(t) / rows : 1;
+    int64_t some = row < CLIPPED_AT_ONCE ? CLIPPED_AT_ONCE / (row > 0 ? row : 1) : 1;
+    double sum = 0;
+    for (int64_t first = 0; first < rows && !t_failed(); first += some) {
+        int64_t end = first + some < rows ? first + some : rows;
+        scope s = scope_begin();
+        tensor *part = some < rows ? t_slice(t, 0, first, end) : t;
+        sum += t_item(t_sum_all(t_square(t_to(part, F64))));
+        scope_return(&s, NULL);
+    }
+    return sum;
+}
+
 double tensors_clip_grad(tensor *const *values, size_t count, double most)
 {
     scope s = scope_begin();
@@ -246,7 +265,7 @@ double tensors_clip_grad(tensor *const *values, size_t count, double most)
     for (size_t i = 0; i < count; ++i) {
         tensor *gradient = t_grad(values[i]);
         if (gradient)
-            squares += t_item(t_sum_all(t_square(t_to(gradient, F64))));
+            squares += sum_of_squares(gradient);
     }
     double norm = sqrt(squares), factor = most / (norm + 1e-6);
     for (size_t i = 0; i < count && factor < 1; ++i) {

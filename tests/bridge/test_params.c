@@ -171,6 +171,28 @@ START_TEST(gradients_are_clipped_to_a_common_norm)
 }
 END_TEST
 
+/* More numbers than are squared at a time, and rows left over. */
+START_TEST(every_row_of_a_large_gradient_counts)
+{
+    enum { ROWS = 301, COLUMNS = 401 };
+    params *p;
+    double square = 0, *values = malloc(ROWS * COLUMNS * sizeof *values);
+    for (int i = 0; i < ROWS * COLUMNS; ++i) {
+        values[i] = i % 1000 / 1000.0 - 0.3;
+        square += values[i] * values[i];
+    }
+    ck_ok(params_create(&p));
+    scope s = scope_begin_grad();
+    const int64_t shape[] = {ROWS, COLUMNS};
+    tensor *learned = params_add(p, "weight", t_zeros(2, shape, F64, CPU), true);
+    t_backward(t_sum_all(t_mul(learned, t_from(values, 2, shape, F64, CPU))));
+    ck_assert_double_eq_tol(params_clip_grad(p, 1), sqrt(square), 1e-9);
+    ck_ok(scope_end(&s));
+    free(values);
+    params_free(p);
+}
+END_TEST
+
 static void save(const params *p, const char *prefix, const char *path)
 {
     weights_writer *w = NULL;
@@ -259,5 +281,5 @@ SUITE("params", TEST(a_store_keeps_order_names_and_sizes), TEST(a_store_owns_cop
       TEST(freezing_goes_by_prefix_and_leaves_buffers_alone), TEST(clones_copies_and_averages),
       TEST(stores_that_differ_are_not_copied),
       TEST(a_store_moves_to_another_type_under_the_same_handles),
-      TEST(gradients_are_clipped_to_a_common_norm), TEST(what_is_saved_loads_again),
-      TEST(a_file_that_does_not_fit_is_told_and_changes_nothing))
+      TEST(gradients_are_clipped_to_a_common_norm), TEST(every_row_of_a_large_gradient_counts),
+      TEST(what_is_saved_loads_again), TEST(a_file_that_does_not_fit_is_told_and_changes_nothing))

@@ -2,10 +2,12 @@
  * random weights, procedural images in memory; the frozen network's features kept, and computed in
  * every step. One thread, seconds of CPU, the least of some rounds, so that a busy machine disturbs
  * little.
- * bench-training [IMAGES [BATCH [SIZE [DETECTOR]]]]    default: 16 8 256 stpm; or cfa, csflow, dne,
- * fastflow, prn, rd4ad, regad, simplenet, uniad. RegAD's images are of another category, and two
- * more are the target's; DNE's network is ViT-B/16. IMIAD_PYTHON names the Python that has torch
- * and torchvision, "/usr/bin/python3" by default. */
+ * bench-training [IMAGES [BATCH [SIZE [DETECTOR]]]]    default: 16 8 256 stpm; or bgad, cfa,
+ * csflow, devnet, dne, dra, fastflow, prn, rd4ad, regad, semirest, simplenet, uniad. RegAD's images
+ * are of another category, and two more are the target's; DNE's network is ViT-B/16. Every second
+ * image of BGAD, DevNet, DRA and SemiREST is defective, in a corner; none is turned, and BGAD
+ * pastes none. SemiREST has its compact preset, and 256 pixels are a window. IMIAD_PYTHON names the
+ * Python that has torch and torchvision, "/usr/bin/python3" by default. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,16 +23,54 @@ typedef struct plan {
     int images, batch, size;
     int targets; /* behind the images, of a category of their own */
     imiad_image pictures[MOST_IMAGES + TARGETS];
+    imiad_image mask; /* of what is defective */
     imiad_labelled_image list[MOST_IMAGES + TARGETS];
 } plan;
+
+/* What a detector is told beside the sizes. */
+typedef struct choice {
+    const char *detector;
+    imiad_option options[3];
+    int count;
+    bool labelled, by_steps; /* learns from labelled defects; its option `steps` is an epoch's */
+} choice;
+
+static const choice choices[] = {
+    {"bgad", {{"sub_epochs", "1"}, {"repeats", "1"}, {"pasted", "0"}}, 3, true, false},
+    /* CS-Flow's own 1024 hidden channels are for GPUs. */
+    {"csflow", {{"hidden", "64"}}, 1, false, false},
+    {"devnet", {{"rotation", "0"}}, 1, true, true},
+    {"dra", {{"rotation", "0"}}, 1, true, true},
+    {"semirest", {{"preset", "compact"}, {"variants", "0"}}, 2, true, true},
+};
+
+static const choice *choice_of(const plan *p)
+{
+    static const choice plain;
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; ++i)
+        if (strcmp(p->detector, choices[i].detector) == 0)
+            return &choices[i];
+    return &plain;
+}
 
 static bool is(const plan *p, const char *detector)
 {
     return strcmp(p->detector, detector) == 0;
 }
 
+static void draw_mask(plan *p)
+{
+    uint8_t *pixels = calloc((size_t)p->size * (size_t)p->size, 1);
+    for (int y = 0; y < p->size / 4; ++y)
+        memset(pixels + y * p->size, 255, (size_t)p->size / 4);
+    p->mask = (imiad_image){
+        sizeof(imiad_image), IMIAD_PIXEL_GRAY8, p->size, p->size, (size_t)p->size, pixels};
+}
+
 static void draw(plan *p)
 {
+    bool labelled = choice_of(p)->labelled;
+    draw_mask(p);
     p->targets = is(p, "regad") ? TARGETS : 0;
     for (int i = 0; i < p->images + p->targets; ++i) {
         size_t bytes = (size_t)(p->size * p->size * 3);
@@ -42,6 +82,8 @@ static void draw(plan *p)
         p->list[i] = (imiad_labelled_image)IMIAD_LABELLED_IMAGE_INIT;
         p->list[i].image = &p->pictures[i];
         p->list[i].category = p->targets && i < p->images;
+        p->list[i].label = labelled && i % 2 == 1;
+        p->list[i].mask = p->list[i].label ? &p->mask : NULL;
     }
 }
 
@@ -70,16 +112,21 @@ static int mark(void *user, const imiad_progress *progress)
 
 static epoch_marks fit(const plan *p, imiad_backbone *backbone, const char *cache)
 {
-    char batch[16], size[16], epochs[16];
+    const choice *c = choice_of(p);
+    char batch[16], size[16], epochs[16], steps[16];
     snprintf(batch, sizeof batch, "%d", p->batch);
     snprintf(size, sizeof size, "%d", p->size);
     snprintf(epochs, sizeof epochs, "%d", EPOCHS);
-    /* CS-Flow's own 1024 hidden channels are for GPUs; the last one counts for it alone. */
-    const imiad_option options[] = {
-        {"epochs", epochs}, {"feature_cache", cache},  {"train_batch", batch}, {"resize", size},
-        {"crop", "0"},      {"resize_mode", "squash"}, {"hidden", "64"}};
+    snprintf(steps, sizeof steps, "%d", steps_of(p));
+    imiad_option options[10] = {{"epochs", epochs},     {"feature_cache", cache},
+                                {"train_batch", batch}, {"resize", size},
+                                {"crop", "0"},          {"resize_mode", "squash"}};
+    size_t count = 6;
+    for (int i = 0; i < c->count; ++i)
+        options[count++] = c->options[i];
+    if (c->by_steps)
+        options[count++] = (imiad_option){"steps", steps};
     imiad_detector *detector;
-    size_t count = is(p, "csflow") ? 7 : 6;
     check(imiad_detector_create(&detector, p->detector, backbone, options, count));
     epoch_marks marks = {.begin = cpu_seconds(), .steps = steps_of(p)};
     imiad_status status = imiad_detector_fit_labelled(
@@ -153,5 +200,6 @@ int main(int argc, char **argv)
     imiad_backbone_free(backbone);
     for (int i = 0; i < p.images + p.targets; ++i)
         free(p.pictures[i].pixels);
+    free(p.mask.pixels);
     return 0;
 }

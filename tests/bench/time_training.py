@@ -6,8 +6,10 @@ ResNet-18, random weights, default memory format; prints the least over the roun
 many steps, of a step with the frozen network's forward pass in it, and of one without. The steps are
 those of the papers' codes at their defaults, without what these compute and do not use (CFA's score).
 """
+import functools
 import sys
 import time
+import types
 
 import torch
 import torchvision
@@ -15,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 import peer_blas
+import time_labelled
 
 peer_blas.require()
 torch.set_num_threads(1)
@@ -497,9 +500,12 @@ def best(action):
     return min(times)
 
 
+bench = types.SimpleNamespace(batch=batch, size=size, images=images, network=network, features=features,
+                              take_step=take_step)
+labelled = {name: functools.partial(make, bench) for name, make in time_labelled.STEPS.items()}
 make_frozen, step = {"stpm": stpm, "cfa": cfa, "csflow": csflow, "dne": dne, "fastflow": fastflow,
                      "simplenet": simplenet, "prn": prn, "rd4ad": rd4ad, "regad": regad,
-                     "uniad": uniad}[detector]()
+                     "uniad": uniad, **labelled}[detector]()
 
 
 def frozen():

@@ -18,10 +18,19 @@ static const char *name; /* of the detector */
 static product_line line;
 static imiad_detector *learned;
 
+static int reports; /* of progress while it learned */
+
+static int count_report(void *user, const imiad_progress *p)
+{
+    ++reports;
+    return 0;
+}
+
 static imiad_detector *fitted(const product_line *l)
 {
     imiad_detector *d = product_line_detector(l, name, NULL, 0);
-    ck_ok(imiad_detector_fit(d, l->split, NULL, NULL));
+    reports = 0;
+    ck_ok(imiad_detector_fit(d, l->split, count_report, NULL));
     return d;
 }
 
@@ -141,12 +150,19 @@ static int stop_after(void *user, const imiad_progress *p)
     return (*calls)-- == 0;
 }
 
-/* Each of the first reports of progress, then fewer and fewer of those that are alike. */
+/* Each of the first reports of progress, then some of those that are alike, to the last one. */
+static int later_moment(int calls)
+{
+    int step = (reports - 1 - 2) / 4;
+    int next = calls < 2 || step < 1 ? calls + 1 : calls + step;
+    return calls < reports - 1 && next + step > reports - 1 && step > 1 ? reports - 1 : next;
+}
+
 START_TEST(fitting_can_be_cancelled_at_any_moment)
 {
     static seen whole, again;
     evaluate(&whole, &line, learned);
-    for (int calls = 0, stop; calls < 100; calls += 1 + calls / 4) {
+    for (int calls = 0, stop;; calls = later_moment(calls)) {
         stop = calls;
         imiad_status status = imiad_detector_fit(learned, line.split, stop_after, &stop);
         if (status == IMIAD_OK)
@@ -200,7 +216,7 @@ START_TEST(learning_more_can_be_cancelled_at_any_moment)
                              product_line_setting(name), &product_line_anomaly,
                              product_line_needs_anomalies(name)));
     evaluate(&before, &line, learned);
-    for (int calls = 0, stop; learned->ops->fit_more && calls < 100; calls += 1 + calls / 4) {
+    for (int calls = 0, stop; learned->ops->fit_more; calls = later_moment(calls)) {
         stop = calls;
         imiad_status status = imiad_detector_fit_more(learned, other, stop_after, &stop);
         if (status == IMIAD_OK)

@@ -414,19 +414,6 @@ static tensor *measure(const subspacead *m, tensor *embedded)
     return t_view(all, 3, (int64_t[]){count, t_size(embedded, 1), t_size(embedded, 2)});
 }
 
-/* With what the base does to maps afterwards. */
-static tensor *finished(const imiad_detector *self, tensor *maps)
-{
-    double sigma = options_real(self->options, "smoothing");
-    if (sigma <= 0)
-        return maps;
-    tensor *smooth = t_clone(t_contiguous(maps));
-    float *values = t_data(smooth);
-    if (values)
-        t_try(map_smooth(values, t_size(smooth, 0), t_size(smooth, 1), t_size(smooth, 2), sigma));
-    return smooth;
-}
-
 static void score(imiad_detector *self, const batch *b, scores *out)
 {
     const subspacead *m = self->state;
@@ -434,7 +421,8 @@ static void score(imiad_detector *self, const batch *b, scores *out)
     maps = map_upsample(maps, b->height, b->width);
     if (strcmp(options_text(self->options, "blur"), "3x3") == 0)
         maps = map_gaussian(maps, 3, 4, PAD_REFLECT); /* the code's, of OpenCV */
-    tensor *pixels = t_view(finished(self, maps), 2, (int64_t[]){b->count, b->height * b->width});
+    tensor *pixels = map_smoothed(maps, options_real(self->options, "smoothing"));
+    pixels = t_view(pixels, 2, (int64_t[]){b->count, b->height * b->width});
     *out = (scores){maps, map_image_scores(pixels, options_text(self->options, "image_score"),
                                            options_real(self->options, "top_share"))};
 }

@@ -18,6 +18,7 @@
     DO(padim) \
     DO(patchcore) \
     DO(prn) \
+    DO(rad) \
     DO(rd4ad) \
     DO(regad) \
     DO(semirest) \

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "detectors/anomaly_map.h"
+
 /* ---- Gaussian ---- */
 
 tensor *map_gaussian(tensor *maps, int side, double sigma, pad_mode border)
@@ -24,6 +26,17 @@ tensor *map_gaussian(tensor *maps, int side, double sigma, pad_mode border)
         maps = out;
     }
     return maps;
+}
+
+tensor *map_smoothed(tensor *maps, double sigma)
+{
+    if (sigma <= 0)
+        return maps;
+    tensor *smooth = t_clone(t_contiguous(maps));
+    float *values = t_data(smooth);
+    if (values)
+        t_try(map_smooth(values, t_size(smooth, 0), t_size(smooth, 1), t_size(smooth, 2), sigma));
+    return smooth;
 }
 
 /* ---- image scores ---- */

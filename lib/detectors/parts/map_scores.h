@@ -8,6 +8,9 @@
  * `border` says what lies around a map. */
 tensor *map_gaussian(tensor *maps, int side, double sigma, pad_mode border);
 
+/* What the base makes of maps with the option smoothing; with sigma 0 the maps themselves. */
+tensor *map_smoothed(tensor *maps, double sigma);
+
 #define MAP_SCORES "top|max|mean|p99|top5"
 /* n, of finished maps n x pixels: the mean of the largest share of them, at least of one pixel; the
  * maximum; the mean; the 99th percentile, as numpy has it; the mean of the 5 largest. */

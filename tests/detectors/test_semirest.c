@@ -248,6 +248,28 @@ START_TEST(the_whole_grid_can_be_one_window)
 }
 END_TEST
 
+/* What they are divided by is known from the bank again. */
+START_TEST(relative_residuals_score_the_same_from_a_file)
+{
+    product_line l = open_line("supervised");
+    const imiad_option relative[] = {{"residuals", "relative"}, {"window", "8"}},
+                       *plain = relative + 1;
+    imiad_detector *d = fitted(&l, relative, 2), *other = fitted(&l, plain, 1), *again;
+    char path[] = "/tmp/imiad-test-XXXXXX";
+    close(mkstemp(path));
+    ck_ok(imiad_detector_save(d, path));
+    ck_ok(imiad_detector_load(&again, path, NULL));
+    unlink(path);
+    double score = score_of(d, &l, 1);
+    ck_assert_double_ne(score_of(other, &l, 1), score);
+    ck_assert_double_eq(score_of(again, &l, 1), score);
+    imiad_detector_free(d);
+    imiad_detector_free(other);
+    imiad_detector_free(again);
+    product_line_close(&l);
+}
+END_TEST
+
 /* With boxes, so that guesses and mixtures are drawn again too. */
 START_TEST(stopped_and_continued_learns_the_same_bytes)
 {
@@ -388,8 +410,8 @@ SUITE("semirest", TEST(labelled_defects_and_their_variants_are_learned_from),
       TEST(no_labelled_defect_is_tested), TEST(patches_without_their_place_are_patchcores),
       TEST(of_too_many_patches_some_are_drawn), TEST(it_learns_what_is_labelled),
       TEST(the_averaged_weights_score), TEST(boxes_and_tags_are_learned_from_by_guessing),
-      TEST(the_whole_grid_can_be_one_window), TEST(stopped_and_continued_learns_the_same_bytes),
-      TEST(options_that_cannot_be_are_refused),
+      TEST(the_whole_grid_can_be_one_window), TEST(relative_residuals_score_the_same_from_a_file),
+      TEST(stopped_and_continued_learns_the_same_bytes), TEST(options_that_cannot_be_are_refused),
       TEST(made_defects_have_no_crumbs_and_stay_in_their_mask),
       TEST(a_defect_is_transplanted_turned_about_its_middle),
       TEST(an_image_is_warped_about_a_point))

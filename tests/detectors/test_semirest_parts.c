@@ -3,6 +3,7 @@
 #include "detectors/parts/foreign_search.h"
 #include "detectors/parts/mask_shapes.h"
 #include "detectors/parts/patch_embedding.h"
+#include "detectors/parts/residual_memory.h"
 #include "detectors/parts/token_labels.h"
 #include "detectors/parts/token_losses.h"
 #include "semirest_golden.h"
@@ -273,6 +274,37 @@ START_TEST(neighbours_come_from_other_images)
 }
 END_TEST
 
+/* A backbone with ten times the features has a hundred times the residuals. */
+START_TEST(residuals_can_be_measured_by_the_banks_variance)
+{
+    float rows[ROWS * COLUMNS], tenfold[ROWS * COLUMNS];
+    int64_t sources[ROWS];
+    imiad_bank *banks[3] = {make_bank(rows, sources)};
+    double variance = 0, scales[3];
+    for (int c = 0; c < COLUMNS; ++c) {
+        double mean = 0;
+        for (int i = 0; i < ROWS; ++i)
+            mean += (double)rows[i * COLUMNS + c] / ROWS;
+        for (int i = 0; i < ROWS; ++i)
+            variance += pow((double)rows[i * COLUMNS + c] - mean, 2) / ROWS / COLUMNS;
+    }
+    for (int i = 0; i < ROWS * COLUMNS; ++i)
+        tenfold[i] = 10 * rows[i];
+    for (int i = 1; i < 3; ++i)
+        ck_ok(imiad_bank_create(&banks[i], COLUMNS, 0));
+    ck_ok(imiad_bank_add_from(banks[1], tenfold, ROWS, sources));
+    for (int i = 0; i < 3; ++i) /* nothing varies */
+        ck_ok(imiad_bank_add_from(banks[2], rows, 1, sources));
+    for (int i = 0; i < 3; ++i) {
+        ck_ok(residual_scale_of(&scales[i], banks[i]));
+        imiad_bank_free(banks[i]);
+    }
+    ck_assert_double_eq_tol(scales[0] * variance, 1, 1e-9);
+    ck_assert_double_eq_tol(100 * scales[1], scales[0], 1e-6 * scales[0]);
+    ck_assert_double_eq(scales[2], 1);
+}
+END_TEST
+
 /* ---- the pool ---- */
 
 START_TEST(every_kind_has_its_share_of_a_step)
@@ -452,6 +484,7 @@ SUITE("semirest-parts", TEST(an_official_network_has_its_parameters),
       TEST(labelled_tokens_are_taken_back_themselves),
       TEST(mixtures_are_drawn_from_a_beta_distribution), TEST(a_share_of_every_window_is_blanked),
       TEST(windows_cover_every_token), TEST(neighbours_come_from_other_images),
+      TEST(residuals_can_be_measured_by_the_banks_variance),
       TEST(every_kind_has_its_share_of_a_step),
       TEST(neighbours_are_drawn_for_each_token_of_an_image),
       TEST(a_pool_beyond_its_budget_is_refused), TEST(components_touch_by_sides_or_corners),

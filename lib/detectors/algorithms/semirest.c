@@ -152,9 +152,15 @@ static random_stream step_stream(const imiad_detector *self, const char *what,
     return random_open((uint64_t)options_int(self->options, "seed"), purpose);
 }
 
+static tensor *embed(const semirest *m, tensor *tokens)
+{
+    double scale = m->memory.scale;
+    return residual_swin_embed(&m->net, scale == 1 ? tokens : t_mul_scalar(tokens, scale));
+}
+
 static tensor *judge(const semirest *m, tensor *tokens, bool learns)
 {
-    tensor *x = residual_swin_embed(&m->net, tokens);
+    tensor *x = embed(m, tokens);
     return residual_swin_judge(&m->net, x, m->windows.side[0], m->windows.side[1], learns);
 }
 
@@ -394,7 +400,7 @@ static void score(imiad_detector *self, const batch *b, scores *out)
     for (int64_t n = 0; n < b->count && !t_failed(); ++n) {
         scope s = scope_begin();
         tensor *x = t_from(rows + n * positions * shape[1], 2, shape, F32, CPU);
-        x = residual_swin_embed(&m->net, t_to_device(x, detector_device(self)));
+        x = embed(m, t_to_device(x, detector_device(self)));
         judge_image(values + n * positions, m, x);
         scope_return(&s, NULL);
     }

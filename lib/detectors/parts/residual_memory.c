@@ -56,6 +56,8 @@ imiad_status residual_memory_create(residual_memory *m, const imiad_detector *se
         m->labels.mode++;
     m->labels.anomalous = options_real(o, "anomalous_share");
     m->labels.good = options_real(o, "good_share");
+    m->relative = strcmp(options_text(o, "residuals"), "relative") == 0;
+    m->scale = 1;
     TRY(patch_memory_create(&m->patches, self));
     return set_grid(m, self);
 }
@@ -298,6 +300,38 @@ static void report(residual_memory *m, const imiad_detector *self)
                 self->ops->name, m->learned_from, 100 * (double)unused / (double)tokens);
 }
 
+imiad_status residual_scale_of(double *out, const imiad_bank *bank)
+{
+    size_t width = (size_t)imiad_bank_dimension(bank);
+    int64_t rows = imiad_bank_rows(bank);
+    double *sums = calloc(2 * width, sizeof *sums), variance = 0;
+    float *row = malloc(2 * width * sizeof *row), *first = row ? row + width : NULL;
+    imiad_status status =
+        sums && row ? imiad_bank_read(first, bank, 0, 1) : fail_memory("a row of the bank", width);
+    for (int64_t i = 0; i < rows && status == IMIAD_OK; ++i) {
+        status = imiad_bank_read(row, bank, i, 1);
+        for (size_t c = 0; c < width && status == IMIAD_OK; ++c) {
+            double apart = (double)row[c] - (double)first[c];
+            sums[2 * c] += apart;
+            sums[2 * c + 1] += apart * apart;
+        }
+    }
+    for (size_t c = 0; c < width && status == IMIAD_OK; ++c) {
+        double mean = sums[2 * c] / (double)rows;
+        variance += (sums[2 * c + 1] / (double)rows - mean * mean) / (double)width;
+    }
+    *out = variance > 0 ? 1 / variance : 1;
+    free(sums);
+    free(row);
+    return status;
+}
+
+static imiad_status set_scale(residual_memory *m)
+{
+    m->scale = 1;
+    return m->relative ? residual_scale_of(&m->scale, m->patches.bank) : IMIAD_OK;
+}
+
 imiad_status residual_memory_fill(residual_memory *m, imiad_detector *self, train_set *set,
                                   make_function make, const progress *p)
 {
@@ -313,7 +347,7 @@ imiad_status residual_memory_fill(residual_memory *m, imiad_detector *self, trai
     TRY(texture_source_open(&m->textures, options_text(o, "textures"), TEXTURE_BYTES));
     TRY(fill(&f, set, make));
     report(m, self);
-    return IMIAD_OK;
+    return set_scale(m);
 }
 
 /* ---- residuals ---- */
@@ -364,5 +398,6 @@ imiad_status residual_memory_load(residual_memory *m, const weights *file)
 {
     const char *learned_from = weights_metadata(file, "learned_from");
     snprintf(m->learned_from, sizeof m->learned_from, "%s", learned_from ? learned_from : "");
-    return patch_memory_load(&m->patches, file);
+    TRY(patch_memory_load(&m->patches, file));
+    return set_scale(m);
 }

@@ -27,6 +27,9 @@
          "patches that the coreset is chosen from; of more, so many are drawn"},                   \
         {"neighbours", OPT_INT, "3", "1..3",                                                       \
          "nearest rows that a training patch's difference is drawn from"},                         \
+        {"residuals", OPT_CHOICE, "plain", "plain|relative",                                       \
+         "squared differences as they are, or divided by the mean variance of the bank, for "      \
+         "backbones whose features are large"},                                                    \
         {"storage", OPT_CHOICE, "float32", "float32|bfloat16|float16",                             \
          "numbers of the bank: the narrow kinds take half the memory, rounded"},                   \
         {"training_storage", OPT_CHOICE, "float16", "float32|bfloat16|float16",                    \
@@ -53,6 +56,8 @@ typedef struct residual_memory {
     patch_memory patches; /* the bank */
     int64_t grid[2];      /* height, width */
     float *code;          /* what is added to an image's patches */
+    bool relative;        /* residuals are divided by the bank's variance */
+    double scale;         /* what they are multiplied by before they are judged */
     token_labels labels;
     char learned_from[128]; /* images of which kinds, in words */
     /* Until residual_memory_put_away. */
@@ -75,6 +80,9 @@ static inline int64_t residual_memory_positions(const residual_memory *m)
 /* Fills bank and pool. `make` is the detector's maker, which calls defect_make. */
 imiad_status residual_memory_fill(residual_memory *m, imiad_detector *self, train_set *set,
                                   make_function make, const progress *p);
+
+/* One over the mean of the variances of the bank's columns; 1 where all rows are the same. */
+imiad_status residual_scale_of(double *out, const imiad_bank *bank);
 
 /* The squared differences of a batch's patches to the nearest rows, count x positions x dimension:
  * new memory, NULL after a failure, which sticks. Images must have the grid that was learned. */

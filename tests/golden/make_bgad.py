@@ -2,7 +2,8 @@
 """The authors' BGAD, trained from libimiad's first parameters on its patches.
 
     tests/golden/make_bgad.py golden BGAD FREIA > tests/golden/bgad.csv
-    tests/golden/make_bgad.py train BGAD FREIA SHARED META_EPOCHS SUB_EPOCHS SIZE PATCHES BLOCKS CODE [SEED]
+    tests/golden/make_bgad.py train BGAD FREIA SHARED META_EPOCHS SUB_EPOCHS SIZE PATCHES BLOCKS CODE
+        [SEED [RATE [BATCH]]]
 
 BGAD is a checkout of github.com/xcyao00/BGAD, FREIA one of github.com/vislearn/FrEIA at the commit
 4e0c6ab that it pins. Position codes; their losses of log-likelihoods that a formula gives, with the
@@ -12,8 +13,9 @@ then mixed ones) on procedural features at two levels: the mean losses and the p
 in double precision but the codes and rates. Their 4096 patches a step are 128 here, and gradients are
 None where a flow takes no part, as PyTorch does since 2.0.
 train: their train_meta_epoch and validate on the transistor images, on layer1 and layer2 of ResNet-18 with the
-weights of SHARED, with the ten labelled defects that the library draws, none of them pasted, then image and
-pixel AUROC; IMIAD_DOUBLE=1 takes double precision.
+weights of SHARED, with the ten labelled defects that the library draws, none of them pasted; then AUROC and AP
+of images and pixels, and AUPRO. RATE is the learning rate, BATCH the images of a step. IMIAD_DOUBLE=1 takes
+double precision.
 The first parameters, rotations and the orders of images and patches are libimiad's random streams.
 Needs torch, numpy and SciPy; a training torchvision, Pillow and scikit-learn too.
 """
@@ -25,6 +27,7 @@ import types
 import numpy
 import torch
 
+from make_devnet import judge
 from make_fastflow import Extractor, begin_block, load_freia
 from make_stpm import (line, load_images, missing_modules, procedural, run_mode, sample, shuffled, stream,
                        training_names)
@@ -91,11 +94,11 @@ def load_official(folder, freia):
     return types.SimpleNamespace(losses=losses, models=models, engine=engine, utils=utils)
 
 
-def make_arguments(official, meta_epochs=25, sub_epochs=8):
+def make_arguments(official, meta_epochs=25, sub_epochs=8, rate=2e-4):
     arguments = types.SimpleNamespace(
         flow_arch="conditional_flow_model", coupling_layers=BLOCKS, clamp_alpha=1.9,
         pos_embed_dim=CODE, pos_beta=0.01, margin_tau=0.1, normalizer=10, bgspp_lambda=1,
-        focal_weighting=True, lr=2e-4, lr_decay_epochs=[50, 75, 90], lr_decay_rate=0.1,
+        focal_weighting=True, lr=rate, lr_decay_epochs=[50, 75, 90], lr_decay_rate=0.1,
         lr_warm=True, lr_warm_epochs=2, lr_cosine=True, meta_epochs=meta_epochs,
         sub_epochs=sub_epochs, feature_levels=LEVELS, device="cpu", img_size=(16, 16))
     official.utils.utils.setting_lr_parameters(arguments)
@@ -259,15 +262,22 @@ class MixedEpochs:
             yield (image, None, mask, None, None) if self.normals_only else (image, None, mask)
 
 
-def train(folder, freia, shared, meta_epochs, sub_epochs, size, patches, blocks, code, seed=0):
+def train(folder, freia, shared, meta_epochs, sub_epochs, size, patches, blocks, code, seed=0, rate="0.0002",
+          batch=32):
     global PATCHES, SHAPES, BLOCKS, CODE, SEED
     PATCHES, BLOCKS, CODE, SEED = patches, blocks, code, seed
     SHAPES = [(64, size // 4), (128, size // 8)]
     type = torch.float64 if os.environ.get("IMIAD_DOUBLE") else torch.float32
+    sys.path.insert(0, f"{os.path.dirname(os.path.abspath(__file__))}/../bench")
+    from metrics_reference import aupro
     official = load_official(folder, freia)
-    from sklearn.metrics import roc_auc_score
-    official.engine.roc_auc_score, numpy.bool = roc_auc_score, bool
-    arguments = make_arguments(official, meta_epochs, sub_epochs)
+    judged, numpy.bool = [], bool
+
+    def roc_auc(labels, scores):
+        judged.append((scores, labels))
+        return judge(scores, labels)[0]
+    official.engine.roc_auc_score = roc_auc
+    arguments = make_arguments(official, meta_epochs, sub_epochs, float(rate))
     arguments.img_size, arguments.vis, arguments.pro, arguments.class_name = (size, size), False, False, ""
     flows = [flow.to(type) for flow in make_flows(official.models, arguments)]
     root = f"{shared}/data/mvtec_ad/transistor"
@@ -277,7 +287,7 @@ def train(folder, freia, shared, meta_epochs, sub_epochs, size, patches, blocks,
 
     def load(paths):
         return [(image, load_mask(path, size)) for image, path in zip(load_images(paths, size), paths)]
-    batches = MixedEpochs(load(training_names(shared)), load(drawn), seed, type)
+    batches = MixedEpochs(load(training_names(shared)), load(drawn), seed, type, batch)
     extractor = Extractor(shared).eval().to(type)
     optimizer = torch.optim.Adam([p for flow in flows for p in flow.parameters()], lr=arguments.lr)
     zero = optimizer.zero_grad
@@ -298,9 +308,11 @@ def train(folder, freia, shared, meta_epochs, sub_epochs, size, patches, blocks,
     tested = sorted(path for path in glob.glob(f"{root}/test/*/*.png") if path not in drawn)
     loaded = [(image[None].to(type), torch.tensor(["/good/" not in path]), mask[None], [""], [""])
               for (image, mask), path in zip(load(tested), tested)]
-    image_auroc, pixel_auroc, _ = official.engine.validate(
-        arguments, 0, loaded, lambda image: extractor(image)[:LEVELS], flows)
-    print(f"seed {seed}: image AUROC {image_auroc:.4f}, pixel AUROC {pixel_auroc:.4f}")
+    official.engine.validate(arguments, 0, loaded, lambda image: extractor(image)[:LEVELS], flows)
+    (image_auroc, image_ap), (pixel_auroc, pixel_ap) = (judge(*pair) for pair in judged)
+    maps, masks = (values.reshape(-1, size, size) for values in judged[1])
+    print(f"seed {seed}: image AUROC {image_auroc:.4f}, AP {image_ap:.4f}, pixel AUROC {pixel_auroc:.4f}, "
+          f"AP {pixel_ap:.4f}, AUPRO {aupro(maps, masks, 0.3):.4f}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 #include "bank/windows.h"
 
 #include <inttypes.h>
-#include <stdatomic.h>
+#include <math.h>
 #include <stdlib.h>
 
-#include "bank/nearest.h"
 #include "bank/search.h"
+#include "bank/window.h"
 #include "base/error.h"
 #include "base/threads.h"
 
@@ -60,11 +60,6 @@ void windows_free(bank_windows *w)
 
 /* ---- windows ---- */
 
-/* Places top..bottom - 1 down, left..right - 1 across. */
-typedef struct window {
-    int64_t top, bottom, left, right;
-} window;
-
 static int64_t larger(int64_t a, int64_t b)
 {
     return a > b ? a : b;
@@ -75,17 +70,11 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Around places of a rectangle, within the grid. */
-static window around(const bank_windows *w, const window *of, int64_t radius)
-{
-    return (window){larger(of->top - radius, 0), smaller(of->bottom + radius, w->height),
-                    larger(of->left - radius, 0), smaller(of->right + radius, w->width)};
-}
-
-static window around_place(const bank_windows *w, int64_t place, int64_t radius)
+window window_around(const bank_windows *w, int64_t place, int64_t radius)
 {
     int64_t y = place / w->width, x = place % w->width;
-    return around(w, &(window){y, y + 1, x, x + 1}, radius);
+    return (window){larger(y - radius, 0), smaller(y + radius + 1, w->height),
+                    larger(x - radius, 0), smaller(x + radius + 1, w->width)};
 }
 
 static int64_t count_rows(const bank_windows *w, const window *in)
@@ -100,201 +89,88 @@ int64_t windows_short(const bank_windows *w, int64_t radius, int64_t k)
 {
     int64_t few = 0;
     for (int64_t place = 0; place < w->height * w->width; ++place) {
-        const window in = around_place(w, place, radius);
+        const window in = window_around(w, place, radius);
         few += count_rows(w, &in) < k;
     }
     return few;
 }
 
+window window_of(const window_search *how, int64_t place, size_t k)
+{
+    int64_t radius = how->radius;
+    window in = window_around(how->windows, place, radius);
+    while (!how->among && count_rows(how->windows, &in) < (int64_t)k)
+        in = window_around(how->windows, place, ++radius);
+    return in;
+}
+
 /* ---- searching ---- */
 
-static void search_place(nearest *found, const imiad_bank *bank, const bank_windows *w,
-                         const float *query, int64_t place, int64_t radius)
+float window_measure(const window_search *how, const float *query, int64_t row)
 {
-    const point_set points = bank_points(bank);
-    const kernels *kernel = kernels_best();
-    window in = around_place(w, place, radius);
-    while (count_rows(w, &in) < (int64_t)found->k)
-        in = around_place(w, place, ++radius);
+    const point_set points = bank_points(how->bank);
+    return kernels_best()->distance_to[points.storage](query, point_row(&points, (size_t)row),
+                                                       points.columns);
+}
+
+/* Every row of the window. */
+static void search_plain_window(nearest *found, const window_search *how, const float *query,
+                                int64_t image, int64_t place)
+{
+    const bank_windows *w = how->windows;
+    const window in = window_of(how, place, found->k);
     for (int64_t y = in.top; y < in.bottom; ++y)
         for (int64_t i = w->first[y * w->width + in.left]; i < w->first[y * w->width + in.right];
              ++i)
-            offer(found,
-                  kernel->distance_to[points.storage](query, point_row(&points, (size_t)w->rows[i]),
-                                                      points.columns),
-                  w->rows[i]);
-    put_in_order(found);
-}
-
-imiad_status windows_search_at(float *distances, int64_t *rows, const imiad_bank *bank,
-                               const bank_windows *w, const float *query, int64_t place,
-                               int64_t radius, int32_t k)
-{
-    TRY(search_check(distances, bank, query, 1, k));
-    nearest found = {distances, rows, 0, (size_t)k};
-    search_place(&found, bank, w, query, place, radius);
-    return IMIAD_OK;
+            if (window_wants(how, image, w->rows[i]))
+                offer(found, window_measure(how, query, w->rows[i]), w->rows[i]);
 }
 
 typedef struct window_job {
-    const imiad_bank *bank;
-    const bank_windows *windows;
+    const window_search *how;
     const float *queries;
-    int64_t images, radius, k;
+    size_t k;
     float *distances;
     int64_t *rows;
-    int64_t side, across;        /* of a tile, in places; tiles across */
-    const window_sources *among; /* NULL: all */
-    const kernels *kernels;
-    atomic_bool no_memory;
 } window_job;
 
-static int64_t query_number(const window_job *job, int64_t image, int64_t y, int64_t x)
+static void search_queries(void *context, size_t begin, size_t end)
 {
-    const bank_windows *w = job->windows;
-    return (image * w->height + y) * w->width + x;
-}
-
-static nearest *found_at(const window_job *job, nearest *found, const window *tile, int64_t image,
-                         int64_t y, int64_t x)
-{
-    return found + (image * job->side + y - tile->top) * job->side + x - tile->left;
-}
-
-static bool is_wanted(const window_job *job, int64_t image, int64_t row)
-{
-    const window_sources *a = job->among;
-    return !a || a->wanted[image * a->sources + job->bank->sources[row]];
-}
-
-/* One row of the bank beside all queries of the tile in whose windows it lies. */
-static void offer_row(const window_job *job, nearest *found, const window *tile, const window *near,
-                      int64_t row)
-{
-    const point_set points = bank_points(job->bank);
-    const void *point = point_row(&points, (size_t)row);
-    for (int64_t image = 0; image < job->images; ++image) {
-        if (!is_wanted(job, image, row))
-            continue;
-        for (int64_t y = larger(near->top, tile->top); y < smaller(near->bottom, tile->bottom); ++y)
-            for (int64_t x = larger(near->left, tile->left); x < smaller(near->right, tile->right);
-                 ++x) {
-                const float *query =
-                    job->queries + query_number(job, image, y, x) * job->bank->dimension;
-                offer(found_at(job, found, tile, image, y, x),
-                      job->kernels->distance_to[points.storage](query, point, points.columns), row);
-            }
-    }
-}
-
-/* The queries of a tile share the rows around it: each comes from memory once for all of them. */
-static void search_tile(window_job *job, const window *tile, nearest *found)
-{
-    const bank_windows *w = job->windows;
-    for (int64_t image = 0; image < job->images; ++image)
-        for (int64_t y = tile->top; y < tile->bottom; ++y)
-            for (int64_t x = tile->left; x < tile->right; ++x) {
-                int64_t at = query_number(job, image, y, x) * job->k;
-                *found_at(job, found, tile, image, y, x) =
-                    (nearest){job->distances + at, job->rows + at, 0, (size_t)job->k};
-            }
-    const window all = around(w, tile, job->radius);
-    for (int64_t y = all.top; y < all.bottom; ++y)
-        for (int64_t x = all.left; x < all.right; ++x) {
-            const window near = around_place(w, y * w->width + x, job->radius);
-            for (int64_t i = w->first[y * w->width + x]; i < w->first[y * w->width + x + 1]; ++i)
-                offer_row(job, found, tile, &near, w->rows[i]);
+    const window_job *job = context;
+    int64_t places = job->how->windows->height * job->how->windows->width;
+    for (size_t q = begin; q < end; ++q) {
+        nearest found = {job->distances + q * job->k, job->rows + q * job->k, 0, job->k};
+        const float *query = job->queries + q * (size_t)job->how->bank->dimension;
+        int64_t image = (int64_t)q / places, place = (int64_t)q % places;
+        if (!window_search_sketched(&found, job->how, query, image, place))
+            search_plain_window(&found, job->how, query, image, place);
+        put_in_order(&found);
+        if (found.held == 0) { /* there was none among those that were wanted */
+            found.distances[0] = INFINITY;
+            found.rows[0] = -1;
         }
-}
-
-static void finish_tile(const window_job *job, const window *tile, nearest *found)
-{
-    for (int64_t image = 0; image < job->images; ++image)
-        for (int64_t y = tile->top; y < tile->bottom; ++y)
-            for (int64_t x = tile->left; x < tile->right; ++x) {
-                nearest *n = found_at(job, found, tile, image, y, x);
-                if (job->among && n->held == 0) {
-                    n->distances[0] = INFINITY;
-                    n->rows[0] = -1;
-                    continue;
-                }
-                if (n->held == n->k) {
-                    put_in_order(n);
-                    continue;
-                }
-                n->held = 0;
-                search_place(n, job->bank, job->windows,
-                             job->queries + query_number(job, image, y, x) * job->bank->dimension,
-                             y * job->windows->width + x, job->radius + 1);
-            }
-}
-
-static void search_tiles(void *context, size_t begin, size_t end)
-{
-    window_job *job = context;
-    const bank_windows *w = job->windows;
-    nearest *found = malloc((size_t)(job->images * job->side * job->side) * sizeof *found);
-    if (!found) {
-        atomic_store(&job->no_memory, true);
-        return;
     }
-    for (int64_t i = (int64_t)begin; i < (int64_t)end; ++i) {
-        int64_t top = i / job->across * job->side, left = i % job->across * job->side;
-        const window tile = {top, smaller(top + job->side, w->height), left,
-                             smaller(left + job->side, w->width)};
-        search_tile(job, &tile, found);
-        finish_tile(job, &tile, found);
-    }
-    free(found);
 }
 
-enum { QUERIES = 128 /* of a tile: they stay in the cache */ };
+enum { PIECE = 16 /* queries, neighbours of each other: they share rows in the cache */ };
 
-static imiad_status run(window_job *job)
+imiad_status windows_search(float *distances, int64_t *rows, const window_search *how,
+                            const float *queries, int64_t images, int32_t k)
 {
-    const bank_windows *w = job->windows;
-    job->side = 1;
-    while (4 * job->side * job->side * job->images <= QUERIES)
-        job->side *= 2;
-    job->across = (w->width + job->side - 1) / job->side;
-    job->kernels = kernels_best();
-    size_t tiles = (size_t)(job->across * ((w->height + job->side - 1) / job->side));
-    parallel_for(tiles, 1, search_tiles, job);
-    return atomic_load(&job->no_memory)
-               ? fail_memory("a search",
-                             (size_t)(job->images * job->side * job->side) * sizeof(nearest))
-               : IMIAD_OK;
+    int64_t count = images * how->windows->height * how->windows->width;
+    TRY(search_check(distances, how->bank, queries, count, k));
+    window_job job = {how, queries, (size_t)k, distances, rows};
+    parallel_for((size_t)count, PIECE, search_queries, &job);
+    return IMIAD_OK;
 }
 
-imiad_status windows_search(float *distances, int64_t *rows, const imiad_bank *bank,
-                            const bank_windows *w, const float *queries, int64_t images,
-                            int64_t radius, int32_t k)
+imiad_status windows_search_at(float *distances, int64_t *rows, const window_search *how,
+                               const float *query, int64_t place, int32_t k)
 {
-    TRY(search_check(distances, bank, queries, images * w->height * w->width, k));
-    window_job job = {.bank = bank,
-                      .windows = w,
-                      .queries = queries,
-                      .images = images,
-                      .radius = radius,
-                      .k = k,
-                      .distances = distances,
-                      .rows = rows};
-    return run(&job);
-}
-
-imiad_status windows_search_among(float *distances, int64_t *rows, const imiad_bank *bank,
-                                  const bank_windows *w, const float *queries, int64_t images,
-                                  int64_t radius, const window_sources *among)
-{
-    TRY(search_check(distances, bank, queries, images * w->height * w->width, 1));
-    window_job job = {.bank = bank,
-                      .windows = w,
-                      .queries = queries,
-                      .images = images,
-                      .radius = radius,
-                      .k = 1,
-                      .distances = distances,
-                      .rows = rows,
-                      .among = among};
-    return run(&job);
+    TRY(search_check(distances, how->bank, query, 1, k));
+    nearest found = {distances, rows, 0, (size_t)k};
+    if (!window_search_sketched(&found, how, query, 0, place))
+        search_plain_window(&found, how, query, 0, place);
+    put_in_order(&found);
+    return IMIAD_OK;
 }

@@ -11,6 +11,7 @@ typedef struct banked {
     size_t rows;
     imiad_bank *bank;
     bank_windows *windows;
+    window_sketches *sketches; /* of some banks */
 } banked;
 
 /* `each` rows of every place but those in empty..empty + 2, in an order that is not theirs. */
@@ -26,12 +27,14 @@ static banked make(enum row_kind kind, size_t each, int empty)
     b.values = random_rows(kind, b.rows, COLUMNS, 8);
     b.bank = bank_of(b.values, b.rows, COLUMNS);
     ck_ok(windows_create(&b.windows, b.places, (int64_t)b.rows, HIGH, WIDE));
+    window_sketches_create(&b.sketches, b.bank, b.windows);
     return b;
 }
 
 static void drop(banked *b)
 {
     windows_free(b->windows);
+    window_sketches_free(b->sketches);
     imiad_bank_free(b->bank);
     free(b->values);
     free(b->places);
@@ -66,19 +69,21 @@ static int64_t by_loop(float *distances, int64_t *rows, const banked *b, const f
     return held;
 }
 
-static void agrees(const banked *b, int64_t images, int64_t radius, int64_t k)
+static void agrees_with(const banked *b, const window_sketches *sketches, int64_t images,
+                        int64_t radius, int64_t k)
 {
+    const window_search how = {b->bank, b->windows, sketches, radius, NULL};
     size_t count = (size_t)(images * PLACES);
     float *queries = random_rows(SPREAD, count, COLUMNS, 9), wanted[MOST], again[MOST];
     float *distances = malloc(count * (size_t)k * sizeof *distances);
     int64_t *rows = malloc(count * (size_t)k * sizeof *rows), right[MOST], single[MOST];
-    ck_ok(windows_search(distances, rows, b->bank, b->windows, queries, images, radius, (int)k));
+    memcpy(queries, b->values, COLUMNS * sizeof *queries); /* a row itself */
+    ck_ok(windows_search(distances, rows, &how, queries, images, (int)k));
     for (size_t q = 0; q < count; ++q) {
         int64_t place = (int64_t)q % PLACES, r = radius;
         while (by_loop(wanted, right, b, queries + q * COLUMNS, place, r, k) < k)
             ++r;
-        ck_ok(windows_search_at(again, single, b->bank, b->windows, queries + q * COLUMNS, place,
-                                radius, (int)k));
+        ck_ok(windows_search_at(again, single, &how, queries + q * COLUMNS, place, (int)k));
         for (int64_t j = 0; j < k; ++j) {
             ck_assert(distances[(int64_t)q * k + j] == wanted[j] && again[j] == wanted[j]);
             ck_assert(rows[(int64_t)q * k + j] == right[j] && single[j] == right[j]);
@@ -89,11 +94,19 @@ static void agrees(const banked *b, int64_t images, int64_t radius, int64_t k)
     free(rows);
 }
 
+/* By sketches where there are some, and without. */
+static void agrees(const banked *b, int64_t images, int64_t radius, int64_t k)
+{
+    agrees_with(b, NULL, images, radius, k);
+    agrees_with(b, b->sketches, images, radius, k);
+}
+
 /* Corners and edges among them; ties go to the lower row. */
 START_TEST(a_window_holds_what_loops_over_all_rows_find)
 {
     static const int64_t radii[] = {0, 1, 3, 6, 100};
     banked b = make((enum row_kind)_i, 4, PLACES);
+    ck_assert_ptr_nonnull(b.sketches);
     for (int r = 0; r < 5; ++r)
         for (int64_t images = 1; images <= IMAGES; images += 3) {
             agrees(&b, images, radii[r], 1);
@@ -126,7 +139,12 @@ START_TEST(a_window_over_the_grid_is_the_whole_search_in_every_storage)
         int64_t near_rows[COUNT * K], far_rows[COUNT * K];
         ck_ok(imiad_bank_create_stored(&bank, COLUMNS, (imiad_storage)storage, 0));
         ck_ok(imiad_bank_add(bank, b.values, (int64_t)b.rows));
-        ck_ok(windows_search(near, near_rows, bank, b.windows, queries, IMAGES, WIDE - 1, K));
+        window_sketches *sketches;
+        window_sketches_create(&sketches, bank, b.windows);
+        ck_assert_ptr_nonnull(sketches);
+        const window_search how = {bank, b.windows, sketches, WIDE - 1, NULL};
+        ck_ok(windows_search(near, near_rows, &how, queries, IMAGES, K));
+        window_sketches_free(sketches);
         ck_ok(imiad_bank_search(far, far_rows, bank, queries, COUNT, K));
         ck_assert_mem_eq(near, far, sizeof near);
         ck_assert_mem_eq(near_rows, far_rows, sizeof near_rows);
@@ -151,19 +169,24 @@ START_TEST(an_image_finds_rows_of_the_images_it_may_look_at)
         sources[i] = (int64_t)(i * 7 % SOURCES);
     ck_ok(imiad_bank_create(&bank, COLUMNS, 0));
     ck_ok(imiad_bank_add_from(bank, b.values, (int64_t)b.rows, sources));
-    for (int64_t radius = 0; radius < 8; radius += 3) {
-        ck_ok(windows_search_among(distances, rows, bank, b.windows, queries, 2, radius, &among));
+    window_sketches *sketches;
+    window_sketches_create(&sketches, bank, b.windows);
+    for (int64_t i = 0; i < 6; ++i) {
+        int64_t radius = i / 2 * 3;
+        const window_search how = {bank, b.windows, i % 2 ? sketches : NULL, radius, &among};
+        ck_ok(windows_search(distances, rows, &how, queries, 2, 1));
         for (int q = 0; q < COUNT; ++q) {
             float least = INFINITY;
-            for (size_t i = 0; i < b.rows; ++i)
-                if (within(&b, i, q % PLACES, radius) && wanted[q / PLACES * SOURCES + sources[i]])
+            for (size_t j = 0; j < b.rows; ++j)
+                if (within(&b, j, q % PLACES, radius) && wanted[q / PLACES * SOURCES + sources[j]])
                     least =
                         fminf(least, kernels_best()->squared_distance(
-                                         queries + q * COLUMNS, b.values + i * COLUMNS, COLUMNS));
+                                         queries + q * COLUMNS, b.values + j * COLUMNS, COLUMNS));
             ck_assert(distances[q] == least);
             ck_assert_int_eq(rows[q] == -1, isinf(least) != 0);
         }
     }
+    window_sketches_free(sketches);
     free(queries);
     free(sources);
     imiad_bank_free(bank);
@@ -254,8 +277,9 @@ START_TEST(what_cannot_be_searched_is_refused)
     bank_windows *w = NULL;
     ck_fails(windows_create(&w, outside, 2, HIGH, WIDE), IMIAD_OUT_OF_RANGE, "row 1");
     ck_fails(windows_create(&w, before, 1, HIGH, WIDE), IMIAD_OUT_OF_RANGE, "place -1");
-    ck_fails(windows_search_at(&distance, &row, b.bank, b.windows, b.values, 0, 0, PLACES + 1),
-             IMIAD_OUT_OF_RANGE, "k is 36");
+    const window_search how = {b.bank, b.windows, NULL, 0, NULL};
+    ck_fails(windows_search_at(&distance, &row, &how, b.values, 0, PLACES + 1), IMIAD_OUT_OF_RANGE,
+             "k is 36");
     drop(&b);
 }
 END_TEST

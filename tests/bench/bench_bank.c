@@ -416,15 +416,14 @@ static void bench_search(const rows *r)
     imiad_bank_free(bank);
 }
 
-static double window_time(const imiad_bank *bank, const bank_windows *w, const float *queries,
-                          int64_t radius)
+static double window_time(const window_search *how, const float *queries)
 {
     float distances[QUERIES];
     int64_t found[QUERIES];
     double times[ROUNDS];
     for (int round = 0; round < ROUNDS; ++round) {
         double begin = cpu_seconds();
-        check(windows_search(distances, found, bank, w, queries, 1, radius, 1));
+        check(windows_search(distances, found, how, queries, 1, 1));
         times[round] = cpu_seconds() - begin;
     }
     return median(times, ROUNDS);
@@ -436,19 +435,23 @@ static void bench_windows(const rows *r)
     for (size_t count = CORESET_ROWS; count >= CORESET_ROWS / 10; count /= 10) {
         imiad_bank *bank = bank_of(r, count, IMIAD_STORAGE_FLOAT32);
         bank_windows *w;
+        window_sketches *sketches;
         int32_t *places = malloc(count * sizeof *places);
         for (size_t i = 0; i < count; ++i)
             places[i] = (int32_t)(i * CORESET_ROWS / count % QUERIES);
         check(windows_create(&w, places, (int64_t)count, GRID_SIDE, GRID_SIDE));
+        window_sketches_create(&sketches, bank, w);
         double whole = search_time(bank, r->queries, 1);
         printf("search of %s, %d queries in %zu rows, k 1: anywhere %.1f ms", r->what, QUERIES,
                count, 1e3 * whole);
         for (int64_t radius = 1; radius <= 3; ++radius) {
-            double near = window_time(bank, w, r->queries, radius);
+            const window_search how = {bank, w, sketches, radius, NULL};
+            double near = window_time(&how, r->queries);
             printf("; in windows of %d x %d %.1f ms, ratio %.1f", (int)(2 * radius + 1),
                    (int)(2 * radius + 1), 1e3 * near, whole / near);
         }
         printf("\n");
+        window_sketches_free(sketches);
         windows_free(w);
         free(places);
         imiad_bank_free(bank);

@@ -60,7 +60,7 @@ static tokens *make_tokens(int first, int count)
     return t;
 }
 
-static image_gallery learned(bank_windows **places, imiad_storage storage)
+static image_gallery learned(gallery_index *index, imiad_storage storage)
 {
     image_gallery g = {.layers = LAYERS,
                        .channels = {CHANNELS, CHANNELS},
@@ -70,7 +70,7 @@ static image_gallery learned(bank_windows **places, imiad_storage storage)
     ck_ok(image_gallery_open(&g, storage, TRAIN));
     ck_ok(image_gallery_add(&g, (const float *const[]){t->patches[0], t->patches[1]}, t->classes,
                             TRAIN, 0));
-    ck_ok(image_gallery_place(places, &g, TRAIN));
+    ck_ok(gallery_index_create(index, &g));
     free(t);
     return g;
 }
@@ -103,19 +103,19 @@ static const struct {
 /* TEST x PLACES */
 static void score(float *out, int which, imiad_storage storage)
 {
-    bank_windows *places;
-    image_gallery g = learned(&places, storage);
+    gallery_index index;
+    image_gallery g = learned(&index, storage);
     tokens *t = make_tokens(TRAIN, TEST);
     bool wanted[TEST * TRAIN];
     memset(wanted, true, sizeof wanted);
     for (int i = 0; i < TEST; ++i)
         ck_ok(
             image_gallery_alike(wanted + i * TRAIN, &g, t->classes + i * CHANNELS, cases[which].k));
-    ck_ok(image_gallery_score(out, &g, places, (const float *const[]){t->patches[0], t->patches[1]},
+    ck_ok(image_gallery_score(out, &g, &index, (const float *const[]){t->patches[0], t->patches[1]},
                               TEST, cases[which].window, cases[which].shares, wanted));
     free(t);
     image_gallery_free(&g);
-    windows_free(places);
+    gallery_index_free(&index);
 }
 
 START_TEST(scores_maps_and_images_are_those_of_the_authors_code)

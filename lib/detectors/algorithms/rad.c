@@ -53,7 +53,7 @@ typedef struct rad {
     int64_t class_channels, window;
     image_gallery learned;
     int64_t *tasks; /* of each image */
-    bank_windows *windows;
+    gallery_index index;
 } rad;
 
 /* ---- making ---- */
@@ -148,9 +148,8 @@ static imiad_status create(imiad_detector *self)
 static void forget(rad *m)
 {
     image_gallery_free(&m->learned);
-    windows_free(m->windows);
+    gallery_index_free(&m->index);
     free(m->tasks);
-    m->windows = NULL;
     m->tasks = NULL;
 }
 
@@ -284,27 +283,27 @@ static imiad_status fit(imiad_detector *self, train_set *normals, const progress
     m->tasks = calloc((size_t)m->learned.images, sizeof *m->tasks);
     if (!m->tasks)
         return fail_memory("the tasks of images", (size_t)m->learned.images * sizeof *m->tasks);
-    return image_gallery_place(&m->windows, &m->learned, m->learned.images);
+    return gallery_index_create(&m->index, &m->learned);
 }
 
 static imiad_status join(rad *m, const imiad_detector *self, const image_gallery *more)
 {
     int64_t before = m->learned.images, all = before + more->images;
-    bank_windows *windows;
     int64_t *tasks = realloc(m->tasks, (size_t)all * sizeof *tasks);
     if (!tasks)
         return fail_memory("the tasks of images", (size_t)all * sizeof *tasks);
     m->tasks = tasks;
-    TRY(image_gallery_place(&windows, &m->learned, all));
-    imiad_status status = image_gallery_join(&m->learned, more);
+    TRY(image_gallery_join(&m->learned, more));
+    gallery_index index;
+    imiad_status status = gallery_index_create(&index, &m->learned);
     if (status != IMIAD_OK) {
-        windows_free(windows);
+        image_gallery_cut(&m->learned, before);
         return status;
     }
     for (int64_t i = before; i < all; ++i)
         tasks[i] = self->tasks;
-    windows_free(m->windows);
-    m->windows = windows;
+    gallery_index_free(&m->index);
+    m->index = index;
     return IMIAD_OK;
 }
 
@@ -386,7 +385,7 @@ static tensor *score_places(imiad_detector *self, const batch *b)
     float *values = t_data(maps);
     if (!values || !t_try(find_alike(&wanted, self, &t, b->count)))
         return NULL;
-    t_try(image_gallery_score(values, &m->learned, m->windows, t.patches, b->count, m->window,
+    t_try(image_gallery_score(values, &m->learned, &m->index, t.patches, b->count, m->window,
                               m->shares, wanted));
     free(wanted);
     return maps;
@@ -426,7 +425,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
     if (!m->tasks)
         return fail_memory("the tasks of images", tasks->bytes);
     memcpy(m->tasks, tasks->data, tasks->bytes);
-    return image_gallery_place(&m->windows, &m->learned, m->learned.images);
+    return gallery_index_create(&m->index, &m->learned);
 }
 
 const detector_ops rad_ops = {

@@ -50,6 +50,19 @@ imiad_status image_gallery_add(image_gallery *g, const float *const *patches, co
     return status;
 }
 
+static void cut_layers(image_gallery *g, int layers, int64_t from, int64_t to)
+{
+    for (int i = 0; i < layers; ++i)
+        for (int64_t image = from; image < to; ++image)
+            (void)imiad_bank_forget(g->patches[i], image, NULL);
+}
+
+void image_gallery_cut(image_gallery *g, int64_t images)
+{
+    cut_layers(g, g->layers, images, g->images);
+    g->images = images;
+}
+
 /* Takes the joined rows out again where a later layer's did not fit. */
 static imiad_status join_patches(image_gallery *g, const image_gallery *more)
 {
@@ -59,9 +72,8 @@ static imiad_status join_patches(image_gallery *g, const image_gallery *more)
         status = imiad_bank_merge(g->patches[joined], more->patches[joined]);
         joined += status == IMIAD_OK;
     }
-    for (int i = 0; status != IMIAD_OK && i < joined; ++i)
-        for (int64_t image = 0; image < more->images; ++image)
-            (void)imiad_bank_forget(g->patches[i], g->images + image, NULL);
+    if (status != IMIAD_OK)
+        cut_layers(g, joined, g->images, g->images + more->images);
     return status;
 }
 
@@ -78,17 +90,30 @@ imiad_status image_gallery_join(image_gallery *g, const image_gallery *more)
     return IMIAD_OK;
 }
 
-imiad_status image_gallery_place(bank_windows **out, const image_gallery *g, int64_t images)
+imiad_status gallery_index_create(gallery_index *out, const image_gallery *g)
 {
-    int64_t places = g->grid[0] * g->grid[1], rows = images * places;
+    gallery_index index = {NULL, {NULL}};
+    int64_t places = g->grid[0] * g->grid[1], rows = g->images * places;
     int32_t *of_rows = malloc((size_t)rows * sizeof *of_rows);
     if (!of_rows)
         return fail_memory("the places of patches", (size_t)rows * sizeof *of_rows);
     for (int64_t i = 0; i < rows; ++i)
         of_rows[i] = (int32_t)(i % places);
-    imiad_status status = windows_create(out, of_rows, rows, g->grid[0], g->grid[1]);
+    imiad_status status = windows_create(&index.windows, of_rows, rows, g->grid[0], g->grid[1]);
     free(of_rows);
-    return status;
+    TRY(status);
+    for (int i = 0; i < g->layers; ++i)
+        window_sketches_create(&index.sketches[i], g->patches[i], index.windows);
+    *out = index;
+    return IMIAD_OK;
+}
+
+void gallery_index_free(gallery_index *index)
+{
+    windows_free(index->windows);
+    for (int i = 0; i < MOST_LAYERS; ++i)
+        window_sketches_free(index->sketches[i]);
+    *index = (gallery_index){NULL, {NULL}};
 }
 
 /* ---- scoring ---- */
@@ -127,7 +152,7 @@ imiad_status image_gallery_alike(bool *wanted, const image_gallery *g, const flo
 }
 
 /* Of vectors of unit length, half the squared distance is one less the cosine. */
-imiad_status image_gallery_score(float *out, const image_gallery *g, const bank_windows *places,
+imiad_status image_gallery_score(float *out, const image_gallery *g, const gallery_index *index,
                                  const float *const *queries, int64_t count, int64_t window,
                                  const double *shares, const bool *wanted)
 {
@@ -139,8 +164,9 @@ imiad_status image_gallery_score(float *out, const image_gallery *g, const bank_
     imiad_status status = squares && rows ? IMIAD_OK : fail_memory("distances", (size_t)total * 12);
     memset(out, 0, (size_t)total * sizeof *out);
     for (int i = 0; status == IMIAD_OK && i < g->layers; ++i) {
-        status = windows_search_among(squares, rows, g->patches[i], places, queries[i], count,
-                                      radius, &among);
+        const window_search how = {g->patches[i], index->windows, index->sketches[i], radius,
+                                   &among};
+        status = windows_search(squares, rows, &how, queries[i], count, 1);
         for (int64_t p = 0; status == IMIAD_OK && p < total; ++p)
             out[p] += (float)(shares[i] * 0.5 * (double)squares[p]);
     }

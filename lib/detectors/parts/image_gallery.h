@@ -26,8 +26,15 @@ imiad_status image_gallery_add(image_gallery *g, const float *const *patches, co
 /* Appends another gallery of the same shape, whose numbers go on; after a failure the images are
  * those of before. */
 imiad_status image_gallery_join(image_gallery *g, const image_gallery *more);
-/* The places of the patches of so many images. */
-imiad_status image_gallery_place(bank_windows **out, const image_gallery *g, int64_t images);
+/* Only the first images stay. */
+void image_gallery_cut(image_gallery *g, int64_t images);
+/* Where the patches lie, and what quickens searches of each layer; after every change. */
+typedef struct gallery_index {
+    bank_windows *windows;
+    window_sketches *sketches[MOST_LAYERS];
+} gallery_index;
+imiad_status gallery_index_create(gallery_index *out, const image_gallery *g);
+void gallery_index_free(gallery_index *index);
 
 /* Of the images that are wanted, leaves the k whose vectors have the largest products with this
  * one, of equal ones the first. */
@@ -36,7 +43,7 @@ imiad_status image_gallery_alike(bool *wanted, const image_gallery *g, const flo
 /* out: count x places, the layers' scores by their shares. A layer's score of a patch is one less
  * the largest cosine with a patch of the wanted images (count x images) at most `window` places
  * away across and down, or below 0 anywhere; patches and queries have unit length. */
-imiad_status image_gallery_score(float *out, const image_gallery *g, const bank_windows *places,
+imiad_status image_gallery_score(float *out, const image_gallery *g, const gallery_index *index,
                                  const float *const *queries, int64_t count, int64_t window,
                                  const double *shares, const bool *wanted);
 

@@ -48,9 +48,11 @@ void patch_memory_clear(patch_memory *m)
 {
     imiad_bank_free(m->bank);
     windows_free(m->windows);
+    window_sketches_free(m->sketches);
     free(m->places);
     m->bank = NULL;
     m->windows = NULL;
+    m->sketches = NULL;
     m->places = NULL;
 }
 
@@ -279,27 +281,32 @@ static void drop_placed(placed *p)
     free(p->places);
 }
 
+/* The bank is the new one already. */
 static void put_placed(patch_memory *m, const placed *p, const int64_t grid[2])
 {
     windows_free(m->windows);
+    window_sketches_free(m->sketches);
     free(m->places);
     m->windows = p->windows;
     m->places = p->places;
     memcpy(m->grid, grid, sizeof m->grid);
+    window_sketches_create(&m->sketches, m->bank, m->windows);
 }
 
 imiad_status patch_memory_take(patch_memory *m, const imiad_detector *self, task_patches *rows)
 {
+    placed p;
     patch_memory_clear(m);
     if (m->window >= 0) {
-        placed p;
         TRY(make_placed(&p, m, 0, rows));
-        put_placed(m, &p, rows->grid);
-        tell_short(m, self);
     }
     m->bank = rows->bank;
     m->images = rows->images;
     rows->bank = NULL;
+    if (m->window >= 0) {
+        put_placed(m, &p, rows->grid);
+        tell_short(m, self);
+    }
     return IMIAD_OK;
 }
 
@@ -376,6 +383,11 @@ static bool is_near(const patch_memory *m)
     return m->window >= 0 && (m->window < m->grid[0] - 1 || m->window < m->grid[1] - 1);
 }
 
+static window_search search_near(const patch_memory *m)
+{
+    return (window_search){m->bank, m->windows, m->sketches, m->window, NULL};
+}
+
 /* On the device that the network runs on, but for windows: the neighbours and their distances are
  * the same. */
 static imiad_status search(found *out, const patch_memory *m, const imiad_detector *self,
@@ -385,14 +397,14 @@ static imiad_status search(found *out, const patch_memory *m, const imiad_detect
     char name[16];
     int64_t count = images * positions;
     int32_t k = (int32_t)m->neighbours;
+    const window_search near = search_near(m);
     size_t places = (size_t)(count * m->neighbours);
     out->squares = malloc(places * sizeof *out->squares);
     out->rows = malloc(places * sizeof *out->rows);
     if (!out->squares || !out->rows)
         return fail_memory("distances", places * (sizeof *out->squares + sizeof *out->rows));
     if (is_near(m))
-        return windows_search(out->squares, out->rows, m->bank, m->windows, patches, images,
-                              m->window, k);
+        return windows_search(out->squares, out->rows, &near, patches, images, k);
     return place.cuda ? imiad_bank_search_on(out->squares, out->rows, m->bank,
                                              device_name(place, name), patches, count, k)
                       : imiad_bank_search(out->squares, out->rows, m->bank, patches, count, k);
@@ -401,8 +413,8 @@ static imiad_status search(found *out, const patch_memory *m, const imiad_detect
 imiad_status patch_memory_nearest(float *squares, int64_t *rows, const patch_memory *m,
                                   const float *feature, int64_t place, int32_t count)
 {
-    return is_near(m) ? windows_search_at(squares, rows, m->bank, m->windows, feature, place,
-                                          m->window, count)
+    const window_search near = search_near(m);
+    return is_near(m) ? windows_search_at(squares, rows, &near, feature, place, count)
                       : imiad_bank_search(squares, rows, m->bank, feature, 1, count);
 }
 
@@ -541,7 +553,9 @@ static imiad_status load_places(patch_memory *m, const weights *file)
     if (!m->places)
         return fail_memory("the places of a bank", placed_rows->bytes);
     memcpy(m->places, placed_rows->data, placed_rows->bytes);
-    return windows_create(&m->windows, m->places, rows, m->grid[0], m->grid[1]);
+    TRY(windows_create(&m->windows, m->places, rows, m->grid[0], m->grid[1]));
+    window_sketches_create(&m->sketches, m->bank, m->windows);
+    return IMIAD_OK;
 }
 
 imiad_status patch_memory_load(patch_memory *m, const weights *file)

@@ -58,6 +58,7 @@ typedef struct patch_memory {
     int64_t grid[2]; /* height, width */
     int32_t *places; /* of the bank's rows, y * width + x */
     bank_windows *windows;
+    window_sketches *sketches;
 } patch_memory;
 
 imiad_status patch_memory_create(patch_memory *out, const imiad_detector *self);

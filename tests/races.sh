@@ -51,7 +51,7 @@ IMIAD_SOURCE=$(pwd)
 IMIAD_SHARED=$IMIAD_SOURCE/../shared
 CK_DEFAULT_TIMEOUT=3600
 export IMIAD_SOURCE IMIAD_SHARED CK_DEFAULT_TIMEOUT
-export CK_FORK=no OMP_THREAD_LIMIT=1 OMP_WAIT_POLICY=passive TSAN_OPTIONS=halt_on_error=1
+export CK_FORK=no OMP_THREAD_LIMIT=1 OMP_WAIT_POLICY=passive TSAN_OPTIONS=halt_on_error=1:allocator_may_return_null=1
 for program in $programs; do
     began=$(date +%s)
     $fixed "$folder/$program"

@@ -100,6 +100,8 @@ static void rotate(double *h, double *x, double *sign, int64_t n, random_stream 
 static tensor *make_rotation(int64_t channels, uint64_t seed, const char *purpose)
 {
     const int64_t shape[] = {channels, channels};
+    if (!purpose[0]) /* for a file to fill in */
+        return t_zeros(2, shape, F32, CPU);
     double *h = malloc((size_t)(channels * (channels + 2)) * sizeof *h);
     if (!h)
         return t_fail(IMIAD_NO_MEMORY, "out of memory for a rotation");
@@ -244,15 +246,28 @@ tensor *flow_inverse(const flow_block *blocks, int count, tensor *z, tensor *con
 
 /* ---- blocks over rows that learn no more ---- */
 
+/* What a layer makes of each place's condition, with its bias: of its column and of its row, added.
+ */
+static tensor *of_places(tensor *first, tensor *bias, tensor *across, tensor *down)
+{
+    int64_t split = t_size(across, 1), hidden = t_size(first, 0);
+    tensor *left = t_contiguous(t_slice(first, 1, 0, split));
+    tensor *right = t_contiguous(t_slice(first, 1, split, t_size(first, 1)));
+    tensor *columns = t_unsqueeze(t_linear(t_to(across, F64), left, NULL), 0);
+    tensor *rows = t_unsqueeze(t_linear(t_to(down, F64), right, bias), 1);
+    const int64_t shape[] = {t_size(across, 0) * t_size(down, 0), hidden};
+    return t_view(t_add(rows, columns), 2, shape);
+}
+
 /* In double, each rounded once. */
-imiad_status flow_fold(flow_folded *out, const flow_block *b, tensor *condition)
+imiad_status flow_fold(flow_folded *out, const flow_block *b, tensor *across, tensor *down)
 {
     *out = (flow_folded){.shape = b->shape};
     scope s = scope_begin();
     int64_t split = passive(b), width = split + b->shape.condition;
     tensor *first = t_to(b->weight[0], F64), *bias = t_to(b->bias[0], F64);
-    if (condition)
-        bias = t_linear(t_to(condition, F64), t_contiguous(t_slice(first, 1, split, width)), bias);
+    if (across)
+        bias = of_places(t_slice(first, 1, split, width), bias, across, down);
     tensor *g = t_to(global_scale(b), F64), *r = t_to(b->mixing, F64);
     tensor *o = t_to(b->offset, F64);
     tensor *const folded[] = {t_contiguous(t_slice(first, 1, 0, split)),

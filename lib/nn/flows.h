@@ -83,8 +83,10 @@ typedef struct flow_folded {
     double log_scale; /* the sum of log g */
 } flow_folded;
 
-/* `condition`: positions x condition, NULL where the shape has none. Opens a scope of its own. */
-imiad_status flow_fold(flow_folded *out, const flow_block *b, tensor *condition);
+/* The condition of a grid's places, row after row, NULL where the shape has none: the numbers of
+ * `across`, columns x some, which depend on the column alone, then those of `down`, rows x the
+ * others. Opens a scope of its own. */
+imiad_status flow_fold(flow_folded *out, const flow_block *b, tensor *across, tensor *down);
 void flow_folded_free(flow_folded *f);
 /* As flow_forward: x is n x positions x channels, *log_determinant n x positions. */
 tensor *flow_folded_forward(const flow_folded *blocks, int count, tensor *x,

@@ -285,21 +285,35 @@ END_TEST
 /* Scoring's way and its plain twin, with a condition and without. */
 START_TEST(folded_blocks_are_the_same)
 {
-    enum { POSITIONS = 6, IMAGES = 2, CHANNELS = 7, BLOCKS = 3 };
+    enum {
+        ROWS = 2,
+        COLUMNS = 3,
+        POSITIONS = ROWS * COLUMNS,
+        IMAGES = 2,
+        CHANNELS = 7,
+        BLOCKS = 3
+    };
     int64_t condition = _i == 0 ? 4 : 0;
     flow_shape shape = rows(CHANNELS, condition);
     flow_folded folded[BLOCKS];
     made m = make(&shape, BLOCKS);
     stir(&m, BLOCKS, 2);
     scope s = scope_begin();
-    tensor *code = NULL, *both = NULL, *quick, *plain;
+    tensor *across = NULL, *down = NULL, *both = NULL, *quick, *plain;
     if (condition) {
-        code = t_view(around_zero(POSITIONS, condition, 1, 1, 3), 2,
-                      (int64_t[]){POSITIONS, condition});
+        across = t_view(around_zero(COLUMNS, 3, 1, 1, 3), 2, (int64_t[]){COLUMNS, 3});
+        down =
+            t_view(around_zero(ROWS, condition - 3, 1, 1, 5), 2, (int64_t[]){ROWS, condition - 3});
+        tensor *of_rows =
+            t_expand(t_unsqueeze(down, 1), 3, (int64_t[]){ROWS, COLUMNS, condition - 3});
+        tensor *code =
+            t_cat((tensor *[]){t_repeat(across, 2, (int64_t[]){ROWS, 1}),
+                               t_view(of_rows, 2, (int64_t[]){POSITIONS, condition - 3})},
+                  2, 1);
         both = t_cat((tensor *[]){code, code}, IMAGES, 0);
     }
     for (int i = 0; i < BLOCKS; ++i)
-        ck_ok(flow_fold(&folded[i], &m.blocks[i], code));
+        ck_ok(flow_fold(&folded[i], &m.blocks[i], across, down));
     tensor *x = t_view(around_zero(IMAGES * POSITIONS, CHANNELS, 1, 1, 0), 2,
                        (int64_t[]){IMAGES * POSITIONS, CHANNELS});
     tensor *z = flow_forward(m.blocks, BLOCKS, x, both, &plain);

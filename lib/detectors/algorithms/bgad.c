@@ -451,14 +451,27 @@ static imiad_status begin(imiad_detector *self, bool drawn)
     return IMIAD_OK;
 }
 
+static imiad_status fold_level(const bgad *m, level *l)
+{
+    scope s = scope_begin();
+    int64_t size = t_size(l->code, 1);
+    const int64_t shape[] = {l->height, l->width, size};
+    tensor *code = t_view(l->code, 3, shape); /* see position_code */
+    tensor *across = t_squeeze(t_slice(t_slice(code, 2, 0, size / 2), 0, 0, 1), 0);
+    tensor *down = t_squeeze(t_slice(t_slice(code, 2, size / 2, size), 1, 0, 1), 1);
+    imiad_status status = IMIAD_OK;
+    for (int k = 0; k < m->blocks && status == IMIAD_OK; ++k) {
+        flow_folded_free(&l->folded[k]);
+        status = flow_fold(&l->folded[k], &l->blocks[k], across, down);
+    }
+    imiad_status ended = scope_end(&s);
+    return status == IMIAD_OK ? ended : status;
+}
+
 static imiad_status fold(bgad *m)
 {
     for (int i = 0; i < m->layers.count; ++i)
-        for (int k = 0; k < m->blocks; ++k) {
-            level *l = &m->levels[i];
-            flow_folded_free(&l->folded[k]);
-            TRY(flow_fold(&l->folded[k], &l->blocks[k], l->code));
-        }
+        TRY(fold_level(m, &m->levels[i]));
     return IMIAD_OK;
 }
 

@@ -1,83 +1,58 @@
-/* Windows by sketches: a row is passed over only where its sketch proves that it is no nearer than
- * what was found. */
+/* Windows by an index: a row is passed over only where its sketch, or then its code, proves that it
+ * is farther than what was found. */
 #include <math.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "bank/index.h"
 #include "bank/window.h"
-#include "base/error.h"
-#include "base/threads.h"
-
-enum { PIECE = 256, FEWEST_ROWS = 64, FEWEST_COLUMNS = 32 };
 
 /* ---- making ---- */
 
-typedef struct sketch_job {
-    window_sketches *sketches;
-    const imiad_bank *bank;
-    const bank_windows *windows;
-    float *reach; /* per piece */
-} sketch_job;
-
-static void sketch_piece(void *context, size_t begin, size_t end)
+/* The index has them in the order of rows. */
+static void sort_sketches(float *groups, const bank_index *index, const bank_windows *w,
+                          int64_t rows)
 {
-    const sketch_job *job = context;
-    float sketch[SKETCH], reach = 0;
-    for (size_t i = begin; i < end; ++i) {
-        float far = sketch_rows(sketch, &job->sketches->sketcher, bank_points(job->bank),
-                                (size_t)job->windows->rows[i], 1, kernels_best());
-        reach = far > reach ? far : reach;
-        sketch_place(job->sketches->groups, i, sketch);
+    for (int64_t i = 0; i < rows; ++i) {
+        float sketch[SKETCH];
+        const size_t row = (size_t)w->rows[i];
+        const float *lane = index->groups + row / LANES * (SKETCH * LANES) + row % LANES;
+        for (size_t c = 0; c < SKETCH; ++c)
+            sketch[c] = lane[c * LANES];
+        sketch_place(groups, (size_t)i, sketch);
     }
-    job->reach[begin / PIECE] = reach;
-}
-
-static bool fill(window_sketches *s, const imiad_bank *bank, const bank_windows *w)
-{
-    size_t rows = (size_t)bank->rows, pieces = (rows + PIECE - 1) / PIECE;
-    float *reach = malloc(pieces * sizeof *reach);
-    if (!reach)
-        return false;
-    for (size_t i = 0; i < s->bytes / sizeof *s->groups; ++i)
-        s->groups[i] = INFINITY;
-    sketch_job job = {s, bank, w, reach};
-    parallel_for(rows, PIECE, sketch_piece, &job);
-    for (size_t i = 0; i < pieces; ++i)
-        s->reach = reach[i] > s->reach ? reach[i] : s->reach;
-    free(reach);
-    return s->reach < SKETCH_REACH;
 }
 
 void window_sketches_create(window_sketches **out, const imiad_bank *bank, const bank_windows *w)
 {
     size_t groups = ((size_t)bank->rows + LANES - 1) / LANES,
            bytes = groups * LANES * SKETCH * sizeof(float);
+    bank_index *index = NULL;
     *out = NULL;
-    if (bank->rows < FEWEST_ROWS || bank->dimension < FEWEST_COLUMNS ||
-        (bank->budget != 0 && bank_bytes(bank) + bytes > bank->budget))
+    if (bank->budget != 0 &&
+        bank_bytes(bank) + index_bytes(bank->rows, bank->dimension) + bytes > bank->budget)
         return;
-    window_sketches *s = calloc(1, sizeof *s);
+    if (index_create(&index, bank, kernels_best()) != IMIAD_OK || !index)
+        return;
+    window_sketches *s = malloc(sizeof *s);
     float *values = pages_take(bytes);
-    if (!s || !values ||
-        sketcher_create(&s->sketcher, bank_points(bank), kernels_best()) != IMIAD_OK) {
+    if (!s || !values) {
         pages_free(values, bytes);
+        index_free(index);
         free(s);
         return;
     }
-    s->groups = values;
-    s->bytes = bytes;
-    if (fill(s, bank, w))
-        *out = s;
-    else
-        window_sketches_free(s);
+    for (size_t i = 0; i < groups * LANES * SKETCH; ++i)
+        values[i] = INFINITY;
+    sort_sketches(values, index, w, bank->rows);
+    *s = (window_sketches){index, values, bytes};
+    *out = s;
 }
 
 void window_sketches_free(window_sketches *s)
 {
     if (!s)
         return;
-    sketcher_free(&s->sketcher);
+    index_free(s->index);
     pages_free(s->groups, s->bytes);
     free(s);
 }
@@ -92,6 +67,9 @@ typedef struct sketched {
     int64_t image;
     nearest *found;
     sketch_slack slack;
+    code_size size;
+    const int8_t *code;
+    double reach; /* codes so far apart are too far */
     float sketch[SKETCH], limits[LANES];
 } sketched;
 
@@ -102,6 +80,8 @@ static void set_limit(sketched *s)
     float most = nearest_limit(s->found);
     float root = nextafterf(nextafterf(sqrtf(most), INFINITY), INFINITY);
     float limit = sketch_limit(s->slack, root);
+    s->reach =
+        (double)root * (double)s->slack.relative + (double)s->slack.absolute + (double)s->size.rest;
     for (size_t l = 0; l < LANES; ++l)
         s->limits[l] = limit;
 }
@@ -109,11 +89,35 @@ static void set_limit(sketched *s)
 static void offer_row(sketched *s, int64_t row)
 {
     float before = nearest_limit(s->found);
-    if (!window_wants(s->how, s->image, row))
-        return;
     offer(s->found, window_measure(s->how, s->query, row), row);
     if (nearest_limit(s->found) < before)
         set_limit(s);
+}
+
+static bool code_is_far(const sketched *s, code_size size, int32_t product)
+{
+    const bank_index *index = s->how->sketches->index;
+    product -= index->offset * s->size.sum;
+    double square = s->size.square + size.square -
+                    2 * (double)s->size.scale * (double)size.scale * (double)product;
+    double needed = s->reach + (double)size.rest;
+    return square >= needed * needed;
+}
+
+/* CODES rows at once; the last ones may be the same. */
+static void offer_near(sketched *s, const int64_t *rows, size_t count)
+{
+    const bank_index *index = s->how->sketches->index;
+    for (size_t i = 0; i < count; i += CODES) {
+        const uint8_t *codes[CODES];
+        int32_t products[CODES];
+        for (size_t r = 0; r < CODES; ++r)
+            codes[r] = index->codes + (size_t)rows[i + r < count ? i + r : i] * index->stride;
+        kernels_best()->code_products(products, s->code, codes, index->stride);
+        for (size_t r = 0; r < CODES && i + r < count; ++r)
+            if (!code_is_far(s, index->sizes[rows[i + r]], products[r]))
+                offer_row(s, rows[i + r]);
+    }
 }
 
 /* Of the rows begin..end - 1 in the order of places. */
@@ -121,15 +125,18 @@ static void search_run(sketched *s, int64_t begin, int64_t end)
 {
     const float *groups = s->how->sketches->groups;
     uint32_t near[GROUPS * LANES];
+    int64_t rows[GROUPS * LANES];
     for (int64_t g = begin / LANES; g * LANES < end; g += GROUPS) {
         int64_t left = (end + LANES - 1) / LANES - g, count = left < GROUPS ? left : GROUPS;
-        size_t held = kernels_best()->near(near, groups + g * LANES * SKETCH, (size_t)count,
-                                           s->sketch, s->limits, 0);
-        for (size_t i = 0; i < held; ++i) {
+        size_t held = 0, all = kernels_best()->near(near, groups + g * LANES * SKETCH,
+                                                    (size_t)count, s->sketch, s->limits, 0);
+        for (size_t i = 0; i < all; ++i) {
             int64_t at = g * LANES + near[i];
-            if (at >= begin && at < end)
-                offer_row(s, s->how->windows->rows[at]);
+            if (at >= begin && at < end &&
+                window_wants(s->how, s->image, s->how->windows->rows[at]))
+                rows[held++] = s->how->windows->rows[at];
         }
+        offer_near(s, rows, held);
     }
 }
 
@@ -151,27 +158,41 @@ static void offer_likely(sketched *s, int64_t begin, int64_t end)
         offer_row(s, likely);
 }
 
-bool window_search_sketched(nearest *found, const window_search *how, const float *query,
-                            int64_t image, int64_t place)
+static void search_window(sketched *s, int64_t place)
 {
-    const bank_windows *w = how->windows;
-    const window_sketches *of = how->sketches;
-    if (!of)
-        return false;
-    sketched s = {.how = how, .query = query, .image = image, .found = found};
-    const point_set alone = {query, 1, (size_t)how->bank->dimension, IMIAD_STORAGE_FLOAT32};
-    float reach = sketch_rows(s.sketch, &of->sketcher, alone, 0, 1, kernels_best());
-    if (!(reach < SKETCH_REACH))
-        return false;
-    s.slack = sketch_slack_of(alone.columns, reach > of->reach ? reach : of->reach);
-    set_limit(&s);
-    const window in = window_of(how, place, found->k);
-    if (found->k == 1) /* it is met again, and is then no nearer than itself */
-        offer_likely(&s, w->first[place], w->first[place + 1]);
+    const bank_windows *w = s->how->windows;
+    const window in = window_of(s->how, place, s->found->k);
+    set_limit(s);
+    if (s->found->k == 1) /* it is met again, and is then no nearer than itself */
+        offer_likely(s, w->first[place], w->first[place + 1]);
     for (int64_t i = in.top; i < in.bottom; ++i) {
         int64_t y = place / w->width + i - in.top; /* from the query's own line on */
         y = y < in.bottom ? y : y - (in.bottom - in.top);
-        search_run(&s, w->first[y * w->width + in.left], w->first[y * w->width + in.right]);
+        search_run(s, w->first[y * w->width + in.left], w->first[y * w->width + in.right]);
     }
+}
+
+bool window_search_sketched(nearest *found, const window_search *how, const float *query,
+                            int64_t image, int64_t place)
+{
+    if (!how->sketches)
+        return false;
+    const bank_index *index = how->sketches->index;
+    const kernels *k = kernels_best();
+    size_t columns = (size_t)how->bank->dimension;
+    sketched s = {.how = how, .query = query, .image = image, .found = found};
+    const point_set alone = {query, 1, columns, IMIAD_STORAGE_FLOAT32};
+    float reach = sketch_rows(s.sketch, &index->sketcher, alone, 0, 1, k);
+    float *scratch = malloc(columns * sizeof *scratch + index->stride);
+    if (!(reach < SKETCH_REACH) || !scratch) {
+        free(scratch);
+        return false;
+    }
+    int8_t *code = (int8_t *)(scratch + columns);
+    s.slack = sketch_slack_of(columns, reach > index->reach ? reach : index->reach);
+    s.size = index_code(code, CODE_MOST, scratch, index, query, k);
+    s.code = code;
+    search_window(&s, place);
+    free(scratch);
     return true;
 }

@@ -3,7 +3,7 @@
 #ifndef BANK_WINDOWS_H
 #define BANK_WINDOWS_H
 
-#include "bank/sketch.h"
+#include "bank/bank.h"
 
 typedef struct bank_windows {
     int64_t height, width; /* of the grid */
@@ -16,13 +16,12 @@ imiad_status windows_create(bank_windows **out, const int32_t *places, int64_t r
                             int64_t width);
 void windows_free(bank_windows *w);
 
-/* What lets a search pass most rows of its windows over; see sketch.h. Out of date when the bank
+/* What lets a search pass most rows of its windows over; see index.h. Out of date when the bank
  * changes. */
 typedef struct window_sketches {
-    sketcher sketcher;
-    float reach;
-    float *groups; /* sketches in the order of bank_windows.rows, as kernels.near reads them */
-    size_t bytes;
+    struct bank_index *index;
+    float *groups; /* its sketches in the order of bank_windows.rows, as kernels.near reads them */
+    size_t bytes;  /* of these */
 } window_sketches;
 
 /* NULL where there is no gain (few rows or columns), the bank's budget or the memory leaves no

@@ -78,6 +78,46 @@ START_TEST(patch_embedding_equals_the_unfolded_definition)
 }
 END_TEST
 
+static double neighbourhood_mean(const float *plane, int64_t height, int64_t width, int64_t y,
+                                 int64_t x)
+{
+    double sum = 0;
+    for (int64_t v = y - 1; v <= y + 1; ++v)
+        for (int64_t u = x - 1; u <= x + 1; ++u)
+            sum += v >= 0 && v < height && u >= 0 && u < width ? (double)plane[v * width + u] : 0;
+    return sum / 9;
+}
+
+START_TEST(layers_may_keep_their_channels)
+{
+    enum { H = 5, W = 6, FIRST = 4, BOTH = 7 };
+    static const int64_t channels[] = {FIRST, BOTH - FIRST};
+    scope s = scope_begin();
+    tensor *features[2];
+    for (int i = 0; i < 2; ++i)
+        features[i] =
+            t_normal(4, (int64_t[]){1, channels[i], H, W}, 0, 1, (uint64_t)i, "kept", CPU);
+    patch_embedding *e;
+    ck_ok(patch_embedding_create(&e, 2, channels, 3, 0, 0));
+    ck_assert_int_eq(patch_embedding_dimension(e), BOTH);
+    float rows[H * W * BOTH];
+    patch_embedding_apply(rows, e, features, false);
+    for (int64_t y = 0; y < H; ++y)
+        for (int64_t x = 0; x < W; ++x)
+            for (int64_t c = 0; c < BOTH; ++c) {
+                const float *plane = (const float *)t_data(features[c >= FIRST]) +
+                                     (c >= FIRST ? c - FIRST : c) * H * W;
+                ck_assert_double_eq_tol((double)rows[(y * W + x) * BOTH + c],
+                                        neighbourhood_mean(plane, H, W, y, x), 1e-6);
+            }
+    patch_embedding_free(e);
+    ck_ok(patch_embedding_create(&e, 2, channels, 3, 0, 3)); /* all of them averaged to three */
+    ck_assert_int_eq(patch_embedding_dimension(e), 3);
+    patch_embedding_free(e);
+    ck_ok(scope_end(&s));
+}
+END_TEST
+
 /* ---- smoothing ---- */
 
 /* scipy.ndimage.gaussian_filter written out: every output directly from its 33 x 33 inputs. */
@@ -269,6 +309,6 @@ START_TEST(stored_projection_and_starts_pick_the_same_coreset)
 END_TEST
 
 SUITE("patchcore", LOOP_TEST(patch_embedding_equals_the_unfolded_definition, 5),
-      TEST(smoothing_equals_its_definition), TEST(smoothing_leaves_a_constant_alone),
-      TEST(the_whole_bank_scores_as_the_official_code),
+      TEST(layers_may_keep_their_channels), TEST(smoothing_equals_its_definition),
+      TEST(smoothing_leaves_a_constant_alone), TEST(the_whole_bank_scores_as_the_official_code),
       TEST(stored_projection_and_starts_pick_the_same_coreset))

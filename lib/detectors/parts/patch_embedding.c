@@ -51,10 +51,11 @@ static void add_taps(level *l, int64_t *count, int64_t first, int64_t pooled, in
     }
 }
 
-static imiad_status make_level(level *l, int number, const patch_embedding *e, int64_t channels,
-                               int64_t level_dimension)
+/* Of all levels, one behind another, the level's own values are those from `begin` on. */
+static imiad_status make_level(level *l, const patch_embedding *e, int64_t channels,
+                               int64_t level_dimension, int64_t begin_of_level, int64_t stacked)
 {
-    int64_t inputs = channels * e->patch * e->patch, stacked = e->levels * level_dimension;
+    int64_t inputs = channels * e->patch * e->patch;
     /* bins overlap by at most one value at each end */
     size_t room = (size_t)(inputs + 2 * level_dimension + 2 * e->dimension) * 2;
     room += (size_t)(2 * e->dimension) * (size_t)(inputs / level_dimension + 2);
@@ -68,10 +69,12 @@ static imiad_status make_level(level *l, int number, const patch_embedding *e, i
         int64_t begin, end;
         l->first[j] = count;
         bin(&begin, &end, j, stacked, e->dimension);
-        for (int64_t s = begin; s < end; ++s)
-            if (s / level_dimension == number)
-                add_taps(l, &count, l->first[j], s % level_dimension, inputs, level_dimension,
+        for (int64_t s = begin; s < end; ++s) {
+            int64_t pooled = s - begin_of_level;
+            if (pooled >= 0 && pooled < level_dimension)
+                add_taps(l, &count, l->first[j], pooled, inputs, level_dimension,
                          1.0 / (double)(end - begin));
+        }
     }
     l->first[e->dimension] = count;
     return IMIAD_OK;
@@ -81,11 +84,15 @@ imiad_status patch_embedding_create(patch_embedding **out, int levels, const int
                                     int patch, int64_t level_dimension, int64_t dimension)
 {
     patch_embedding *e = calloc(1, sizeof *e);
+    int64_t widths[PATCH_LEVELS], stacked = 0, begin = 0;
     if (!e)
         return fail_memory("the patch embedding", sizeof *e);
-    *e = (patch_embedding){.levels = levels, .patch = patch, .dimension = dimension};
-    for (int i = 0; i < levels; ++i) {
-        imiad_status status = make_level(&e->level[i], i, e, channels[i], level_dimension);
+    for (int i = 0; i < levels; ++i)
+        stacked += widths[i] = level_dimension > 0 ? level_dimension : channels[i];
+    *e = (patch_embedding){
+        .levels = levels, .patch = patch, .dimension = dimension > 0 ? dimension : stacked};
+    for (int i = 0; i < levels; begin += widths[i++]) {
+        imiad_status status = make_level(&e->level[i], e, channels[i], widths[i], begin, stacked);
         if (status != IMIAD_OK) {
             patch_embedding_free(e);
             return status;
@@ -93,6 +100,11 @@ imiad_status patch_embedding_create(patch_embedding **out, int levels, const int
     }
     *out = e;
     return IMIAD_OK;
+}
+
+int64_t patch_embedding_dimension(const patch_embedding *e)
+{
+    return e->dimension;
 }
 
 void patch_embedding_free(patch_embedding *e)

@@ -15,10 +15,13 @@ enum { PATCH_LEVELS = 8 };
 typedef struct patch_embedding patch_embedding;
 
 /* channels[i] of each level; every level is averaged to level_dimension, all together to dimension.
- */
+ * A level_dimension of 0 averages each channel over its neighbourhood, a dimension of 0 keeps all
+ * that the levels have. */
 imiad_status patch_embedding_create(patch_embedding **out, int levels, const int64_t *channels,
                                     int patch, int64_t level_dimension, int64_t dimension);
 void patch_embedding_free(patch_embedding *e);
+/* Floats of a row. */
+int64_t patch_embedding_dimension(const patch_embedding *e);
 
 /* features[i]: n x channels x h_i x w_i, float32, one device. Writes n * h_0 * w_0 rows of
  * `dimension` floats, image by image, position by position. On the CPU by a C kernel, elsewhere by

@@ -30,7 +30,6 @@ imiad_status patch_memory_create(patch_memory *out, const imiad_detector *self)
 {
     char owner[64];
     snprintf(owner, sizeof owner, "detector %s", self->ops->name);
-    out->dimension = options_int(self->options, "target_embed_dimension");
     out->neighbours = options_int(self->options, "neighbours");
     patch_memory_read_places(out, self);
     int patch = (int)options_int(self->options, "patch_size");
@@ -39,9 +38,11 @@ imiad_status patch_memory_create(patch_memory *out, const imiad_detector *self)
                     patch);
     TRY(layer_list_parse(&out->layers, owner, options_text(self->options, "layers"),
                          self->backbone));
-    return patch_embedding_create(&out->embedding, out->layers.count, out->layers.channels, patch,
-                                  options_int(self->options, "pretrain_embed_dimension"),
-                                  out->dimension);
+    TRY(patch_embedding_create(&out->embedding, out->layers.count, out->layers.channels, patch,
+                               options_int(self->options, "pretrain_embed_dimension"),
+                               options_int(self->options, "target_embed_dimension")));
+    out->dimension = patch_embedding_dimension(out->embedding);
+    return IMIAD_OK;
 }
 
 void patch_memory_clear(patch_memory *m)

@@ -13,9 +13,10 @@
 #define PATCH_MEMORY_OPTIONS                                                                       \
     {"layers", OPT_TEXT, "layer2,layer3", "", "backbone layers, the first one sets the grid"},     \
         {"patch_size", OPT_INT, "3", "1..15", "side of a patch's neighbourhood, odd"},             \
-        {"pretrain_embed_dimension", OPT_INT, "1024", "1..65536",                                  \
-         "values a layer is averaged to"},                                                         \
-        {"target_embed_dimension", OPT_INT, "1024", "1..65536", "values a patch is averaged to"},  \
+        {"pretrain_embed_dimension", OPT_INT, "1024", "0..65536",                                  \
+         "values a layer is averaged to; 0: one a channel, the mean of its neighbourhood"},        \
+        {"target_embed_dimension", OPT_INT, "1024", "0..65536",                                    \
+         "values a patch is averaged to; 0: all that its layers have"},                            \
         {"sampler", OPT_CHOICE, "approximate", "approximate|exact",                                \
          "greedy coreset from random starts, or from all distances"},                              \
         {"coreset_ratio", OPT_REAL, "0.1", "0<..1",                                                \

@@ -45,6 +45,29 @@ static void add_default(command *c, const char *name, const char *value)
         s->list[s->count++] = (imiad_option){name, value};
 }
 
+static bool may_be_zero(const char *detector, const char *name)
+{
+    imiad_option_info info = IMIAD_OPTION_INFO_INIT;
+    for (size_t i = 0; imiad_detector_option_info(&info, detector, i) == IMIAD_OK; ++i)
+        if (strcmp(info.name, name) == 0)
+            return strncmp(info.range, "0..", 3) == 0;
+    return false;
+}
+
+/* The network of the default weights has narrow layers: averaging them to 1024 values would stretch
+ * them. Kept as they are they find more, with a seventh of the memory. */
+static void keep_narrow_layers(command *c)
+{
+    static const char *const widths[] = {"pretrain_embed_dimension", "target_embed_dimension"};
+    bool narrow = (c->weights && strcmp(c->weights, "default") == 0) ||
+                  (c->backbone && strcmp(c->backbone, "efficientnet_lite0") == 0);
+    for (int i = 0; i < 2; ++i)
+        narrow = narrow && may_be_zero(c->detector, widths[i]) &&
+                 !is_given(&c->detector_options, widths[i]);
+    for (int i = 0; narrow && i < 2; ++i)
+        add_default(c, widths[i], "0");
+}
+
 /* A station looks at the whole image: it is squashed to the network's input, and nothing is cut
  * off, unless somebody asks for it. */
 static int settle_options(command *c)
@@ -63,6 +86,7 @@ static int settle_options(command *c)
         add_default(c, "crop", "0");
         add_default(c, "resize_mode", "squash");
     }
+    keep_narrow_layers(c);
     snprintf(c->seed_text, sizeof c->seed_text, "%lld", c->seed);
     add_default(c, "seed", c->seed_text);
     return 0;

@@ -43,6 +43,12 @@ assert record["thresholds"]["tile_side"] == 0 and "learn" in record["command"]
 assert record["images"]["width"] == [64, 64]
 PY
 works "all of that is in the record" python3 "$scratch/record.py" "$scratch/nut.imiad.json"
+gives "a network of narrow layers is learned" 0 "$inspect" learn "$parts" "$scratch/lite.imiad" $small \
+    --backbone efficientnet_lite0 --detector patchcore layers=layer2
+works "whose channels are kept as they are" grep -q '"pretrain_embed_dimension": "0"' "$scratch/lite.imiad.json"
+gives "unless somebody says otherwise" 0 "$inspect" learn "$parts" "$scratch/lite.imiad" $small \
+    --backbone efficientnet_lite0 --detector patchcore layers=layer2 target_embed_dimension=24
+works "which is kept to" grep -q '"pretrain_embed_dimension": "1024"' "$scratch/lite.imiad.json"
 gives "detector, backbone, device, seed and options of all kinds are taken" 0 "$inspect" learn "$parts" "$scratch/padim.imiad" \
     --detector padim --backbone resnet18 --device cpu --precision float32 --seed 3 --quantile 0.9 --share 0.5 \
     crop=48 resize=64 missing_mask=skip layers=layer1,layer2

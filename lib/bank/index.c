@@ -143,3 +143,25 @@ void index_free(bank_index *index)
     pages_free(index->groups, index->bytes);
     free(index);
 }
+
+/* ---- queries ---- */
+
+bool index_probe_make(index_probe *out, int8_t *code, float *scratch, const bank_index *index,
+                      const float *query, const kernels *k)
+{
+    size_t columns = index->sketcher.columns;
+    const point_set alone = {query, 1, columns, IMIAD_STORAGE_FLOAT32};
+    float reach = sketch_rows(out->sketch, &index->sketcher, alone, 0, 1, k);
+    if (!(reach < SKETCH_REACH))
+        return false;
+    out->slack = sketch_slack_of(columns, reach > index->reach ? reach : index->reach);
+    out->size = index_code(code, QUERY_CODE_MOST, scratch, index, query, k);
+    return true;
+}
+
+void index_probe_bound(index_probe *p, float distance)
+{
+    p->limit = sketch_limit(p->slack, distance);
+    p->reach = (double)distance * (double)p->slack.relative + (double)p->slack.absolute +
+               (double)p->size.rest;
+}

@@ -14,7 +14,7 @@ typedef struct code_size {
     int32_t sum;
 } code_size;
 
-enum { CODE_MOST = 127 }; /* the largest part of a query's code; of rows' see kernels.h */
+enum { QUERY_CODE_MOST = 127 }; /* the largest part of a query's code; of rows' see kernels.h */
 enum { CODE_MOST_COLUMNS = 1 << 15 }; /* products of codes fit 32 bits */
 
 typedef struct bank_index {
@@ -33,6 +33,34 @@ typedef struct bank_index {
 imiad_status index_create(bank_index **out, const imiad_bank *bank, const kernels *k);
 void index_free(bank_index *index);
 uint64_t index_bytes(int64_t rows, int64_t dimension); /* 0 where there is no gain */
+
+/* A query as an index sees it: its sketch, its code beside it, and the distance from which on rows
+ * do not matter: sketches are then `limit` apart, squared, or codes so far that the rest of the row
+ * cannot bring them below `reach`. */
+typedef struct index_probe {
+    float sketch[SKETCH];
+    sketch_slack slack;
+    code_size size;
+    float limit;
+    double reach;
+} index_probe;
+
+/* `code` takes stride bytes; `scratch` is of the columns' size. False where the index serves no
+ * such query: a distance would leave the range of squares. */
+bool index_probe_make(index_probe *out, int8_t *code, float *scratch, const bank_index *index,
+                      const float *query, const kernels *k);
+void index_probe_bound(index_probe *p, float distance); /* not squared */
+/* By the product of the query's code and the row's. */
+static inline bool index_row_is_far(const index_probe *p, const bank_index *index, size_t row,
+                                    int32_t product)
+{
+    const code_size *size = &index->sizes[row];
+    product -= index->offset * p->size.sum;
+    double square = p->size.square + size->square -
+                    2 * (double)p->size.scale * (double)size->scale * (double)product;
+    double needed = p->reach + (double)size->rest;
+    return square >= needed * needed;
+}
 
 /* Writes stride bytes, of parts up to `most`; `centred` is scratch of the columns' size. */
 code_size index_code(int8_t *code, int most, float *centred, const bank_index *index,

@@ -39,22 +39,14 @@ typedef struct search_job {
 typedef struct query {
     const float *point;
     nearest nearest;
-    sketch_slack slack;
-    code_size size;
-    float sketch[SKETCH];
-    /* Distances of `bound` or more do not matter: for them sketches are `limit` apart, squared, or
-     * codes so far that the rest of the row cannot bring them below `reach`. */
-    float bound, limit;
-    double reach;
+    index_probe probe;
+    float bound; /* squared distances from here on do not matter */
 } query;
 
 static void set_bound(query *q, float bound)
 {
-    float root = sqrtf(bound);
     q->bound = bound;
-    q->limit = sketch_limit(q->slack, root);
-    q->reach =
-        (double)root * (double)q->slack.relative + (double)q->slack.absolute + (double)q->size.rest;
+    index_probe_bound(&q->probe, sqrtf(bound));
 }
 
 static float measure(const search_job *job, const query *q, size_t row)
@@ -75,7 +67,7 @@ static float guess(const search_job *job, const query *q)
     if (job->k > MOST_GUESSED)
         return INFINITY;
     for (size_t g = 0; g < groups; g += step) {
-        job->kernels->apart(apart, job->index->groups + g * LANES * SKETCH, 1, q->sketch);
+        job->kernels->apart(apart, job->index->groups + g * LANES * SKETCH, 1, q->probe.sketch);
         for (size_t l = 0; l < LANES; ++l)
             if (apart[l] < nearest_limit(&likely))
                 offer(&likely, apart[l], (int64_t)(g * LANES + l));
@@ -88,14 +80,6 @@ static float guess(const search_job *job, const query *q)
     return likely.held < job->k ? INFINITY : nextafterf(worst, INFINITY);
 }
 
-static bool code_is_far(const query *q, code_size size, int32_t product)
-{
-    double square = q->size.square + size.square -
-                    2 * (double)q->size.scale * (double)size.scale * (double)product;
-    double needed = q->reach + (double)size.rest;
-    return square >= needed * needed;
-}
-
 /* Rows come in rising order: one that equals the k-th distance stands behind it. */
 static void search_block(const search_job *job, query *q, const int8_t *code, size_t begin,
                          size_t count)
@@ -104,9 +88,9 @@ static void search_block(const search_job *job, query *q, const int8_t *code, si
     uint32_t found[BLOCK];
     float limits[LANES];
     for (size_t l = 0; l < LANES; ++l)
-        limits[l] = q->limit;
+        limits[l] = q->probe.limit;
     size_t near = job->kernels->near(found, index->groups + begin * SKETCH,
-                                     (count + LANES - 1) / LANES, q->sketch, limits, 0);
+                                     (count + LANES - 1) / LANES, q->probe.sketch, limits, 0);
     while (near > 0 && found[near - 1] >= count) /* an unlimited bound finds even what is no row */
         --near;
     for (size_t i = 0; i < near; i += CODES) {
@@ -117,7 +101,7 @@ static void search_block(const search_job *job, query *q, const int8_t *code, si
         job->kernels->code_products(products, code, codes, index->stride);
         for (size_t r = 0; r < CODES && i + r < near; ++r) {
             size_t row = begin + found[i + r];
-            if (code_is_far(q, index->sizes[row], products[r] - index->offset * q->size.sum))
+            if (index_row_is_far(&q->probe, index, row, products[r]))
                 continue;
             offer(&q->nearest, measure(job, q, row), (int64_t)row);
             if (nearest_limit(&q->nearest) < q->bound)
@@ -143,16 +127,13 @@ static void search_piece(void *context, size_t begin, size_t end)
         query *q = queries + held;
         *q = (query){.point = job->queries + i * columns,
                      .nearest = {job->distances + i * job->k, job->rows + i * job->k, 0, job->k}};
-        point_set alone = {q->point, 1, columns, IMIAD_STORAGE_FLOAT32};
-        float reach = sketch_rows(q->sketch, &index->sketcher, alone, 0, 1, job->kernels);
-        if (!(reach < SKETCH_REACH)) {
+        if (!index_probe_make(&q->probe, codes + held * index->stride, scratch, index, q->point,
+                              job->kernels)) {
             search_plain(q->nearest.distances, q->nearest.rows, job->bank, q->point, 1, job->k,
                          job->kernels);
             continue;
         }
-        q->slack = sketch_slack_of(columns, reach > index->reach ? reach : index->reach);
-        int8_t *code = codes + held++ * index->stride;
-        q->size = index_code(code, CODE_MOST, scratch, index, q->point, job->kernels);
+        ++held;
         set_bound(q, guess(job, q));
     }
     for (size_t row = 0; row < rows; row += BLOCK)

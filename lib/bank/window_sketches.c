@@ -66,11 +66,9 @@ typedef struct sketched {
     const float *query;
     int64_t image;
     nearest *found;
-    sketch_slack slack;
-    code_size size;
+    index_probe probe;
     const int8_t *code;
-    double reach; /* codes so far apart are too far */
-    float sketch[SKETCH], limits[LANES];
+    float limits[LANES]; /* the probe's */
 } sketched;
 
 /* Rows come in no order: one that is as far as the k-th may stand before it. Two steps up, as roots
@@ -79,11 +77,9 @@ static void set_limit(sketched *s)
 {
     float most = nearest_limit(s->found);
     float root = nextafterf(nextafterf(sqrtf(most), INFINITY), INFINITY);
-    float limit = sketch_limit(s->slack, root);
-    s->reach =
-        (double)root * (double)s->slack.relative + (double)s->slack.absolute + (double)s->size.rest;
+    index_probe_bound(&s->probe, root);
     for (size_t l = 0; l < LANES; ++l)
-        s->limits[l] = limit;
+        s->limits[l] = s->probe.limit;
 }
 
 static void offer_row(sketched *s, int64_t row)
@@ -92,16 +88,6 @@ static void offer_row(sketched *s, int64_t row)
     offer(s->found, window_measure(s->how, s->query, row), row);
     if (nearest_limit(s->found) < before)
         set_limit(s);
-}
-
-static bool code_is_far(const sketched *s, code_size size, int32_t product)
-{
-    const bank_index *index = s->how->sketches->index;
-    product -= index->offset * s->size.sum;
-    double square = s->size.square + size.square -
-                    2 * (double)s->size.scale * (double)size.scale * (double)product;
-    double needed = s->reach + (double)size.rest;
-    return square >= needed * needed;
 }
 
 /* CODES rows at once; the last ones may be the same. */
@@ -115,7 +101,7 @@ static void offer_near(sketched *s, const int64_t *rows, size_t count)
             codes[r] = index->codes + (size_t)rows[i + r < count ? i + r : i] * index->stride;
         kernels_best()->code_products(products, s->code, codes, index->stride);
         for (size_t r = 0; r < CODES && i + r < count; ++r)
-            if (!code_is_far(s, index->sizes[rows[i + r]], products[r]))
+            if (!index_row_is_far(&s->probe, index, (size_t)rows[i + r], products[r]))
                 offer_row(s, rows[i + r]);
     }
 }
@@ -129,7 +115,7 @@ static void search_run(sketched *s, int64_t begin, int64_t end)
     for (int64_t g = begin / LANES; g * LANES < end; g += GROUPS) {
         int64_t left = (end + LANES - 1) / LANES - g, count = left < GROUPS ? left : GROUPS;
         size_t held = 0, all = kernels_best()->near(near, groups + g * LANES * SKETCH,
-                                                    (size_t)count, s->sketch, s->limits, 0);
+                                                    (size_t)count, s->probe.sketch, s->limits, 0);
         for (size_t i = 0; i < all; ++i) {
             int64_t at = g * LANES + near[i];
             if (at >= begin && at < end &&
@@ -146,7 +132,8 @@ static void offer_likely(sketched *s, int64_t begin, int64_t end)
     float apart[LANES], least = INFINITY;
     int64_t likely = -1;
     for (int64_t g = begin / LANES; g * LANES < end; ++g) {
-        kernels_best()->apart(apart, s->how->sketches->groups + g * LANES * SKETCH, 1, s->sketch);
+        kernels_best()->apart(apart, s->how->sketches->groups + g * LANES * SKETCH, 1,
+                              s->probe.sketch);
         for (int64_t at = g * LANES; at < (g + 1) * LANES; ++at)
             if (at >= begin && at < end && apart[at % LANES] < least &&
                 window_wants(s->how, s->image, s->how->windows->rows[at])) {
@@ -178,19 +165,16 @@ bool window_search_sketched(nearest *found, const window_search *how, const floa
     if (!how->sketches)
         return false;
     const bank_index *index = how->sketches->index;
-    const kernels *k = kernels_best();
     size_t columns = (size_t)how->bank->dimension;
     sketched s = {.how = how, .query = query, .image = image, .found = found};
-    const point_set alone = {query, 1, columns, IMIAD_STORAGE_FLOAT32};
-    float reach = sketch_rows(s.sketch, &index->sketcher, alone, 0, 1, k);
     float *scratch = malloc(columns * sizeof *scratch + index->stride);
-    if (!(reach < SKETCH_REACH) || !scratch) {
+    if (!scratch)
+        return false;
+    int8_t *code = (int8_t *)(scratch + columns);
+    if (!index_probe_make(&s.probe, code, scratch, index, query, kernels_best())) {
         free(scratch);
         return false;
     }
-    int8_t *code = (int8_t *)(scratch + columns);
-    s.slack = sketch_slack_of(columns, reach > index->reach ? reach : index->reach);
-    s.size = index_code(code, CODE_MOST, scratch, index, query, k);
     s.code = code;
     search_window(&s, place);
     free(scratch);

@@ -213,7 +213,7 @@ START_TEST(codes_never_prove_too_much)
     int8_t code[128];
     double slack = (double)sketch_slack_of(COLUMNS, index->reach).absolute;
     for (int i = 0; i < ROWS; i += 7) {
-        code_size a = index_code(code, CODE_MOST, centred, index, rows + i * COLUMNS, kernel);
+        code_size a = index_code(code, QUERY_CODE_MOST, centred, index, rows + i * COLUMNS, kernel);
         for (int j = 0; j < ROWS; ++j) {
             double d = distance_between(rows + i * COLUMNS, rows + j * COLUMNS, COLUMNS);
             double square = 0;

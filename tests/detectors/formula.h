@@ -1,4 +1,4 @@
-/* Weights and images that scripts in tests/golden compute too (make_devnet.py's `noise`), so that
+/* Weights and images that scripts in tests/golden compute too (formula.py's `noise`), so that
  * neither has to be stored. */
 #ifndef TESTS_DETECTORS_FORMULA_H
 #define TESTS_DETECTORS_FORMULA_H

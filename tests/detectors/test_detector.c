@@ -10,6 +10,7 @@
 #include "detectors/detector.h"
 #include "detectors/parts/patch_embedding.h"
 #include "product_line.h"
+#include "seen.h"
 
 /* 8 images train, 4 good and 4 defective ones test. */
 static product_line open_line(void)
@@ -23,30 +24,6 @@ static imiad_detector *fitted(const product_line *l, const char *name, const imi
     imiad_detector *d = product_line_detector(l, name, more, count);
     ck_ok(imiad_detector_fit(d, l->split, NULL, NULL));
     return d;
-}
-
-typedef struct seen {
-    float scores[64];
-    float maps[64][64 * 64];
-    size_t count;
-} seen;
-
-static imiad_status keep(void *user, const imiad_scored *scored)
-{
-    seen *s = user;
-    ck_assert_int_eq(scored->width, 64);
-    ck_assert_int_eq(scored->height, 64);
-    s->scores[s->count] = scored->score;
-    if (scored->map)
-        memcpy(s->maps[s->count], scored->map, sizeof s->maps[0]);
-    ++s->count;
-    return IMIAD_OK;
-}
-
-static void evaluate(seen *s, const product_line *l, imiad_detector *d)
-{
-    s->count = 0;
-    ck_ok(imiad_evaluate(NULL, d, l->split, NULL, keep, s, NULL, NULL));
 }
 
 START_TEST(a_file_that_is_no_detector_is_told)
@@ -137,18 +114,18 @@ START_TEST(patchcores_bank_keeps_every_task)
     size_t values = (size_t)(imiad_bank_rows(bank) * imiad_bank_dimension(bank));
     float *first = malloc(values * sizeof *first);
     memcpy(first, imiad_bank_data(bank), values * sizeof *first);
-    evaluate(&before, &l, d);
+    evaluate(&before, d, l.split);
 
     int stop = 1; /* cancelled: what was learned stays */
     ck_assert_int_eq(imiad_detector_fit_more(d, other, stop_after, &stop), IMIAD_CANCELLED);
-    evaluate(&after, &l, d);
+    evaluate(&after, d, l.split);
     ck_assert_mem_eq(&before, &after, sizeof before);
 
     ck_ok(imiad_detector_fit_more(d, other, NULL, NULL));
     ck_ok(imiad_detector_bank(&bank, d));
     ck_assert_int_eq(imiad_bank_rows(bank) * imiad_bank_dimension(bank), 2 * (int64_t)values);
     ck_assert_mem_eq(imiad_bank_data(bank), first, values * sizeof *first);
-    evaluate(&after, &l, d);
+    evaluate(&after, d, l.split);
     for (size_t i = 0; i < after.count; ++i) /* more rows are never farther away */
         ck_assert_float_le(after.scores[i], before.scores[i]);
     free(first);

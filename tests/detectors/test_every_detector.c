@@ -10,6 +10,7 @@
 #include "bridge/tensor.h"
 #include "detectors/detector.h"
 #include "product_line.h"
+#include "seen.h"
 
 static const char *name; /* of the detector */
 
@@ -34,30 +35,6 @@ static imiad_detector *fitted(const product_line *l)
     return d;
 }
 
-typedef struct seen {
-    float scores[64];
-    float maps[64][64 * 64];
-    size_t count;
-} seen;
-
-static imiad_status keep(void *user, const imiad_scored *scored)
-{
-    seen *s = user;
-    ck_assert_int_eq(scored->width, 64);
-    ck_assert_int_eq(scored->height, 64);
-    s->scores[s->count] = scored->score;
-    if (scored->map)
-        memcpy(s->maps[s->count], scored->map, sizeof s->maps[0]);
-    ++s->count;
-    return IMIAD_OK;
-}
-
-static void evaluate(seen *s, const product_line *l, imiad_detector *d)
-{
-    s->count = 0;
-    ck_ok(imiad_evaluate(NULL, d, l->split, NULL, keep, s, NULL, NULL));
-}
-
 START_TEST(a_detector_is_fitted)
 {
     line = product_line_open("64", "8", "4", "4", product_line_setting(name));
@@ -68,10 +45,10 @@ END_TEST
 START_TEST(fitting_twice_gives_the_same)
 {
     static seen first, second;
-    evaluate(&first, &line, learned);
+    evaluate(&first, learned, line.split);
     ck_assert_uint_eq(first.count, imiad_split_test_count(line.split));
     ck_ok(imiad_detector_fit(learned, line.split, NULL, NULL));
-    evaluate(&second, &line, learned);
+    evaluate(&second, learned, line.split);
     ck_assert_mem_eq(&first, &second, sizeof first);
 }
 END_TEST
@@ -80,7 +57,7 @@ END_TEST
 START_TEST(a_batch_scores_as_each_image_alone)
 {
     static seen together;
-    evaluate(&together, &line, learned);
+    evaluate(&together, learned, line.split);
     for (size_t i = 0; i < together.count; ++i) {
         imiad_image *image;
         imiad_result alone = IMIAD_RESULT_INIT;
@@ -102,10 +79,10 @@ START_TEST(a_saved_detector_scores_the_same_bytes)
     char path[] = "/tmp/imiad-test-XXXXXX";
     close(mkstemp(path));
     imiad_detector *restored = NULL;
-    evaluate(&before, &line, learned);
+    evaluate(&before, learned, line.split);
     ck_ok(imiad_detector_save(learned, path));
     ck_ok(imiad_detector_load(&restored, path, NULL));
-    evaluate(&after, &line, restored);
+    evaluate(&after, restored, line.split);
     ck_assert_mem_eq(&before, &after, sizeof before);
     ck_assert_str_eq(imiad_detector_option(restored, "resize"), "64");
     ck_assert_str_eq(imiad_detector_name(restored), name);
@@ -161,7 +138,7 @@ static int later_moment(int calls)
 START_TEST(fitting_can_be_cancelled_at_any_moment)
 {
     static seen whole, again;
-    evaluate(&whole, &line, learned);
+    evaluate(&whole, learned, line.split);
     for (int calls = 0, stop;; calls = later_moment(calls)) {
         stop = calls;
         imiad_status status = imiad_detector_fit(learned, line.split, stop_after, &stop);
@@ -176,7 +153,7 @@ START_TEST(fitting_can_be_cancelled_at_any_moment)
         imiad_image_free(image);
     }
     ck_ok(imiad_detector_fit(learned, line.split, NULL, NULL));
-    evaluate(&again, &line, learned);
+    evaluate(&again, learned, line.split);
     ck_assert_mem_eq(&whole, &again, sizeof whole);
 }
 END_TEST
@@ -190,17 +167,17 @@ START_TEST(another_task_is_learned_on_top_or_anew)
                              product_line_setting(name), &product_line_anomaly,
                              product_line_needs_anomalies(name)));
     imiad_detector *d = product_line_detector(&line, name, NULL, 0);
-    evaluate(&first, &line, learned);
+    evaluate(&first, learned, line.split);
     ck_ok(imiad_detector_fit_more(d, line.split, NULL, NULL));
-    evaluate(&again, &line, d);
+    evaluate(&again, d, line.split);
     ck_assert_mem_eq(&first, &again, sizeof first);
 
     ck_ok(imiad_detector_fit_more(d, other, NULL, NULL));
-    evaluate(&second, &line, d);
+    evaluate(&second, d, line.split);
     for (size_t i = 0; i < second.count; ++i)
         ck_assert(isfinite(second.scores[i]));
     ck_ok(imiad_detector_fit(d, line.split, NULL, NULL));
-    evaluate(&again, &line, d);
+    evaluate(&again, d, line.split);
     ck_assert_mem_eq(&first, &again, sizeof first);
     imiad_detector_free(d);
     imiad_split_free(other);
@@ -215,14 +192,14 @@ START_TEST(learning_more_can_be_cancelled_at_any_moment)
     ck_ok(imiad_split_create(&other, line.dataset, imiad_dataset_category(line.dataset, 1),
                              product_line_setting(name), &product_line_anomaly,
                              product_line_needs_anomalies(name)));
-    evaluate(&before, &line, learned);
+    evaluate(&before, learned, line.split);
     for (int calls = 0, stop; learned->ops->fit_more; calls = later_moment(calls)) {
         stop = calls;
         imiad_status status = imiad_detector_fit_more(learned, other, stop_after, &stop);
         if (status == IMIAD_OK)
             break;
         ck_assert_int_eq(status, IMIAD_CANCELLED);
-        evaluate(&after, &line, learned);
+        evaluate(&after, learned, line.split);
         ck_assert_mem_eq(&before, &after, sizeof before);
     }
     ck_ok(imiad_detector_fit(learned, line.split, NULL, NULL));
@@ -256,14 +233,14 @@ END_TEST
 START_TEST(with_all_begun_anew_it_learns_the_same_and_no_tensor_outlives_it)
 {
     static seen first, again;
-    evaluate(&first, &line, learned);
+    evaluate(&first, learned, line.split);
     imiad_detector_free(learned);
     product_line_close(&line);
     ck_assert_uint_eq(t_live(), 0);
     line = product_line_open("64", "8", "4", "4", product_line_setting(name));
     size_t alive = t_live();
     learned = fitted(&line);
-    evaluate(&again, &line, learned);
+    evaluate(&again, learned, line.split);
     ck_assert_mem_eq(&first, &again, sizeof first);
     imiad_detector_free(learned);
     learned = NULL;

@@ -5,32 +5,13 @@
 
 #include "detectors/detector.h"
 #include "product_line.h"
+#include "seen.h"
 #include "weights/weights.h"
 
 enum { SIDE = 64, PLACES = 8 * 8 /* of layer2 */, DIMENSION = 32, MOST = 16 };
 
 static const char *const banked[] = {"patchcore", "softpatch", "graphcore"};
 enum { BANKED = sizeof banked / sizeof *banked };
-
-typedef struct seen {
-    float scores[MOST], maps[MOST][SIDE * SIDE];
-    size_t count;
-} seen;
-
-static imiad_status keep(void *user, const imiad_scored *scored)
-{
-    seen *s = user;
-    memcpy(s->maps[s->count], scored->map, sizeof s->maps[0]);
-    s->scores[s->count++] = scored->score;
-    return IMIAD_OK;
-}
-
-static seen *evaluate(imiad_detector *d, const imiad_split *split)
-{
-    seen *s = calloc(1, sizeof *s);
-    ck_ok(imiad_evaluate(NULL, d, split, NULL, keep, s, NULL, NULL));
-    return s;
-}
 
 static void same(const seen *a, const seen *b)
 {
@@ -68,8 +49,7 @@ START_TEST(a_window_over_the_grid_changes_nothing)
     imiad_detector *without = fitted(&l, banked[_i], "-1", "0.2"),
                    *whole = fitted(&l, banked[_i], "7", "0.2"),
                    *near = fitted(&l, banked[_i], "0", "0.2");
-    seen *a = evaluate(without, l.split), *b = evaluate(whole, l.split),
-         *c = evaluate(near, l.split);
+    seen *a = seen_of(without, l.split), *b = seen_of(whole, l.split), *c = seen_of(near, l.split);
     same(a, b);
     for (size_t i = 0; i < a->count; ++i)
         ck_assert_float_ge(c->scores[i], a->scores[i] * 0.999f); /* fewer rows are never nearer */
@@ -119,7 +99,7 @@ START_TEST(an_image_scores_what_loops_over_the_rows_of_its_windows_find)
     int64_t rows = imiad_bank_rows(bank);
     float *learned = malloc((size_t)rows * DIMENSION * sizeof *learned);
     ck_ok(imiad_bank_read(learned, bank, 0, rows));
-    seen *s = evaluate(d, l.split);
+    seen *s = seen_of(d, l.split);
     for (size_t i = 0; i < s->count; ++i) {
         float *patches = patches_of(&l, imiad_split_test(l.split, i));
         double most = 0;
@@ -167,7 +147,7 @@ START_TEST(a_file_keeps_the_places_and_one_without_a_window_is_as_before)
         weights_free(file);
         ck_ok(imiad_detector_load(&restored, path, NULL));
         ck_assert_str_eq(imiad_detector_option(restored, "position_window"), with ? "1" : "-1");
-        seen *a = evaluate(d, l.split), *b = evaluate(restored, l.split);
+        seen *a = seen_of(d, l.split), *b = seen_of(restored, l.split);
         same(a, b);
         free(a), free(b);
         imiad_detector_free(d);
@@ -191,13 +171,13 @@ START_TEST(another_task_joins_and_nothing_is_forgotten)
     size_t bytes = (size_t)(rows * columns) * sizeof(float);
     float *before = malloc(bytes), *after = malloc(bytes);
     ck_ok(imiad_bank_read(before, bank, 0, rows));
-    seen *a = evaluate(d, l.split);
+    seen *a = seen_of(d, l.split);
     ck_ok(imiad_detector_fit_more(d, other, NULL, NULL));
     ck_ok(imiad_detector_bank(&bank, d));
     ck_assert_int_gt(imiad_bank_rows(bank), rows);
     ck_ok(imiad_bank_read(after, bank, 0, rows));
     ck_assert_mem_eq(before, after, bytes);
-    seen *b = evaluate(d, l.split);
+    seen *b = seen_of(d, l.split);
     for (size_t i = 0; i < a->count && strcmp(banked[_i], "softpatch") != 0; ++i)
         ck_assert_float_le(b->scores[i], a->scores[i]); /* SoftPatch weighs by the nearest row */
     free(a), free(b), free(before), free(after);
@@ -221,7 +201,7 @@ START_TEST(forgetting_an_image_leaves_what_the_others_had_taught)
     imiad_image_free(images[1]);
     images[1] = images[2], images[2] = images[3];
     ck_ok(imiad_detector_fit_images(less, (const imiad_image *const *)images, 3, NULL, NULL));
-    seen *a = evaluate(all, l.split), *b = evaluate(less, l.split);
+    seen *a = seen_of(all, l.split), *b = seen_of(less, l.split);
     same(a, b);
     free(a), free(b);
     for (size_t i = 0; i < 3; ++i)
@@ -290,7 +270,7 @@ START_TEST(reweighted_scores_look_near_the_patch)
                                         {"coreset_ratio", "0.5"}};
         imiad_detector *d = product_line_detector(&l, "patchcore", options, 3);
         ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
-        found[i] = evaluate(d, l.split);
+        found[i] = seen_of(d, l.split);
         imiad_detector_free(d);
     }
     same(found[0], found[1]);
@@ -317,7 +297,7 @@ START_TEST(each_place_may_have_a_coreset_of_its_own)
         ck_assert_int_eq(rows, 3 * PLACES);
     else /* what is left out is not kept */
         ck_assert(rows > 2 * PLACES && rows <= 3 * PLACES);
-    seen *s = evaluate(d, l.split);
+    seen *s = seen_of(d, l.split);
     for (size_t i = 0; i < s->count; ++i)
         ck_assert(isfinite(s->scores[i]));
     free(s);

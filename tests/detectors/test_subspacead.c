@@ -12,6 +12,7 @@
 #include "image/pixels.h"
 #include "formula.h"
 #include "product_line.h"
+#include "seen.h"
 
 #define GOLDEN "tests/golden/subspacead.csv"
 
@@ -364,18 +365,18 @@ START_TEST(turned_images_are_black_or_mirrored_where_nothing_was_seen)
         ck_ok(augment_image(&wanted, image, &a));
         turned(black, image, angle, false);
         turned(mirrored, image, angle, true);
-        int dark = 0, alike = 0, seen = 0;
+        int dark = 0, alike = 0, inside = 0;
         for (int y = 0; y < DOWN; ++y)
             for (int x = 0; x < 3 * ACROSS; ++x) {
                 int at = y * 3 * ACROSS + x;
                 ck_assert_int_eq(black[at], image_row(wanted, y)[x]);
                 ck_assert_int_ge(mirrored[at], 100);
                 dark += black[at] == 0;
-                seen += black[at] != 0;
+                inside += black[at] != 0;
                 alike += black[at] != 0 && black[at] == mirrored[at];
             }
         ck_assert_int_eq(dark > 0, angle % 180 != 0);
-        ck_assert_int_ge(alike, seen * 9 / 10); /* Pillow's sums round once in a while */
+        ck_assert_int_ge(alike, inside * 9 / 10); /* Pillow's sums round once in a while */
         imiad_image_free(wanted);
     }
     imiad_image_free(image);
@@ -383,26 +384,6 @@ START_TEST(turned_images_are_black_or_mirrored_where_nothing_was_seen)
 END_TEST
 
 /* ---- the detector ---- */
-
-typedef struct seen {
-    float scores[16], maps[16][64 * 64];
-    size_t count;
-} seen;
-
-static imiad_status keep(void *user, const imiad_scored *scored)
-{
-    seen *s = user;
-    memcpy(s->maps[s->count], scored->map, sizeof s->maps[0]);
-    s->scores[s->count++] = scored->score;
-    return IMIAD_OK;
-}
-
-static seen *evaluate(imiad_detector *d, const imiad_split *split)
-{
-    seen *s = calloc(1, sizeof *s);
-    ck_ok(imiad_evaluate(NULL, d, split, NULL, keep, s, NULL, NULL));
-    return s;
-}
 
 static double largest_difference(const seen *a, const seen *b)
 {
@@ -449,7 +430,7 @@ START_TEST(subspaces_of_tasks_stand_beside_each_other)
     imiad_detector *one = taught(&t, "apart", t.line.split, NULL),
                    *other = taught(&t, "apart", t.other, NULL),
                    *both = taught(&t, "apart", t.line.split, t.other);
-    seen *a = evaluate(one, t.other), *b = evaluate(other, t.other), *c = evaluate(both, t.other);
+    seen *a = seen_of(one, t.other), *b = seen_of(other, t.other), *c = seen_of(both, t.other);
     int lower = 0;
     for (size_t i = 0; i < a->count; ++i)
         for (int j = 0; j < 64 * 64; ++j) {
@@ -477,8 +458,8 @@ START_TEST(a_merged_subspace_does_not_depend_on_the_order_and_goes_on_from_a_fil
     ck_ok(imiad_detector_save(alone, path));
     ck_ok(imiad_detector_load(&restored, path, NULL));
     ck_ok(imiad_detector_fit_more(restored, t.other, NULL, NULL));
-    seen *a = evaluate(ab, t.line.split), *b = evaluate(ba, t.line.split),
-         *c = evaluate(restored, t.line.split), *d = evaluate(alone, t.line.split);
+    seen *a = seen_of(ab, t.line.split), *b = seen_of(ba, t.line.split),
+         *c = seen_of(restored, t.line.split), *d = seen_of(alone, t.line.split);
     ck_assert_double_lt(largest_difference(a, b), 1e-3);
     ck_assert_mem_eq(a, c, sizeof *a);
     ck_assert_double_gt(largest_difference(a, d), 1e-2);
@@ -497,7 +478,7 @@ static seen *of_rotations(const product_line *l, const char *rotations, const ch
     const imiad_option options[] = {{"rotations", rotations}, {"rotate_up_to", up_to}};
     imiad_detector *d = product_line_detector(l, "subspacead", options, 2);
     ck_ok(imiad_detector_fit(d, l->split, NULL, NULL));
-    seen *s = evaluate(d, l->split);
+    seen *s = seen_of(d, l->split);
     imiad_detector_free(d);
     return s;
 }
@@ -522,7 +503,7 @@ START_TEST(an_image_is_scored_by_the_finished_map)
     const imiad_option options[] = {{"smoothing", _i ? "2" : "0"}, {"top_share", "0.02"}};
     imiad_detector *d = product_line_detector(&l, "subspacead", options, 2);
     ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
-    seen *s = evaluate(d, l.split);
+    seen *s = seen_of(d, l.split);
     for (size_t i = 0; i < s->count; ++i) {
         scope all = scope_begin();
         tensor *map = t_from(s->maps[i], 2, (int64_t[]){1, 64 * 64}, F32, CPU);

@@ -45,19 +45,10 @@ for _part in ("", ".transforms", ".transforms.functional", ".ops", ".ops.misc", 
 
 from make_draem import spread
 from make_stpm import normal, sample
+from formula import noise
 
 SEED, STEPS, IMAGES, SIDE, SMALL, GRID = 42, 10, 2, 224, 64, 14
 VALUES, TASKS = 32, (12, 9, 10)
-
-
-def noise(count, seed):
-    """Of 0 to count - 1: in [-1, 1), by multiplication and shifts of 32 bits."""
-    h = (numpy.arange(count, dtype=numpy.uint64) + numpy.uint64(seed)) * numpy.uint64(2654435761)
-    h &= numpy.uint64(0xFFFFFFFF)
-    h ^= h >> numpy.uint64(15)
-    h = (h * numpy.uint64(2246822519)) & numpy.uint64(0xFFFFFFFF)
-    h ^= h >> numpy.uint64(13)
-    return h.astype(numpy.float64) / 2.0**31 - 1
 
 
 def load(name, path):

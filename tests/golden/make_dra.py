@@ -5,7 +5,7 @@
     tests/golden/make_dra.py DRA SHARED RESULTS.json EPOCHS STEPS BATCH SIZE SEED...
 
 DRA is a checkout of github.com/Choubo/DRA: its modeling/ and train.py are run. Weights and images are
-numbers that this script and the test both compute (make_devnet.py's `noise`), so nothing has to be
+numbers that this script and the test both compute (formula.py's `noise`), so nothing has to be
 stored; the prior's are libimiad's random streams.
 
     score,headsS,HEAD,SCORES...          in training, of two procedural maps of S x S positions and

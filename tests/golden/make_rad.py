@@ -22,6 +22,8 @@ import unittest.mock
 import numpy
 import torch
 
+from formula import noise
+
 SIDE, CHANNELS, LAYERS, TRAIN, TEST, PIXELS = 6, 16, 2, 5, 2, 48
 CASES = {
     "near": dict(k_image=2, use_positional_bank=True, pos_radius=1, max_ratio=0.01),
@@ -30,16 +32,6 @@ CASES = {
     "weighted": dict(k_image=1, use_positional_bank=True, pos_radius=2, max_ratio=0.1,
                      layer_weights=[1.0, 3.0]),
 }
-
-
-def noise(count, seed):
-    """Of 0 to count - 1: in [-1, 1), by multiplication and shifts of 32 bits."""
-    h = (numpy.arange(count, dtype=numpy.uint64) + numpy.uint64(seed)) * numpy.uint64(2654435761)
-    h &= numpy.uint64(0xFFFFFFFF)
-    h ^= h >> numpy.uint64(15)
-    h = (h * numpy.uint64(2246822519)) & numpy.uint64(0xFFFFFFFF)
-    h ^= h >> numpy.uint64(13)
-    return h.astype(numpy.float64) / 2.0**31 - 1
 
 
 def patches(layer, image):

@@ -33,21 +33,13 @@ import sys
 
 import numpy
 
+from formula import noise
+
 ROWS, COLUMNS, CHANNELS, TRAIN, TEST, RANK = 7, 9, 24, 5, 2, 6
 CASES = {"share99": dict(ev=0.99), "share80": dict(ev=0.8), "three": dict(k=3), "most": dict(k=20)}
 METHODS = ("reconstruction", "mahalanobis", "euclidean", "cosine")
 AGGREGATES = ("max", "p99", "mtop5", "mtop1p", "mean")
 HEIGHT, WIDTH, LIMIT = 126, 162, 1e-4
-
-
-def noise(count, seed):
-    """Of 0 to count - 1: in [-1, 1), by multiplication and shifts of 32 bits."""
-    h = (numpy.arange(count, dtype=numpy.uint64) + numpy.uint64(seed)) * numpy.uint64(2654435761)
-    h &= numpy.uint64(0xFFFFFFFF)
-    h ^= h >> numpy.uint64(15)
-    h = (h * numpy.uint64(2246822519)) & numpy.uint64(0xFFFFFFFF)
-    h ^= h >> numpy.uint64(13)
-    return h.astype(numpy.float64) / 2.0**31 - 1
 
 
 def tokens(images, seed):

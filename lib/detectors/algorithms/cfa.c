@@ -264,8 +264,8 @@ static const char *const *used_layers(const imiad_detector *self, int *count)
     return m->layers.names;
 }
 
-/* A fresh descriptor without centres. */
-static imiad_status begin(imiad_detector *self)
+/* A fresh descriptor without centres; without its first weights where a file has others. */
+static imiad_status begin(imiad_detector *self, bool drawn)
 {
     cfa *m = self->state;
     const conv2d_spec spec = {
@@ -279,7 +279,7 @@ static imiad_status begin(imiad_detector *self)
     const builder b = {.store = m->store,
                        .device = d,
                        .seed = (uint64_t)options_int(self->options, "seed"),
-                       .purpose = "cfa/"};
+                       .purpose = drawn ? "cfa/" : NULL};
     scope s = scope_begin();
     m->descriptor = conv2d_add(&b, "", spec);
     m->radius = params_add(m->store, "radius", t_full(1, (int64_t[]){1}, radius, F32, d), true);
@@ -295,7 +295,7 @@ static imiad_status begin(imiad_detector *self)
 static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
 {
     training_run *run;
-    TRY(begin(self));
+    TRY(begin(self, true));
     TRY(training_open(&run, self, normals, p));
     imiad_status status = find_centres(self, run, p);
     if (status == IMIAD_OK)
@@ -331,7 +331,7 @@ static imiad_status load(imiad_detector *self, const weights *file)
     if (centres->shape[0] < m->attract + m->repel)
         return fail(IMIAD_FORMAT, "%lld descriptor.centres, which should be %lld or more",
                     (long long)centres->shape[0], (long long)(m->attract + m->repel));
-    TRY(begin(self));
+    TRY(begin(self, false));
     scope s = scope_begin();
     tensor *place = t_zeros(2, centres->shape, F32, detector_device(self));
     m->centres = params_add(m->store, "centres", place, false);

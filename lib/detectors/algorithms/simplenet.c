@@ -86,10 +86,10 @@ static builder build_in(const imiad_detector *self, params *store, const char *p
                      .weights = INIT_XAVIER_NORMAL};
 }
 
-static imiad_status make_adaptor(perceptron *out, imiad_detector *self, params *store)
+static imiad_status make_adaptor(perceptron *out, imiad_detector *self, params *store, bool drawn)
 {
     const simplenet *m = self->state;
-    const builder b = build_in(self, store, "simplenet/pre_projection.");
+    const builder b = build_in(self, store, drawn ? "simplenet/pre_projection." : NULL);
     bool activated = options_bool(self->options, "adaptor_activation");
     int count = (int)options_int(self->options, "adaptor_layers");
     *out = (perceptron){.count = count};
@@ -103,10 +103,11 @@ static imiad_status make_adaptor(perceptron *out, imiad_detector *self, params *
     return scope_end(&s);
 }
 
-static imiad_status make_discriminator(perceptron *out, imiad_detector *self, params *store)
+static imiad_status make_discriminator(perceptron *out, imiad_detector *self, params *store,
+                                       bool drawn)
 {
     const simplenet *m = self->state;
-    const builder b = build_in(self, store, "simplenet/discriminator.");
+    const builder b = build_in(self, store, drawn ? "simplenet/discriminator." : NULL);
     int64_t hidden = options_int(self->options, "discriminator_hidden"), width = m->dimension;
     int count = (int)options_int(self->options, "discriminator_layers");
     *out = (perceptron){.count = count};
@@ -295,8 +296,8 @@ static const char *const *used_layers(const imiad_detector *self, int *count)
     return m->layers.names;
 }
 
-/* New networks with nothing learned. */
-static imiad_status begin(imiad_detector *self)
+/* New networks with nothing learned; without their first weights where a file has others. */
+static imiad_status begin(imiad_detector *self, bool drawn)
 {
     simplenet *m = self->state;
     params *store;
@@ -307,14 +308,14 @@ static imiad_status begin(imiad_detector *self)
         const optimizer_options adamw = {
             .kind = OPTIMIZER_ADAMW, .weight_decay = options_real(self->options, "weight_decay")};
         TRY(training_store(&store, &m->training, "pre_projection"));
-        TRY(make_adaptor(&m->adaptor, self, store));
+        TRY(make_adaptor(&m->adaptor, self, store, drawn));
         training_optimizer(&m->training, "adaptor", "pre_projection", NULL, &adamw,
                            options_real(self->options, "learning_rate"));
     }
     const optimizer_options adam = {
         .kind = OPTIMIZER_ADAM, .weight_decay = options_real(self->options, "discriminator_decay")};
     TRY(training_store(&store, &m->training, "discriminator"));
-    TRY(make_discriminator(&m->discriminator, self, store));
+    TRY(make_discriminator(&m->discriminator, self, store, drawn));
     training_rule *rule =
         training_optimizer(&m->training, "discriminator", "discriminator", NULL, &adam,
                            options_real(self->options, "discriminator_rate"));
@@ -326,7 +327,7 @@ static imiad_status begin(imiad_detector *self)
 static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
 {
     simplenet *m = self->state;
-    TRY(begin(self));
+    TRY(begin(self, true));
     TRY(training_fit(self, normals, p));
     return fold(m);
 }
@@ -357,7 +358,7 @@ static void score(imiad_detector *self, const batch *b, scores *out)
 static imiad_status load(imiad_detector *self, const weights *file)
 {
     simplenet *m = self->state;
-    TRY(begin(self));
+    TRY(begin(self, false));
     TRY(training_load(self, file));
     return fold(m);
 }

@@ -35,7 +35,7 @@ static bool is_utf8(const char *text)
     return true;
 }
 
-static char *replace_foreign(const char *name)
+char *name_readable(const char *name)
 {
     char *out = malloc(3 * strlen(name) + 1), *to = out;
     while (out && *name) {
@@ -66,7 +66,7 @@ int name_into(json_t *object, const char *key, const char *name)
 {
     if (is_utf8(name))
         return json_object_set_new(object, key, json_string(name));
-    char *readable = replace_foreign(name), *percent = name_percent(name), second[64];
+    char *readable = name_readable(name), *percent = name_percent(name), second[64];
     snprintf(second, sizeof second, "%s_percent", key);
     int status = readable && percent &&
                          json_object_set_new(object, key, json_string(readable)) == 0 &&

@@ -9,6 +9,9 @@
  */
 int name_into(json_t *object, const char *key, const char *name);
 
+/* A text with U+FFFD for every byte that is no UTF-8. New memory, or NULL. */
+char *name_readable(const char *text);
+
 /* Every byte but letters, digits, "-._~/" as %XX: fit for an address. New memory, or NULL. */
 char *name_percent(const char *name);
 

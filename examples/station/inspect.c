@@ -113,6 +113,7 @@ bool station_fail(station *s, const char *path, const char *problem)
     fprintf(stderr, "%s: %s\n", s->command->program, problem);
     name_into(line, "image", path);
     name_into(line, "error", problem);
+    sheet_add_failure(&s->sheet, path, problem);
     return write_line(s, line);
 }
 

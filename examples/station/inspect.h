@@ -16,8 +16,7 @@ typedef struct station {
     double threshold; /* of the sensitivity that was asked for */
     learned_range range;
     imiad_decode_options reading;
-    unsigned told;   /* doubts that were said loudly once */
-    unsigned always; /* doubts of every image */
+    unsigned told; /* doubts that were said loudly once */
     warnings warnings;
     bool random_weights;
     char *pictures; /* a folder, or NULL */

@@ -21,6 +21,7 @@ typedef struct learning {
     imiad_backbone *backbone;
     imiad_detector *detector;
     imiad_calibration thresholds;
+    size_t learned; /* images that the setting left to train on */
     /* the test images */
     size_t good, called_bad, bad, found;
     double auroc; /* NAN where it does not exist */
@@ -266,7 +267,7 @@ static void report(const learning *l)
 {
     const plan *p = &l->plan;
     const char *path = l->command->words[2];
-    printf("%s: %zu learned, threshold %g from %zu held out", path, p->learned.count,
+    printf("%s: %zu learned, threshold %g from %zu held out", path, l->learned,
            l->thresholds.threshold, p->held_out.count);
     if (p->test.count == 0)
         printf("; there are no test images to measure it with\n");
@@ -331,7 +332,7 @@ static json_t *make_record(const learning *l)
         "{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:s, s:O}", "libimiad_version",
         imiad_version(), "libtorch_version", imiad_torch_version(), "detector",
         l->command->detector, "options", options_record(l), "network", weights_record(l), "learned",
-        (json_int_t)p->learned.count, "held_out", (json_int_t)p->held_out.count, "thresholds",
+        (json_int_t)l->learned, "held_out", (json_int_t)p->held_out.count, "thresholds",
         thresholds_record(&l->thresholds), "images", range_record(&p->range), "reading",
         reading_record(p->files), "dataset_digest", digest, "warnings", l->warnings.list);
     json_t *test =
@@ -428,8 +429,10 @@ static int fit(learning *l)
     warn_of_weights(&l->warnings, l->detector);
     warn_of_border(l);
     imiad_status status = plan_split(&split, &l->plan, l->command);
-    if (status == IMIAD_OK)
+    if (status == IMIAD_OK) {
+        l->learned = plan_learned_count(&l->plan, split);
         status = imiad_detector_fit(l->detector, split, progress_line_show, &shown);
+    }
     if (status == IMIAD_OK)
         status = calibrate(l);
     if (status == IMIAD_OK)

@@ -66,6 +66,9 @@ static void inspect_words(station *s)
         go_on = strcmp(c->words[i], "-") == 0
                     ? walk_list(stdin, c->null ? '\0' : '\n', inspect_word, s)
                     : inspect_word(s, c->words[i]);
+    if (s->inspected > 1)
+        fprintf(stderr, "%s: %zu inspected, %zu not OK, %zu could not be inspected\n", c->program,
+                s->inspected, s->anomalous, s->failed);
     if (station_stop_asked()) {
         fprintf(stderr, "%s: stopped by a signal after %zu images: not all were inspected\n",
                 c->program, s->inspected);

@@ -195,39 +195,68 @@ static void warn_of_doubt(warnings *w, const plan *p, int bit)
              names, count > NAMED ? ", ..." : "");
 }
 
-/* Held out images that are learned ones too, or all but: they make the threshold too low. */
-static void warn_of_duplicates(warnings *w, const plan *p)
+/* Of a list, the images that are learned ones too, and those that are nearly so; the first pair of
+ * each. */
+typedef struct copies {
+    size_t same, alike;
+    char same_pair[1024], alike_pair[1024];
+} copies;
+
+static copies find_copies(const plan *p, const index_list *list, double near)
 {
-    const look **learned_looks = malloc((p->learned.count + 1) * sizeof *learned_looks);
-    for (size_t i = 0; learned_looks && i < p->learned.count; ++i)
-        learned_looks[i] = &p->looks[p->learned.at[i]];
-    double near = learned_looks ? look_near_limit(learned_looks, p->learned.count) : 0;
-    free(learned_looks);
-    size_t same = 0, alike = 0;
-    char first[2][1024] = {"", ""};
-    for (size_t i = 0; i < p->held_out.count; ++i) {
-        const look *held = &p->looks[p->held_out.at[i]];
+    copies found = {0};
+    for (size_t i = 0; i < list->count; ++i) {
+        const look *at = &p->looks[list->at[i]];
         for (size_t k = 0; k < p->learned.count; ++k) {
             const look *learned = &p->looks[p->learned.at[k]];
-            bool equal = held->digest == learned->digest;
-            if (!equal && look_difference(held, learned) >= near)
+            bool equal = at->digest == learned->digest;
+            if (!equal && look_difference(at, learned) >= near)
                 continue;
-            if ((equal ? same++ : alike++) == 0)
-                snprintf(first[!equal], sizeof first[0], "%s and %s",
-                         sample_path(p, p->held_out.at[i]), sample_path(p, p->learned.at[k]));
+            char *pair = equal ? found.same_pair : found.alike_pair;
+            if ((equal ? found.same++ : found.alike++) == 0)
+                snprintf(pair, sizeof found.same_pair, "%s and %s", sample_path(p, list->at[i]),
+                         sample_path(p, p->learned.at[k]));
             break;
         }
     }
-    if (same > 0)
+    return found;
+}
+
+static double near_limit(const plan *p)
+{
+    const look **looks = malloc((p->learned.count + 1) * sizeof *looks);
+    for (size_t i = 0; looks && i < p->learned.count; ++i)
+        looks[i] = &p->looks[p->learned.at[i]];
+    double near = looks ? look_near_limit(looks, p->learned.count) : 0;
+    free(looks);
+    return near;
+}
+
+/* Copies of learned images make the threshold too low, and the report too good. */
+static void warn_of_duplicates(warnings *w, const plan *p)
+{
+    double near = near_limit(p);
+    copies held = find_copies(p, &p->held_out, near), test = find_copies(p, &p->test, near);
+    if (held.same > 0)
         warn(w, "duplicates",
              "%zu of the %zu images that choose the threshold are learned as well, such as %s: the "
-             "threshold will be too low",
-             same, p->held_out.count, first[0]);
-    if (alike > 0)
+             "threshold will be too low; take one of each pair away",
+             held.same, p->held_out.count, held.same_pair);
+    if (held.alike > 0)
         warn(w, "near_duplicates",
              "%zu of the %zu images that choose the threshold are nearly the same as learned ones, "
-             "such as %s: the threshold will be too low",
-             alike, p->held_out.count, first[1]);
+             "such as %s: the threshold will be too low; take one of each pair away",
+             held.alike, p->held_out.count, held.alike_pair);
+    if (test.same > 0)
+        warn(w, "test_duplicates",
+             "%zu of the %zu test images are learned as well, such as %s: the report will be too "
+             "good",
+             test.same, p->test.count, test.same_pair);
+    if (test.alike > 0)
+        warn(w, "near_test_duplicates",
+             "%zu of the %zu test images are nearly the same as learned ones, such as %s: the "
+             "report will be too good",
+             test.alike, p->test.count, test.alike_pair);
 }
 
 /* Held out and test images unlike the learned ones in size or channels. */

@@ -32,4 +32,8 @@ void plan_free(plan *p);
 /* A split of what is to be learned: whole images, or their tiles. */
 imiad_status plan_split(imiad_split **out, const plan *p, const command *c);
 
+/* How many images of the folder the split trains on: a setting may draw a few. Those that it trains
+ * on several times, and those whose tiles it trains on, count once. */
+size_t plan_learned_count(const plan *p, const imiad_split *split);
+
 #endif

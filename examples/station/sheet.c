@@ -12,7 +12,8 @@ int sheet_open(sheet *s, const char *file, size_t most)
 {
     *s = (sheet){.file = file, .most = most, .changed = true};
     s->worst = file ? calloc(most + 1, sizeof *s->worst) : NULL;
-    if (!file || s->worst)
+    s->failures = file ? calloc(most, sizeof *s->failures) : NULL;
+    if (!file || (s->worst && s->failures))
         return 0;
     fprintf(stderr, "out of memory for the sheet %s\n", file);
     return -1;
@@ -22,7 +23,12 @@ void sheet_close(sheet *s)
 {
     for (size_t i = 0; i < s->count; ++i)
         free(s->worst[i].path);
+    for (size_t i = 0; i < s->failure_count; ++i) {
+        free(s->failures[i].path);
+        free(s->failures[i].problem);
+    }
     free(s->worst);
+    free(s->failures);
 }
 
 void sheet_add(sheet *s, const char *path, bool anomalous, double score, double threshold)
@@ -44,6 +50,22 @@ void sheet_add(sheet *s, const char *path, bool anomalous, double score, double 
         free(s->worst[s->count].path);
     else
         ++s->count;
+}
+
+void sheet_add_failure(sheet *s, const char *path, const char *problem)
+{
+    if (!s->file)
+        return;
+    s->changed = true; /* the counts */
+    if (s->failure_count == s->most)
+        return;
+    sheet_failure f = {strdup(path), strdup(problem)};
+    if (f.path && f.problem) {
+        s->failures[s->failure_count++] = f;
+        return;
+    }
+    free(f.path);
+    free(f.problem);
 }
 
 /* ---- HTML ---- */
@@ -93,6 +115,24 @@ static void write_part(FILE *out, const sheet *s, const sheet_part *p, const cha
     free(picture);
 }
 
+/* Parts that nobody judged come first: somebody must look at them. */
+static void write_failures(FILE *out, const sheet *s, size_t failed)
+{
+    if (s->failure_count == 0)
+        return;
+    fputs("<section class=\"failed\"><h2>Could not be inspected</h2>\n<ul>\n", out);
+    for (size_t i = 0; i < s->failure_count; ++i) {
+        fputs("<li><b>", out);
+        write_text(out, s->failures[i].path);
+        fputs("</b><br>", out);
+        write_text(out, s->failures[i].problem);
+        fputs("</li>\n", out);
+    }
+    if (failed > s->failure_count)
+        fprintf(out, "<li>and %zu more</li>\n", failed - s->failure_count);
+    fputs("</ul></section>\n", out);
+}
+
 static const char head[] =
     "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>The worst "
     "parts</title>\n<style>\n"
@@ -103,7 +143,10 @@ static const char head[] =
     "  overflow-wrap: anywhere }\n"
     "figure.bad { border-color: #be1824 }\n"
     "img { width: 100% }\n"
-    "b { color: #127a3e } .bad b { color: #be1824 }\n"
+    "b { color: #127a3e } .bad b, .failed b { color: #be1824 }\n"
+    ".failed { background: #fff; border-left: .4em solid #be1824; padding: .2em 1em; "
+    "margin-bottom: 1em;\n  overflow-wrap: anywhere }\n"
+    "h2 { font-size: 1.1em }\n"
     "</style></head><body>\n";
 
 int sheet_write(sheet *s, const char *program, const char *folder, size_t inspected,
@@ -120,8 +163,10 @@ int sheet_write(sheet *s, const char *program, const char *folder, size_t inspec
         fputs(head, out);
         fprintf(out,
                 "<h1>The worst parts</h1>\n<p>%zu inspected, %zu not OK, %zu could not be "
-                "inspected.</p>\n<main>\n",
+                "inspected.</p>\n",
                 inspected, anomalous, failed);
+        write_failures(out, s, failed);
+        fputs("<main>\n", out);
         for (size_t i = 0; i < s->count; ++i)
             write_part(out, s, &s->worst[i], folder);
         fputs("</main></body></html>\n", out);

@@ -168,3 +168,39 @@ imiad_status plan_split(imiad_split **out, const plan *p, const command *c)
     imiad_dataset_free(learned);
     return status;
 }
+
+/* ---- how many ---- */
+
+/* Of an image's name, all; of a tile's, what stands before "#12". Images have extensions. */
+static size_t image_length(const char *path)
+{
+    const char *mark = strrchr(path, '#');
+    bool tile = mark && mark[1] && mark[1 + strspn(mark + 1, "0123456789")] == '\0';
+    return tile ? (size_t)(mark - path) : strlen(path);
+}
+
+static int compare_images(const void *a, const void *b)
+{
+    const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+    size_t left = image_length(x), right = image_length(y);
+    int order = strncmp(x, y, left < right ? left : right);
+    return order ? order : (left > right) - (left < right);
+}
+
+size_t plan_learned_count(const plan *p, const imiad_split *split)
+{
+    size_t trained = imiad_split_train_count(split), count = 0;
+    const char **paths = malloc((trained + 1) * sizeof *paths);
+    if (!paths)
+        return p->learned.count;
+    for (size_t i = 0; i < trained; ++i) {
+        imiad_sample s = IMIAD_SAMPLE_INIT;
+        imiad_dataset_sample(&s, imiad_split_dataset(split), imiad_split_train(split, i));
+        paths[i] = s.path;
+    }
+    qsort(paths, trained, sizeof *paths, compare_images);
+    for (size_t i = 0; i < trained; ++i)
+        count += i == 0 || compare_images(&paths[i - 1], &paths[i]) != 0;
+    free(paths);
+    return count;
+}

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "names.h"
+
 void warn(warnings *w, const char *code, const char *format, ...)
 {
     char message[4096];
@@ -13,10 +15,10 @@ void warn(warnings *w, const char *code, const char *format, ...)
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     fprintf(stderr, "WARNING: %s\n", message);
-    json_t *entry = json_pack("{s:s}", "code", code), *text = json_string(message);
-    /* a file's name in the message may hold bytes that JSON cannot */
-    json_object_set_new(entry, "message", text ? text : json_string("(its text is not UTF-8)"));
-    json_array_append_new(w->list, entry);
+    char *readable =
+        name_readable(message); /* a file's name in it may hold bytes that JSON cannot */
+    json_array_append_new(w->list, json_pack("{s:s, s:s?}", "code", code, "message", readable));
+    free(readable);
 }
 
 void warn_of_weights(warnings *w, const imiad_detector *detector)

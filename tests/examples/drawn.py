@@ -17,6 +17,29 @@ def png(rows, width, height, color, depth=8):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(data, 1)) + chunk(b"IEND", b"")
 
 
+def pixels(path):
+    """The rows of a PNG of 8 bits a value, without their filters, and the bytes of a pixel."""
+    with open(path, "rb") as file:
+        data = file.read()
+    width, height, _, color = struct.unpack(">IIBB", data[16:26])
+    at, packed, step = 8, b"", {0: 1, 2: 3, 6: 4}[color]
+    while at < len(data):
+        length, kind = struct.unpack(">I4s", data[at:at + 8])
+        packed += data[at + 8:at + 8 + length] if kind == b"IDAT" else b""
+        at += 12 + length
+    raw, rows, above = zlib.decompress(packed), [], bytearray(width * step)
+    for y in range(height):
+        start = y * (width * step + 1)
+        how, row = raw[start], bytearray(raw[start + 1:start + 1 + width * step])
+        for x in range(width * step if how else 0):
+            left, corner = (row[x - step], above[x - step]) if x >= step else (0, 0)
+            near = min((left, above[x], corner), key=lambda v: abs(left + above[x] - corner - v))
+            row[x] = row[x] + (0, left, above[x], (left + above[x]) // 2, near)[how] & 255
+        rows.append(bytes(row))
+        above = row
+    return rows, step
+
+
 def part(width, height, seed, what="", channels=3):
     """A grey disc on a dark ground, with grain that the seed makes."""
     draw = random.Random(seed)

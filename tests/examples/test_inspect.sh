@@ -57,6 +57,12 @@ has "a border that is cut off is told" "at their border is not looked at" "$scra
 gives "inspecting with that detector tells it as well" 1 sh -c "'$inspect' '$scratch/padim.imiad' '$parts/test' || test \$? -le 1 && exit 1"
 has "in every line" '"border"' "$scratch/lines"
 
+gives "a setting draws what is learned" 0 "$inspect" learn "$parts" "$scratch/few.imiad" resize=64 --setting fewshot shots=4
+has "which is what the report counts" "few.imiad: 4 learned, threshold" "$scratch/lines"
+works "and the record" grep -q '"learned": 4,' "$scratch/few.imiad.json"
+gives "a report that nobody can read is a failure" 2 sh -c "'$inspect' learn '$parts' '$scratch/few.imiad' resize=64 --setting fewshot shots=2 >/dev/full"
+gives "and so is what a check says" 2 sh -c "'$inspect' check '$parts' >/dev/full"
+
 # ---- the whole image ----
 mkdir -p "$scratch/plain/train/good" "$scratch/plain/test/good" "$scratch/plain/test/bar"
 for i in $(seq 24); do drawn rgb 64 64 "$i" "$scratch/plain/train/good/$i.png"; done
@@ -115,6 +121,8 @@ assert "error" in by["broken.png"] and "error" in by["scan.tif"] and "score" in 
 odd = by["cass%E9%20%22x%22.png"]
 assert odd["image"].endswith('/cass\ufffd "x".png') and odd["score"] > 0
 PY
+has "the numbers end it" "inspect: 4 inspected, " "$scratch/said"
+has "with those of failures" " 2 could not be inspected" "$scratch/said"
 works "a line for each, whatever bytes are in its name" python3 "$scratch/odd.py" "$scratch/lines"
 has "what is no image by its name is told" "left out: $scratch/odd/notes.txt" "$scratch/said"
 gives "an image that is none" 2 "$inspect" "$scratch/nut.imiad" "$scratch/000.png"
@@ -166,6 +174,32 @@ scores = [float(s) for s in re.findall(r"</b> ([0-9.]+) \(threshold", page)]
 assert scores == sorted(scores, reverse=True) and "Prüfling.png" in page
 PY
 works "a page shows them, the worst first" python3 "$scratch/sheet.py" "$scratch/names/s.html" 7
+gives "a page of images that could not be inspected, too" 2 "$inspect" "$scratch/nut.imiad" "$scratch/odd" --sheet "$scratch/odd.html" --worst 1
+has "names them" "<li><b>$scratch/odd/broken.png</b><br>cannot decode" "$scratch/odd.html"
+has "and says how many more there are" "<li>and 1 more</li>" "$scratch/odd.html"
+lacks "one without such images says nothing of them" "Could not be inspected" "$scratch/names/s.html"
+cat >"$scratch/colors.py" <<'PY'
+import os, sys
+sys.path.insert(0, os.environ["IMIAD_SOURCE"] + "/tests/examples")
+import drawn
+good, bad, lower = (drawn.pixels(path)[0] for path in sys.argv[1:])
+def count(rows, color):
+    return sum(row[x:x + 3] == bytes(color) for row in rows for x in range(0, len(row), 3))
+RED, GREEN = (190, 24, 36), (18, 122, 62)
+assert count(good, GREEN) > 100 and count(good, RED) == 0
+assert count(bad, RED) > 100 and count(bad, GREEN) == 0
+# right of the two images: the colours and their numbers, the mark of the threshold among them
+assert len(good) == len(bad) and all(a[-180:] == b[-180:] for a, b in zip(good[32:], bad[32:]))
+# the title has the threshold of the sensitivity that was asked for
+assert bad[:32] != lower[:32] and bad[32:] == lower[32:]
+PY
+bar=$scratch/plain/test/bar/1.png
+for sensitivity in low high; do
+    "$inspect" "$scratch/plain.imiad" "$scratch/plain/train/good/2.png" "$bar" --sensitivity $sensitivity \
+        --pictures "$scratch/$sensitivity" >/dev/null 2>&1 || true
+done
+works "pictures say the verdict, score and threshold, in colours that mean the same in all of them" \
+    python3 "$scratch/colors.py" "$scratch"/low/*good_2*.png "$scratch"/low/*bar_1*.png "$scratch"/high/*bar_1*.png
 gives "the page has as many as are asked for" 0 "$inspect" "$scratch/nut.imiad" "$scratch/names/x.png" "$scratch/names/Prüfling.png" --sensitivity low \
     --sheet "$scratch/one.html" --worst 1
 works "with its pictures beside it" test -d "$scratch/one_pictures"

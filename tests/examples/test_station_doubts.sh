@@ -110,6 +110,22 @@ python3 "$scratch/brighter.py" "$IMIAD_SOURCE/tests/examples" "$scratch/twice/tr
 gives "a folder with duplicates is learned" 0 "$inspect" learn "$scratch/twice" "$scratch/t.imiad" 'validation=kept/*' resize=32
 tells "and exact ones are told" "1 of the 3 images that choose the threshold are learned as well, such as kept/a.png and train/good/03.png" "$scratch/said"
 tells "and near ones" "nearly the same as learned ones, such as kept/c.png and train/good/05.png" "$scratch/said"
+mkdir -p "$scratch/twice/test/good"
+cp "$scratch/twice/train/good/04.png" "$scratch/twice/kept/c.png" "$scratch/twice/test/good"
+drawn rgb 64 48 other "$scratch/twice/test/good/wide.png"
+drawn gray 48 48 other "$scratch/twice/test/good/gray.png"
+gives "one whose test images are learned, too" 0 "$inspect" learn "$scratch/twice" "$scratch/t.imiad" 'validation=kept/*' \
+    'train_defective=none/*' resize=32 crop=24
+tells "is told so" "1 of the 4 test images are learned as well, such as test/good/04.png and train/good/04.png: the report will be too good" "$scratch/said"
+tells "of near copies as well" "1 of the 4 test images are nearly the same as learned ones, such as test/good/c.png and train/good/05.png" "$scratch/said"
+for code in duplicates near_duplicates test_duplicates near_test_duplicates size channels border pattern random_weights few_held_out; do
+    works "the record holds $code" grep -q "\"code\": \"$code\"" "$scratch/t.imiad.json"
+done
+odd=$(printf 'cass\351.png')
+drawn rgb 48 48 01 "$scratch/twice/test/good/$odd" black
+gives "a doubtful image whose name is no UTF-8" 0 "$inspect" learn "$scratch/twice" "$scratch/t.imiad" 'validation=kept/*' resize=32
+works "is named in the record" grep -q 'near black: test/good/cass.*\.png"' "$scratch/t.imiad.json"
+rm "$scratch/twice/test/good/$odd"
 
 # ---- the same doubts when parts are inspected ----
 inspects() { "$inspect" "$scratch/t.imiad" "$@" >"$scratch/said" 2>&1 || [ $? -le 1 ]; }

@@ -5,6 +5,7 @@
 #include <imiad/imiad.hpp>
 
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 
 inline int passed, failed;

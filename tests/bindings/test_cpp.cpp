@@ -74,6 +74,12 @@ static void options()
           "an option out of range throws");
     holds(thrown([] { imiad::dataset("synthetics"); }) == IMIAD_UNKNOWN_OPTION,
           "an unknown name throws");
+    std::string message;
+    setenv("IMIAD_WEIGHTS", "/nowhere/weights.pth", 1);
+    holds(thrown([] { imiad::backbone::with_default_weights(); }, &message) == IMIAD_NOT_FOUND &&
+              message.find("/nowhere/weights.pth") != std::string::npos,
+          "the default weights are asked for, and named where they are not");
+    unsetenv("IMIAD_WEIGHTS");
     try {
         imiad::image::read("/nowhere/image.png");
         holds(false, "a missing file throws");

@@ -128,6 +128,15 @@ def test_values_are_written_as_the_library_reads_them(dataset):
 
 # ---- models ----
 
+def test_the_default_weights_are_asked_for(monkeypatch, tmp_path, backbone):
+    """The file itself is nobody's to commit: tests/nn/test_default_weights.c has one that stands in for it."""
+    monkeypatch.setenv("IMIAD_WEIGHTS", str(tmp_path / "weights.pth"))
+    with pytest.raises(imiad.Error, match="default weights: there is no file .*weights.pth") as caught:
+        imiad.Backbone.default()
+    assert caught.value.status == imiad.Status.NOT_FOUND
+    assert backbone.provenance == ""
+
+
 def test_a_backbone_gives_features(backbone):
     assert "wide_resnet50_2" in imiad.architectures()
     assert backbone.name == "resnet18" and "random" in backbone.weights and backbone.digest == ""

@@ -231,6 +231,8 @@ works "and from good parts alone" "$inspect" learn "$scratch/mine" "$scratch/min
 says "a layout that nothing fits is told" "fits train=train/good/*" "$inspect" learn "$scratch/mine" "$scratch/x"
 says "and so is a word that is no option" "usage" "$inspect" learn "$parts" "$scratch/x" train=a "fine/*"
 says "an option that nobody has" "\"tuch\" is an option of neither" "$inspect" learn "$parts" "$scratch/x" tuch=1
+says "default weights that set-up did not fetch" "there is no file $scratch/w.pth" \
+    env IMIAD_WEIGHTS="$scratch/w.pth" "$inspect" learn "$parts" "$scratch/x" --weights default
 says "an unknown detector" "pathcore" "$inspect" learn "$parts" "$scratch/x" --detector pathcore
 says "a detector that is not there is told" "no such" "$inspect" "$scratch/no such" "$defect"
 says "a wrong option is told" "usage" "$inspect" "$scratch/nut.imiad" "$defect" --sensitivity medium

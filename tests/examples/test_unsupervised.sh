@@ -93,6 +93,8 @@ says "a stray word" "bottle" run bottle
 says "a seed that is no number" "12x" run --seed 12x
 says "an unknown device" "cuda:7" run --device cuda:7
 says "an unknown precision" "float8" run --precision float8
+says "default weights that set-up did not fetch" "sh examples/quickstart.sh" \
+    env IMIAD_WEIGHTS="$scratch/nowhere.pth" "$program" --weights default
 says "missing weights" "$scratch/w.pth" run --weights "$scratch/w.pth"
 printf 'x' >"$scratch/file"
 says "a weight file of one byte" "$scratch/file" run --weights "$scratch/file"

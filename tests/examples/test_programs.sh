@@ -46,6 +46,16 @@ works "a run whose record goes to standard output" sh -c "'$build/unsupervised' 
 works "which is nothing but JSON" python3 -c 'import json; assert json.load(open("r.json"))["categories"]'
 works "tables go to standard error then" grep -q '^average ' tables
 works "no file is called -" test ! -e -
+fits() { # within 80 columns, what the program prints
+    sh -c '! "$@" | grep "^.\{81\}"' sh "$@"
+}
+works "datasets are listed within 80 columns" fits "$build/unsupervised" --list-datasets
+works "detectors, too" fits "$build/unsupervised" --list-detectors
+for name in patchcore bgad csflow folder mvtec_ad fewshot; do
+    works "and the options of $name" fits "$build/unsupervised" --describe $name
+done
+"$build/unsupervised" --describe patchcore | tr -s ' \n' ' ' >described
+works "no word of them is lost" grep -q 'image_score default max max|reweighted largest patch score (the code), or weighted by its neighbourhood (the paper, equation 7) reweight_neighbours' described
 works "and tables fit 80 columns" sh -c "! grep -v '^patchcore on' tables | grep -q '.\{81\}'"
 # shellcheck disable=SC2086
 fails "a table that cannot be written is a failure" 1 sh -c "'$build/unsupervised' $(echo $tiny) >/dev/full"

@@ -278,9 +278,10 @@ static void report(const learning *l)
         printf("  image AUROC %.4f\n", l->auroc);
     report_names("good, called bad", l->false_alarms);
     report_names("bad, not found", l->missed);
-    if (json_array_size(l->warnings.list) > 0)
-        printf("  %zu warnings, in the record too: %s.json\n", json_array_size(l->warnings.list),
-               path);
+    size_t doubts = json_array_size(l->warnings.list);
+    if (doubts > 0)
+        printf("  %zu %s, in the record too: %s.json\n", doubts,
+               doubts == 1 ? "warning" : "warnings", path);
 }
 
 static json_t *options_record(const learning *l)

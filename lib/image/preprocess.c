@@ -86,12 +86,14 @@ static imiad_status check(const preprocessing *p, const imiad_image *image, cons
 }
 
 /* The part of the resized image that the crop shows, in the source's format. */
-static imiad_status resize_and_crop(imiad_image **out, const imiad_image *image, const geometry *g)
+static imiad_status resize_and_crop(imiad_image **out, const imiad_image *image, const geometry *g,
+                                    bool bicubic)
 {
     imiad_image *seen = NULL;
     TRY(image_create(&seen, image->format, g->x.count, g->y.count));
     resize_region region = {g->x.full, g->y.full, g->x.first, g->y.first, g->x.count, g->y.count};
-    imiad_status status = resize_bilinear(seen->pixels, seen->stride, image, &region);
+    imiad_status status = resize_image(seen->pixels, seen->stride, image, &region,
+                                       bicubic ? RESIZE_BICUBIC : RESIZE_BILINEAR);
     if (status == IMIAD_OK)
         *out = seen;
     else
@@ -132,11 +134,11 @@ imiad_status preprocess_image(imiad_image **out, const imiad_image *image, const
     if (pixel_bytes(image->format) == 4) { /* alpha must not weigh in the resize */
         imiad_image *rgb = NULL;
         TRY(image_to_rgb(&rgb, image));
-        imiad_status status = resize_and_crop(&seen, rgb, &g);
+        imiad_status status = resize_and_crop(&seen, rgb, &g, p->bicubic);
         imiad_image_free(rgb);
         TRY(status);
     } else {
-        TRY(resize_and_crop(&seen, image, &g));
+        TRY(resize_and_crop(&seen, image, &g, p->bicubic));
     }
     return pad(out, seen, &g);
 }

@@ -12,6 +12,7 @@ typedef struct preprocessing {
     int32_t resize; /* pixels */
     int32_t crop;   /* centre crop to crop x crop; 0: none */
     float mean[3], std[3];
+    bool bicubic; /* images; otherwise they are resized bilinearly */
 } preprocessing;
 
 extern const float imagenet_mean[3], imagenet_std[3];
@@ -27,9 +28,9 @@ typedef struct preprocess_window {
 } preprocess_window;
 void preprocess_find_window(preprocess_window *out, const preprocessing *p, int32_t width,
                             int32_t height);
-/* Resize (Pillow's antialiased bilinear on 8-bit channels) and crop: RGB8, but GRAY16 of a GRAY16
- * image, at its full depth. Only what the
- * crop shows is computed; an image smaller than the crop is padded with zeros. */
+/* Resize (Pillow's antialiased bilinear or bicubic on 8-bit channels) and crop: RGB8, but GRAY16 of
+ * a GRAY16 image, at its full depth. Only what the crop shows is computed; an image smaller than
+ * the crop is padded with zeros. */
 imiad_status preprocess_image(imiad_image **out, const imiad_image *image, const preprocessing *p);
 /* Binarises at native size (above zero), then resizes by nearest neighbour and crops: GRAY8, 0/255.
  */

@@ -1,5 +1,6 @@
-/* Resizing as Pillow does it (Image.resize with BILINEAR): a shares filter as wide as the shrink
- * factor, horizontally and then vertically, each pass in fixed point and rounded to a byte. */
+/* Resizing as Pillow does it (Image.resize with BILINEAR or BICUBIC): a shares filter as wide as
+ * the shrink factor, horizontally and then vertically, each pass in fixed point and rounded to a
+ * byte. */
 #include "image/resize.h"
 
 #include <math.h>
@@ -19,22 +20,24 @@ static void bank_free(filter_bank *bank)
     *bank = (filter_bank){0, NULL, NULL, NULL};
 }
 
-/* The weights of one result in fixed point. */
+/* The weights of one result in fixed point, halves away from zero. */
 static void fill_taps(filter_bank *bank, double *shares, int32_t index, double center, double scale,
-                      int32_t size)
+                      int32_t size, resize_filter filter)
 {
     uint32_t *weights = bank->weights + index * bank->taps;
-    bank->count[index] = resize_shares(shares, &bank->begin[index], center, scale, size);
-    for (int32_t i = 0; i < bank->count[index]; ++i)
-        weights[i] = (uint32_t)(0.5 + shares[i] * (1 << RESIZE_PRECISION));
+    bank->count[index] = resize_shares(shares, &bank->begin[index], center, scale, size, filter);
+    for (int32_t i = 0; i < bank->count[index]; ++i) {
+        double half = shares[i] < 0 ? -0.5 : 0.5;
+        weights[i] = (uint32_t)(int32_t)(half + shares[i] * (1 << RESIZE_PRECISION));
+    }
 }
 
 /* For results first..first+count-1 of resizing `size` positions to `full`. */
 static imiad_status bank_make(filter_bank *bank, int32_t size, int32_t full, int32_t first,
-                              int32_t count)
+                              int32_t count, resize_filter filter)
 {
     double step = (double)size / full, scale = step < 1 ? 1 : step;
-    filter_bank made = {2 * (int64_t)ceil(scale) + 1, NULL, NULL, NULL};
+    filter_bank made = {resize_taps(scale, filter), NULL, NULL, NULL};
     size_t weights = (size_t)made.taps * (size_t)count;
     double *shares = malloc((size_t)made.taps * sizeof *shares);
     made.begin = malloc((size_t)count * sizeof *made.begin);
@@ -46,7 +49,7 @@ static imiad_status bank_make(filter_bank *bank, int32_t size, int32_t full, int
         return fail_memory("a resize filter", weights * sizeof *made.weights);
     }
     for (int32_t i = 0; i < count; ++i)
-        fill_taps(&made, shares, i, (first + i + 0.5) * step, scale, size);
+        fill_taps(&made, shares, i, (first + i + 0.5) * step, scale, size, filter);
     free(shares);
     *bank = made;
     return IMIAD_OK;
@@ -58,6 +61,7 @@ typedef struct resampler {
     const imiad_image *image;
     const resize_region *region;
     const resize_kernels *kernels;
+    resize_filter filter;
     bool across, down; /* which passes there are */
     filter_bank horizontal, vertical;
     size_t channels, row_bytes; /* of a filtered row */
@@ -153,9 +157,11 @@ static imiad_status resampler_make(resampler *r)
     const resize_region *region = r->region;
     int32_t width = r->image->width, height = r->image->height;
     if (r->across)
-        TRY(bank_make(&r->horizontal, width, region->full_width, region->x, region->width));
+        TRY(bank_make(&r->horizontal, width, region->full_width, region->x, region->width,
+                      r->filter));
     if (r->down)
-        TRY(bank_make(&r->vertical, height, region->full_height, region->y, region->height));
+        TRY(bank_make(&r->vertical, height, region->full_height, region->y, region->height,
+                      r->filter));
     int64_t taps = r->down ? r->vertical.taps : 1;
     int64_t kept = taps + RESIZE_ROWS < height ? taps + RESIZE_ROWS : height;
     r->made = r->down ? r->vertical.begin[0] : region->y;
@@ -172,15 +178,16 @@ static imiad_status resampler_make(resampler *r)
     return complete ? IMIAD_OK : fail_memory("resizing", (size_t)kept * r->row_bytes);
 }
 
-imiad_status resize_bilinear(uint8_t *out, size_t stride, const imiad_image *image,
-                             const resize_region *region)
+imiad_status resize_image(uint8_t *out, size_t stride, const imiad_image *image,
+                          const resize_region *region, resize_filter filter)
 {
     if (image->format == IMIAD_PIXEL_GRAY16)
-        return resize_deep(out, stride, image, region);
+        return resize_deep(out, stride, image, region, filter);
     size_t channels = (size_t)pixel_bytes(image->format);
     resampler r = {.image = image,
                    .region = region,
                    .kernels = resize_best(),
+                   .filter = filter,
                    .across = region->full_width != image->width,
                    .down = region->full_height != image->height,
                    .channels = channels,
@@ -250,8 +257,8 @@ imiad_status imiad_image_resize(imiad_image **out, const imiad_image *image, int
     }
     const resize_region whole = {width, height, 0, 0, width, height};
     if (status == IMIAD_OK)
-        status =
-            resize_bilinear(resized->pixels, resized->stride, weighted ? weighted : image, &whole);
+        status = resize_image(resized->pixels, resized->stride, weighted ? weighted : image, &whole,
+                              RESIZE_BILINEAR);
     if (status == IMIAD_OK && weighted)
         unpremultiply(resized);
     imiad_image_free(weighted);

@@ -7,14 +7,36 @@
 #include "image/pixels.h"
 #include "image/resize.h"
 
-int32_t resize_shares(double *shares, int32_t *begin, double center, double scale, int32_t size)
+static const double supports[] = {[RESIZE_BILINEAR] = 1, [RESIZE_BICUBIC] = 2};
+
+static double triangle(double x)
 {
-    double low = center - scale + 0.5, high = center + scale + 0.5, sum = 0;
+    return x < 1 ? 1 - x : 0;
+}
+
+static double cubic(double x)
+{
+    const double a = -0.5;
+    if (x < 1)
+        return ((a + 2) * x - (a + 3)) * x * x + 1;
+    return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+}
+
+int64_t resize_taps(double scale, resize_filter filter)
+{
+    return 2 * (int64_t)ceil(supports[filter] * scale) + 1;
+}
+
+int32_t resize_shares(double *shares, int32_t *begin, double center, double scale, int32_t size,
+                      resize_filter filter)
+{
+    double support = supports[filter] * scale, sum = 0;
+    double low = center - support + 0.5, high = center + support + 0.5;
     int32_t first = low < 0 ? 0 : (int32_t)low;
     int32_t count = (high > size ? size : (int32_t)high) - first;
     for (int32_t i = 0; i < count; ++i) {
         double distance = fabs((first + i - center + 0.5) * (1 / scale));
-        shares[i] = distance < 1 ? 1 - distance : 0;
+        shares[i] = filter == RESIZE_BICUBIC ? cubic(distance) : triangle(distance);
         sum += shares[i];
     }
     for (int32_t i = 0; i < count && sum != 0; ++i)
@@ -38,10 +60,10 @@ static void filter_free(deep_filter *f)
 
 /* Of results first..first+count-1 of resizing `size` pixels to `full`. */
 static imiad_status filter_make(deep_filter *f, int32_t size, int32_t full, int32_t first,
-                                int32_t count)
+                                int32_t count, resize_filter filter)
 {
     double step = (double)size / full, scale = step < 1 ? 1 : step;
-    f->taps = 2 * (int64_t)ceil(scale) + 1;
+    f->taps = resize_taps(scale, filter);
     f->begin = malloc(2 * (size_t)count * sizeof *f->begin);
     f->shares = malloc((size_t)f->taps * (size_t)count * sizeof *f->shares);
     if (!f->begin || !f->shares)
@@ -49,14 +71,14 @@ static imiad_status filter_make(deep_filter *f, int32_t size, int32_t full, int3
     f->count = f->begin + count;
     for (int32_t i = 0; i < count; ++i)
         f->count[i] = resize_shares(f->shares + i * f->taps, &f->begin[i], (first + i + 0.5) * step,
-                                    scale, size);
+                                    scale, size, filter);
     return IMIAD_OK;
 }
 
 static uint16_t rounded(double sum)
 {
     double value = floor(sum + 0.5);
-    return value > 65535 ? 65535 : (uint16_t)value;
+    return value > 65535 ? 65535 : value < 0 ? 0 : (uint16_t)value;
 }
 
 /* A source row's columns of the region. */
@@ -86,14 +108,16 @@ static void filter_down(uint8_t *out, const uint16_t *rows, int32_t top, int32_t
 }
 
 imiad_status resize_deep(uint8_t *out, size_t stride, const imiad_image *image,
-                         const resize_region *region)
+                         const resize_region *region, resize_filter filter)
 {
     deep_filter across = {0}, down = {0};
     imiad_status status = IMIAD_OK;
     if (region->full_width != image->width)
-        status = filter_make(&across, image->width, region->full_width, region->x, region->width);
+        status = filter_make(&across, image->width, region->full_width, region->x, region->width,
+                             filter);
     if (status == IMIAD_OK && region->full_height != image->height)
-        status = filter_make(&down, image->height, region->full_height, region->y, region->height);
+        status = filter_make(&down, image->height, region->full_height, region->y, region->height,
+                             filter);
     int32_t last = region->height - 1;
     int32_t top = status == IMIAD_OK && down.begin ? down.begin[0] : region->y;
     int32_t end = status == IMIAD_OK && down.begin ? down.begin[last] + down.count[last]

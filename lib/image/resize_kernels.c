@@ -6,8 +6,8 @@
 
 static inline uint8_t to_byte(uint32_t sum)
 {
-    uint32_t value = sum >> RESIZE_PRECISION;
-    return (uint8_t)(value > 255 ? 255 : value);
+    int32_t value = (int32_t)sum >> RESIZE_PRECISION;
+    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
 static void across_portable(uint8_t *restrict out, const uint8_t *restrict in, size_t channels,
@@ -61,7 +61,7 @@ AVX2 static inline __m256i load8(const uint8_t *bytes)
 /* Eight sums to eight bytes; the packing saturates. */
 AVX2 static inline void store8(uint8_t *out, __m256i sum)
 {
-    __m256i values = _mm256_srli_epi32(sum, RESIZE_PRECISION);
+    __m256i values = _mm256_srai_epi32(sum, RESIZE_PRECISION);
     __m128i words =
         _mm_packus_epi32(_mm256_castsi256_si128(values), _mm256_extracti128_si256(values, 1));
     _mm_storel_epi64((__m128i *)out, _mm_packus_epi16(words, words));

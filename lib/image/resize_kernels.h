@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Weights are integers of 22 bits, so that 8 bits of pixel and 2 of head room fit beside them. */
+/* Weights are integers of 22 bits, so that 8 bits of pixel, a bit of head room and a sign fit
+ * beside them. */
 enum { RESIZE_PRECISION = 32 - 8 - 2, RESIZE_HALF = 1 << (RESIZE_PRECISION - 1) };
 
 /* The horizontal pass works on this many rows at a time, interleaved: value i of row r is byte
@@ -16,7 +17,7 @@ enum { RESIZE_ROWS = 8 };
 typedef struct filter_bank {
     int64_t taps; /* weights a result has room for */
     int32_t *begin, *count;
-    uint32_t *weights; /* taps for each result */
+    uint32_t *weights; /* taps for each result; those below zero as their complements */
 } filter_bank;
 
 typedef struct resize_kernels {

@@ -152,7 +152,7 @@ static imiad_status read_texture(imiad_image **out, const char *path, int32_t wi
     status = image_create(&resized, IMIAD_PIXEL_RGB8, width, height);
     const resize_region all = {width, height, 0, 0, width, height};
     if (status == IMIAD_OK) {
-        status = resize_bilinear(resized->pixels, resized->stride, rgb, &all);
+        status = resize_image(resized->pixels, resized->stride, rgb, &all, RESIZE_BILINEAR);
         if (status == IMIAD_OK)
             *out = resized;
         else

@@ -62,7 +62,7 @@ static double floor_seconds(const uint8_t *file, size_t size, const imiad_image 
 static void measure(double out[TIMES], const char *path, int rounds)
 {
     double seconds[TIMES][MOST_ROUNDS];
-    preprocessing p = {false, RESIZED, 224, {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f}};
+    preprocessing p = {false, RESIZED, 224, {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f}, false};
     float *planes = malloc(3 * 224 * 224 * sizeof *planes);
     file_view file;
     check(file_map(&file, path));

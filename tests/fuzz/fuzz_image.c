@@ -77,7 +77,7 @@ const fuzz_seed fuzz_seeds[] = {
 
 static void work_with(const imiad_image *image)
 {
-    preprocessing p = {false, 16, 12, {0, 0, 0}, {1, 1, 1}};
+    preprocessing p = {false, 16, 12, {0, 0, 0}, {1, 1, 1}, false};
     imiad_image *small = NULL, *mask = NULL;
     if (image_check(image, "decoded") != IMIAD_OK)
         abort();

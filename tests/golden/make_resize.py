@@ -38,7 +38,8 @@ def main():
         for width, height, new_width, new_height in SIZES:
             pixels = procedural(width, height, channels)
             image = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels, mode)
-            for name in ("BILINEAR", "NEAREST") if mode == "L" else ("BILINEAR",):
+            names = {"L": ("BILINEAR", "NEAREST", "BICUBIC"), "RGB": ("BILINEAR", "BICUBIC")}
+            for name in names.get(mode, ("BILINEAR",)):
                 resized = image.resize((new_width, new_height), getattr(Image, name))
                 digest = hashlib.sha256(numpy.asarray(resized).tobytes()).hexdigest()
                 print(f"{name},{mode},{width},{height},{new_width},{new_height},{digest}")

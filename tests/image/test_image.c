@@ -6,6 +6,7 @@
 #include "image/preprocess.h"
 #include "image/resize.h"
 #include "image/resize_kernels.h"
+#include "image/turn.h"
 #include "procedural.h"
 
 static imiad_image *nearest(const imiad_image *image, int width, int height)
@@ -21,6 +22,15 @@ static imiad_image *nearest(const imiad_image *image, int width, int height)
             image_row(out, y)[x] = image_row(image, rows[y])[columns[x]];
     free(columns);
     free(rows);
+    return out;
+}
+
+static imiad_image *bicubic(const imiad_image *image, int width, int height)
+{
+    imiad_image *out = NULL;
+    ck_ok(image_create(&out, image->format, width, height));
+    const resize_region whole = {width, height, 0, 0, width, height};
+    ck_ok(resize_image(out->pixels, out->stride, image, &whole, RESIZE_BICUBIC));
     return out;
 }
 
@@ -41,6 +51,8 @@ START_TEST(resizing_gives_pillows_bytes)
         imiad_image *resized = NULL;
         if (strcmp(filter, "NEAREST") == 0)
             resized = nearest(image, new_width, new_height);
+        else if (strcmp(filter, "BICUBIC") == 0)
+            resized = bicubic(image, new_width, new_height);
         else
             ck_ok(imiad_image_resize(&resized, image, new_width, new_height));
         image_digest(digest, resized);
@@ -50,7 +62,7 @@ START_TEST(resizing_gives_pillows_bytes)
         ++cases;
     }
     fclose(table);
-    ck_assert_int_eq(cases, 120);
+    ck_assert_int_eq(cases, 180);
 }
 END_TEST
 
@@ -115,7 +127,7 @@ END_TEST
 
 static preprocessing imagenet(bool squash, int32_t resize, int32_t crop)
 {
-    preprocessing p = {squash, resize, crop, {0}, {0}};
+    preprocessing p = {.squash = squash, .resize = resize, .crop = crop};
     memcpy(p.mean, imagenet_mean, sizeof p.mean);
     memcpy(p.std, imagenet_std, sizeof p.std);
     return p;
@@ -402,7 +414,71 @@ START_TEST(wrong_images_are_refused)
 }
 END_TEST
 
-SUITE("image", TEST(resizing_gives_pillows_bytes), TEST(both_kernels_give_the_same_bytes),
+/* Source: OpenCV's own results, by the authors' code of AnomalyDINO. */
+START_TEST(turning_gives_opencvs_bytes)
+{
+    FILE *table = open_source("tests/golden/anomalydino.csv");
+    char line[8192], expected[65], digest[65];
+    int width, height, degrees, cases = 0;
+    while (fgets(line, sizeof line, table)) {
+        if (sscanf(line, "turned,%d,%d,%d,%64s", &width, &height, &degrees, expected) != 4)
+            continue;
+        imiad_image *image = procedural(IMIAD_PIXEL_RGB8, width, height), *turned;
+        ck_ok(image_turn_smoothly(&turned, image, degrees));
+        image_digest(digest, turned);
+        ck_assert_msg(strcmp(digest, expected) == 0, "differs from OpenCV: %s", line);
+        imiad_image_free(image);
+        imiad_image_free(turned);
+        ++cases;
+    }
+    fclose(table);
+    ck_assert_int_eq(cases, 48);
+}
+END_TEST
+
+START_TEST(preprocessing_resizes_bicubically_where_it_is_told)
+{
+    imiad_image *image = procedural(IMIAD_PIXEL_RGB8, 57, 41), *wanted = bicubic(image, 44, 32),
+                *found;
+    preprocessing p = imagenet(false, 32, 0);
+    p.bicubic = true;
+    ck_ok(preprocess_image(&found, image, &p));
+    ck_assert(found->width == 44 && found->height == 32);
+    ck_assert_mem_eq(found->pixels, wanted->pixels, found->stride * 32);
+    imiad_image_free(image);
+    imiad_image_free(found);
+    imiad_image_free(wanted);
+}
+END_TEST
+
+/* Sharp edges of 16 bits: the cubic overshoots, and is cut at both ends. */
+START_TEST(deep_images_are_resized_bicubically_too)
+{
+    imiad_image *deep, *bytes, *wanted, *found;
+    ck_ok(image_create(&deep, IMIAD_PIXEL_GRAY16, 40, 30));
+    ck_ok(image_create(&bytes, IMIAD_PIXEL_GRAY8, 40, 30));
+    for (int y = 0; y < 30; ++y)
+        for (int x = 0; x < 40; ++x) {
+            int value = (x / 5 + y / 5) % 2 ? 255 : (x + y) % 3 * 20;
+            image_row(bytes, y)[x] = (uint8_t)value;
+            pixel_put16(image_row(deep, y), x, (uint16_t)(257 * value));
+        }
+    wanted = bicubic(bytes, 63, 17);
+    found = bicubic(deep, 63, 17);
+    for (int y = 0; y < 17; ++y)
+        for (int x = 0; x < 63; ++x)
+            ck_assert_int_le(
+                abs(pixel_get16(image_row(found, y), x) - 257 * image_row(wanted, y)[x]), 300);
+    imiad_image_free(deep);
+    imiad_image_free(bytes);
+    imiad_image_free(wanted);
+    imiad_image_free(found);
+}
+END_TEST
+
+SUITE("image", TEST(resizing_gives_pillows_bytes), TEST(turning_gives_opencvs_bytes),
+      TEST(preprocessing_resizes_bicubically_where_it_is_told),
+      TEST(deep_images_are_resized_bicubically_too), TEST(both_kernels_give_the_same_bytes),
       TEST(resizing_reads_strides_and_any_channel_order),
       LOOP_TEST(preprocessing_gives_the_references_bytes, 2), TEST(sizes_follow_torchvision),
       TEST(the_crop_is_where_torchvision_puts_it),

@@ -155,10 +155,17 @@ static imiad_status replace(imiad_image **image,
     return IMIAD_OK;
 }
 
-static imiad_status augment(ready_image *ready, const image_source *source, size_t position)
+/* NULL where the image stays as it is. */
+static const augmentation *augmentation_of(const image_source *source, size_t position)
 {
     const augmentation *a = source->entries ? &source->entries[position].augment : NULL;
-    if (!a || a->kind == AUGMENT_NONE)
+    return a && a->kind != AUGMENT_NONE ? a : NULL;
+}
+
+static imiad_status augment(ready_image *ready, const image_source *source, size_t position)
+{
+    const augmentation *a = augmentation_of(source, position);
+    if (!a)
         return IMIAD_OK;
     TRY(replace(&ready->image, augment_image, a));
     return ready->mask ? replace(&ready->mask, augment_mask, a) : IMIAD_OK;
@@ -199,6 +206,31 @@ imiad_status loaded_read(loaded *result, const loading *l)
     imiad_status status = finish_image(result, l, position, decoded);
     imiad_image_free(decoded);
     return status;
+}
+
+static imiad_status read_rgb(imiad_image **out, const image_source *source, size_t position)
+{
+    if (!source->dataset)
+        return image_to_rgb(out, source->images[position]);
+    imiad_image *decoded;
+    TRY(imiad_dataset_read_image(&decoded, source->dataset, loaded_sample(source, position)));
+    imiad_status status = image_to_rgb(out, decoded);
+    imiad_image_free(decoded);
+    return status;
+}
+
+imiad_status loaded_read_native(imiad_image **out, const loading *l, size_t position)
+{
+    const augmentation *a = augmentation_of(&l->source, position);
+    imiad_image *image;
+    TRY(read_rgb(&image, &l->source, position));
+    imiad_status status = a ? replace(&image, augment_image, a) : IMIAD_OK;
+    if (status != IMIAD_OK) {
+        imiad_image_free(image);
+        return status;
+    }
+    *out = image;
+    return IMIAD_OK;
 }
 
 uint64_t loaded_bytes(const loaded *result)

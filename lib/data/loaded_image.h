@@ -19,6 +19,8 @@ size_t loaded_sample(const image_source *source, size_t position);
 loaded loaded_describe(const image_source *source, size_t position);
 /* The image of result->position. */
 imiad_status loaded_read(loaded *result, const loading *l);
+/* The same as it is before it is resized and cropped, augmented: new, RGB8. */
+imiad_status loaded_read_native(imiad_image **out, const loading *l, size_t position);
 uint64_t loaded_bytes(const loaded *result);
 void loaded_free(const loaded *result); /* its images */
 

@@ -136,6 +136,23 @@ imiad_status loader_other(loaded *out, making *m, size_t position)
     return show_bytes(out, &other->shown);
 }
 
+imiad_status loader_native(const imiad_image **out, making *m)
+{
+    borrowed_image *native = calloc(1, sizeof *native);
+    if (!native)
+        return fail_memory("an image", sizeof *native);
+    imiad_status status =
+        loaded_read_native(&native->shown, &m->loader->loading, m->image->position);
+    if (status != IMIAD_OK) {
+        free(native);
+        return status;
+    }
+    native->next = m->others;
+    m->others = native;
+    *out = native->shown;
+    return IMIAD_OK;
+}
+
 static void give_back_others(borrowed_image *others)
 {
     while (others) {

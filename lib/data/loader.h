@@ -58,6 +58,9 @@ struct making {
 };
 /* Another image of the source with its mask, through the same geometry, until `make` returns. */
 imiad_status loader_other(loaded *out, making *m, size_t position);
+/* The image that is being made from, before it was resized and cropped: RGB8, until `make` returns.
+ * It is read again. */
+imiad_status loader_native(const imiad_image **out, making *m);
 
 /* The geometry of masks. */
 typedef enum mask_frame {

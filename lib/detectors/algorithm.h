@@ -108,6 +108,9 @@ random_stream made_stream(const made_from *from, const char *what);
 /* Another training image with its mask (or NULL), preprocessed alike, until the maker returns. */
 imiad_status made_other(const imiad_image **image, const imiad_image **mask, const made_from *from,
                         size_t index);
+/* The image before it was resized and cropped: RGB8, augmented as the setting says, until the maker
+ * returns; read again for this. */
+imiad_status made_native(const imiad_image **image, const made_from *from);
 typedef imiad_status (*make_function)(const made_from *from, made_output *out);
 typedef struct train_maker {
     const made_spec *specs;

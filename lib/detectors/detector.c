@@ -19,6 +19,8 @@ static preprocessing read_preprocessing(const option_set *options, const imiad_b
     preprocessing p = {.squash = strcmp(options_text(options, "resize_mode"), "squash") == 0,
                        .resize = (int32_t)options_int(options, "resize"),
                        .crop = (int32_t)options_int(options, "crop")};
+    const char *filter = options_find(options, "interpolation");
+    p.bicubic = filter && strcmp(filter, "bicubic") == 0;
     memcpy(p.mean, backbone ? backbone->mean : imagenet_mean, sizeof p.mean);
     memcpy(p.std, backbone ? backbone->std : imagenet_std, sizeof p.std);
     return p;

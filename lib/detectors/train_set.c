@@ -207,6 +207,11 @@ imiad_status made_other(const imiad_image **image, const imiad_image **mask, con
     return IMIAD_OK;
 }
 
+imiad_status made_native(const imiad_image **image, const made_from *from)
+{
+    return loader_native(image, from->making);
+}
+
 imiad_status train_set_begin(train_set *set, const train_pass *pass)
 {
     if (pass->batch > MOST_BATCH)

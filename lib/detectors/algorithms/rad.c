@@ -13,6 +13,7 @@
 #include "detectors/parts/map_scores.h"
 #include "detectors/parts/memory_budget.h"
 #include "detectors/parts/one_size.h"
+#include "detectors/parts/transformer.h"
 
 static const option_spec options[] = {
     {"preset", OPT_CHOICE, "libimiad", "libimiad|official",
@@ -34,6 +35,7 @@ static const option_spec options[] = {
     {"storage", OPT_CHOICE, "float32", "float32|bfloat16|float16",
      "numbers of the patches: the narrow kinds take half the memory, rounded"},
     {"memory_budget", OPT_INT, "0", "0..", "megabytes that the patches may take; 0: no bound"},
+    {"interpolation", OPT_CHOICE, "bilinear", "bilinear|bicubic", "how images are resized"},
     {"smoothing", .default_value = "0"},
     {0},
 };
@@ -43,6 +45,8 @@ static const preset_value presets[] = {
     {"official", "crop", "448"},           {"official", "border", "zero"},
     {"official", "map_size", "256"},       {0},
 };
+
+static const imiad_option later[] = {{"interpolation", "bilinear"}, {NULL, NULL}};
 
 typedef struct rad {
     layer_list layers;
@@ -63,12 +67,7 @@ static const char *choose_layers(char out[128], const imiad_detector *self)
 {
     static const int of_twelve[] = {4, 7, 10, 12};
     const char *given = options_text(self->options, "layers");
-    chain_layer found;
-    char name[64];
-    int depth = 0, used = 0;
-    do
-        snprintf(name, sizeof name, "blocks.%d.cls_token", depth);
-    while (layer_find(&found, &self->backbone->chain, name) && ++depth);
+    int depth = transformer_depth(&self->backbone->chain), used = 0;
     if (*given || depth == 0)
         return *given ? given : "layer2,layer3";
     for (int i = 0; i < 4; ++i)
@@ -177,19 +176,10 @@ typedef struct tokens {
 } tokens;
 
 /* rows x channels of unit length, through the last norm where there is one. */
-static const float *finish(tensor *rows, const node *norm)
+static const float *finish(tensor *features, const node *norm)
 {
-    if (norm) {
-        dtype type = t_type(norm->units[0].tensors[UNIT_WEIGHT]);
-        rows = t_to(norm->forward(norm, t_to(rows, type), false), F32);
-    }
-    return t_data(t_contiguous(t_to_device(t_normalize(rows, 1), CPU)));
-}
-
-static tensor *rows_of(tensor *features)
-{
-    return t_view(t_permute(features, 4, (int[]){0, 2, 3, 1}), 2,
-                  (int64_t[]){-1, t_size(features, 1)});
+    tensor *rows = t_normalize(transformer_rows(features, norm), 1);
+    return t_data(t_contiguous(t_to_device(rows, CPU)));
 }
 
 static tokens find_tokens(imiad_detector *self, const batch *b)
@@ -206,9 +196,9 @@ static tokens find_tokens(imiad_detector *self, const batch *b)
     for (int i = 0; i < count; ++i) {
         if (t_size(features[i], 2) != t.grid[0] || t_size(features[i], 3) != t.grid[1])
             features[i] = t_interpolate(features[i], t.grid[0], t.grid[1], BILINEAR, false);
-        t.patches[i] = finish(rows_of(features[i]), norm);
+        t.patches[i] = finish(features[i], norm);
     }
-    t.classes = finish(rows_of(whole), norm);
+    t.classes = finish(whole, norm);
     return t;
 }
 
@@ -434,6 +424,7 @@ const detector_ops rad_ops = {
     .joins_tasks = true,
     .options = options,
     .presets = presets,
+    .later = later,
     .state_size = sizeof(rad),
     .needs_backbone = true,
     .create = create,

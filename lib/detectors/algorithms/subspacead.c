@@ -7,9 +7,12 @@
 
 #include "base/error.h"
 #include "detectors/anomaly_map.h"
+#include "detectors/parts/foreground.h"
 #include "detectors/parts/map_scores.h"
 #include "detectors/parts/random_rotation.h"
 #include "detectors/parts/subspace.h"
+#include "detectors/parts/transformer.h"
+#include "detectors/parts/turned_copies.h"
 #include "image/pixels.h"
 
 static const option_spec options[] = {
@@ -25,8 +28,7 @@ static const option_spec options[] = {
      "components to keep; 0: as many as explained_variance says"},
     {"rotations", OPT_INT, "0", "0..1000",
      "copies of each image, turned by up to 345 degrees, that are learned beside it"},
-    {"rotate_up_to", OPT_INT, "16", "0..",
-     "most training images that are learned with turned copies; 0: any number"},
+    ROTATE_UP_TO_OPTION,
     {"rotation_fill", OPT_CHOICE, "black", "black|mirror",
      "what a turned image shows where nothing was seen"},
     {"score", OPT_CHOICE, "residual", "residual|mahalanobis|energy|cosine",
@@ -41,6 +43,12 @@ static const option_spec options[] = {
     {"more_tasks", OPT_CHOICE, "apart", "apart|merged",
      "a subspace for each task, the nearest of which counts, or one of all that was learned"},
     {"seed", OPT_INT, "0", "0..", "draws the angles"},
+    {"foreground", OPT_CHOICE, "none", "none|pca",
+     "scores are 0 outside the object, which the first principal component of the image's own "
+     "tokens shows"},
+    {"foreground_threshold", OPT_REAL, "10", "0..",
+     "what that component exceeds where the object is"},
+    {"interpolation", OPT_CHOICE, "bilinear", "bilinear|bicubic", "how images are resized"},
     {"smoothing", .default_value = "0"},
     {0},
 };
@@ -52,6 +60,11 @@ static const preset_value presets[] = {
     {"official", "rotations", "30"},
     {0},
 };
+
+static const imiad_option later[] = {{"foreground", "none"},
+                                     {"foreground_threshold", "10"},
+                                     {"interpolation", "bilinear"},
+                                     {NULL, NULL}};
 
 enum { MOST_NAMES = 64, MOST_DEGREES = 345 };
 
@@ -65,6 +78,7 @@ typedef struct subspacead {
     int64_t columns;
     row_score *measure;
     int64_t drop;
+    bool masked; /* what is not the object scores 0 */
     bool merged;
     moments learned; /* with `merged`: of all tasks */
     subspace *tasks; /* with `merged` one */
@@ -88,22 +102,10 @@ static void middle_blocks(int *first, int *last, int depth)
         }
 }
 
-/* Blocks of a transformer: those with a class token. */
-static int count_blocks(const node_chain *chain)
-{
-    chain_layer found;
-    char name[64];
-    for (int block = 0;; ++block) {
-        snprintf(name, sizeof name, "blocks.%d.cls_token", block);
-        if (!layer_find(&found, chain, name))
-            return block;
-    }
-}
-
 static char *choose_layers(const imiad_detector *self)
 {
     const char *given = options_text(self->options, "layers");
-    int depth = count_blocks(&self->backbone->chain), first, last;
+    int depth = transformer_depth(&self->backbone->chain), first, last;
     if (*given || depth == 0)
         return strdup(*given ? given : "layer2,layer3");
     middle_blocks(&first, &last, depth);
@@ -178,6 +180,11 @@ static imiad_status create(imiad_detector *self)
     m->measure = find_score(options_text(self->options, "score"));
     m->drop = options_int(self->options, "drop_first");
     m->merged = strcmp(options_text(self->options, "more_tasks"), "merged") == 0;
+    m->masked = strcmp(options_text(self->options, "foreground"), "none") != 0;
+    if (m->masked && transformer_depth(&self->backbone->chain) == 0)
+        return fail(IMIAD_INVALID_ARGUMENT,
+                    "detector subspacead: option foreground needs a transformer's tokens, not %s",
+                    self->backbone->architecture->name);
     m->text = choose_layers(self);
     if (!m->text)
         return fail_memory("a list of layers", 1024);
@@ -262,28 +269,8 @@ static imiad_status make_copy(const made_from *from, made_output *out)
     return IMIAD_OK;
 }
 
-/* Every image `copies` times. */
-static imiad_status begin_copies(const imiad_detector *self, train_set *normals, size_t copies)
-{
-    static const made_spec image = {.kind = MADE_IMAGE};
-    static const train_maker maker = {&image, 1, make_copy};
-    size_t count = train_set_count(normals) * copies, *order = malloc(count * sizeof *order);
-    if (!order)
-        return fail_memory("an order of images", count * sizeof *order);
-    for (size_t i = 0; i < count; ++i)
-        order[i] = i / copies;
-    train_pass pass = {order, count, 0, &maker, self->tasks};
-    imiad_status status = train_set_begin(normals, &pass);
-    free(order);
-    return status;
-}
-
-static size_t copies_of(const imiad_detector *self, const train_set *normals)
-{
-    size_t most = (size_t)options_int(self->options, "rotate_up_to");
-    bool turns = most == 0 || train_set_count(normals) <= most;
-    return turns ? 1 + (size_t)options_int(self->options, "rotations") : 1;
-}
+static const made_spec copy_spec = {.kind = MADE_IMAGE};
+static const train_maker copy_maker = {&copy_spec, 1, make_copy};
 
 static imiad_status add_batches(moments *out, imiad_detector *self, train_set *normals,
                                 int64_t total, const progress *p)
@@ -310,10 +297,11 @@ static imiad_status add_batches(moments *out, imiad_detector *self, train_set *n
 static imiad_status collect(moments *out, imiad_detector *self, train_set *normals,
                             const progress *p)
 {
-    size_t copies = copies_of(self, normals);
+    size_t copies =
+        turned_copies_of(self, normals, 1 + (size_t)options_int(self->options, "rotations"));
     *out = (moments){0};
     if (copies > 1)
-        TRY(begin_copies(self, normals, copies));
+        TRY(turned_copies_begin(normals, &copy_maker, copies, self->tasks));
     imiad_status status =
         add_batches(out, self, normals, (int64_t)(train_set_count(normals) * copies), p);
     train_set_rest(normals);
@@ -392,9 +380,29 @@ static imiad_status fit_more(imiad_detector *self, train_set *normals, const pro
 
 /* ---- score ---- */
 
-/* n x height x width: the least over the tasks' subspaces, an image at a time. */
-static tensor *measure(const subspacead *m, tensor *embedded)
+/* The scores of an image's positions, 0 outside the object. */
+static tensor *hide_background(tensor *found, tensor *rows, const imiad_detector *self,
+                               int64_t height, int64_t width)
 {
+    const foreground_rule rule = {options_real(self->options, "foreground_threshold"), false};
+    int64_t count = height * width;
+    bool *shown = malloc((size_t)count * sizeof *shown);
+    tensor *hidden = t_clone(t_contiguous(t_to_device(found, CPU)));
+    float *values = t_data(hidden);
+    if (!shown)
+        t_fail(IMIAD_NO_MEMORY, "out of memory: the foreground of %lld places", (long long)count);
+    if (shown && values)
+        foreground_find(shown, rows, height, width, &rule);
+    for (int64_t i = 0; shown && values && !t_failed() && i < count; ++i)
+        values[i] = shown[i] ? values[i] : 0;
+    free(shown);
+    return hidden;
+}
+
+/* n x height x width: the least over the tasks' subspaces, an image at a time. */
+static tensor *measure(const imiad_detector *self, tensor *embedded)
+{
+    const subspacead *m = self->state;
     int64_t count = t_size(embedded, 0);
     tensor **maps = malloc((size_t)count * sizeof(tensor *)), *all = NULL;
     if (!maps)
@@ -406,6 +414,8 @@ static tensor *measure(const subspacead *m, tensor *embedded)
             tensor *found = m->measure(&m->tasks[task], rows, m->drop);
             least = least ? t_minimum(least, found) : found;
         }
+        if (m->masked)
+            least = hide_background(least, rows, self, t_size(embedded, 1), t_size(embedded, 2));
         maps[i] = scope_return(&s, least);
     }
     if (!t_failed())
@@ -416,8 +426,7 @@ static tensor *measure(const subspacead *m, tensor *embedded)
 
 static void score(imiad_detector *self, const batch *b, scores *out)
 {
-    const subspacead *m = self->state;
-    tensor *maps = t_to_device(measure(m, embed(self, b)), CPU);
+    tensor *maps = t_to_device(measure(self, embed(self, b)), CPU);
     maps = map_upsample(maps, b->height, b->width);
     if (strcmp(options_text(self->options, "blur"), "3x3") == 0)
         maps = map_gaussian(maps, 3, 4, PAD_REFLECT); /* the code's, of OpenCV */
@@ -518,6 +527,7 @@ const detector_ops subspacead_ops = {
     .joins_tasks = true,
     .options = options,
     .presets = presets,
+    .later = later,
     .state_size = sizeof(subspacead),
     .needs_backbone = true,
     .create = create,

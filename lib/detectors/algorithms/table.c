@@ -3,6 +3,7 @@
 
 /* clang-format off */
 #define EACH_ALGORITHM(DO) \
+    DO(anomalydino) \
     DO(bgad) \
     DO(cfa) \
     DO(csflow) \

@@ -389,26 +389,30 @@ static window_search search_near(const patch_memory *m)
     return (window_search){m->bank, m->windows, m->sketches, m->window, NULL};
 }
 
-/* On the device that the network runs on, but for windows: the neighbours and their distances are
- * the same. */
-static imiad_status search(found *out, const patch_memory *m, const imiad_detector *self,
-                           const float *patches, int64_t images, int64_t positions)
+imiad_status patch_memory_search(float *squares, int64_t *rows, const patch_memory *m,
+                                 const imiad_detector *self, const float *patches, int64_t images,
+                                 int64_t positions)
 {
     device place = detector_device(self);
     char name[16];
-    int64_t count = images * positions;
     int32_t k = (int32_t)m->neighbours;
     const window_search near = search_near(m);
-    size_t places = (size_t)(count * m->neighbours);
+    if (is_near(m))
+        return windows_search(squares, rows, &near, patches, images, k);
+    return place.cuda ? imiad_bank_search_on(squares, rows, m->bank, device_name(place, name),
+                                             patches, images * positions, k)
+                      : imiad_bank_search(squares, rows, m->bank, patches, images * positions, k);
+}
+
+static imiad_status search(found *out, const patch_memory *m, const imiad_detector *self,
+                           const float *patches, int64_t images, int64_t positions)
+{
+    size_t places = (size_t)(images * positions * m->neighbours);
     out->squares = malloc(places * sizeof *out->squares);
     out->rows = malloc(places * sizeof *out->rows);
     if (!out->squares || !out->rows)
         return fail_memory("distances", places * (sizeof *out->squares + sizeof *out->rows));
-    if (is_near(m))
-        return windows_search(out->squares, out->rows, &near, patches, images, k);
-    return place.cuda ? imiad_bank_search_on(out->squares, out->rows, m->bank,
-                                             device_name(place, name), patches, count, k)
-                      : imiad_bank_search(out->squares, out->rows, m->bank, patches, count, k);
+    return patch_memory_search(out->squares, out->rows, m, self, patches, images, positions);
 }
 
 imiad_status patch_memory_nearest(float *squares, int64_t *rows, const patch_memory *m,

@@ -17,9 +17,12 @@
          "values a layer is averaged to; 0: one a channel, the mean of its neighbourhood"},        \
         {"target_embed_dimension", OPT_INT, "1024", "0..65536",                                    \
          "values a patch is averaged to; 0: all that its layers have"},                            \
-        {"sampler", OPT_CHOICE, "approximate", "approximate|exact",                                \
-         "greedy coreset from random starts, or from all distances"},                              \
-        {"coreset_ratio", OPT_REAL, "0.1", "0<..1",                                                \
+        PATCH_BANK_OPTIONS("0.1")
+/* Those of the bank alone. */
+#define PATCH_BANK_OPTIONS(ratio)                                                                  \
+    {"sampler", OPT_CHOICE, "approximate", "approximate|exact",                                    \
+     "greedy coreset from random starts, or from all distances"},                                  \
+        {"coreset_ratio", OPT_REAL, ratio, "0<..1",                                                \
          "share of the patches to keep; 1 chooses no coreset"},                                    \
         {"projection_dim", OPT_INT, "128", "0..65536",                                             \
          "columns of the random projection that the coreset measures in; 0: none"},                \
@@ -110,6 +113,12 @@ imiad_status patch_memory_fit(patch_memory *m, imiad_detector *self, train_set *
 imiad_status patch_memory_fit_more(patch_memory *m, imiad_detector *self, train_set *normals,
                                    patch_thinner *thin, const progress *p);
 
+/* The nearest rows of each patch of images of so many positions, near their places where places
+ * count: squares and rows are patches x neighbours. On the device that the network runs on, but for
+ * windows: the neighbours and their distances are the same. */
+imiad_status patch_memory_search(float *squares, int64_t *rows, const patch_memory *m,
+                                 const imiad_detector *self, const float *patches, int64_t images,
+                                 int64_t positions);
 /* The rows nearest to a feature among those near a place, or with no window among all. */
 imiad_status patch_memory_nearest(float *squares, int64_t *rows, const patch_memory *m,
                                   const float *feature, int64_t place, int32_t count);

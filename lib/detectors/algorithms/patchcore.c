@@ -2,13 +2,10 @@
  * coreset; a patch is as anomalous as it is far from the nearest of them. Roth, Pemula, Zepeda,
  * Schoelkopf, Brox, Gehler: "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "detectors/parts/patch_memory.h"
-
-enum { MOST_AROUND = 1000 };
+#include "detectors/parts/bank_weight.h"
 
 static const option_spec options[] = {
     PATCH_MEMORY_OPTIONS,
@@ -59,40 +56,15 @@ static imiad_status fit_more(imiad_detector *self, train_set *normals, const pro
 /* ---- score ---- */
 
 /* Equation 7: the largest patch distance, weighted down where the bank is sparse around its nearest
- * row: 1 - exp(|p - m*|) / sum over m near m* of exp(|p - m|), with the largest exponent taken out.
- */
+ * row. */
 static imiad_status reweighted(float *out, const imiad_detector *self, const float *patch,
                                int64_t place, int64_t nearest, float squared_distance)
 {
-    const patch_memory *m = self->state;
     int64_t around = options_int(self->options, "reweight_neighbours");
-    if (around > imiad_bank_rows(m->bank))
-        around = imiad_bank_rows(m->bank);
-    if (around < 2) { /* one neighbour says nothing of the others: the weight would be zero */
-        *out = (float)sqrt((double)squared_distance);
-        return IMIAD_OK;
-    }
-    float squares[MOST_AROUND], *row = malloc((size_t)m->dimension * sizeof *row);
-    int64_t rows[MOST_AROUND];
-    if (!row)
-        return fail_memory("a row of the bank", (size_t)m->dimension * sizeof *row);
-    imiad_status status = imiad_bank_read(row, m->bank, nearest, 1);
-    if (status == IMIAD_OK)
-        status = patch_memory_nearest(squares, rows, m, row, place, (int32_t)around);
-    double distance = sqrt((double)squared_distance), sum = 0;
-    for (int64_t i = 0; status == IMIAD_OK && i < around; ++i) {
-        double square = 0;
-        status = imiad_bank_read(row, m->bank, rows[i], 1);
-        for (int64_t c = 0; c < m->dimension; ++c) {
-            double d = (double)patch[c] - (double)row[c];
-            square += d * d;
-        }
-        sum += exp(sqrt(square) - distance); /* the numerator's exponent: that term becomes 1 */
-    }
-    free(row);
-    if (status == IMIAD_OK)
-        *out = (float)(distance * (1 - 1 / sum));
-    return status;
+    double share, distance = sqrt((double)squared_distance);
+    TRY(bank_weight(&share, self->state, patch, place, nearest, squared_distance, around, false));
+    *out = (float)(distance * share);
+    return IMIAD_OK;
 }
 
 static void score(imiad_detector *self, const batch *b, scores *out)

@@ -438,8 +438,6 @@ static void score(imiad_detector *self, const batch *b, scores *out)
 
 /* ---- file ---- */
 
-static const char *const moment_names[] = {"moments.mean", "moments.scatter"};
-
 static const char *task_name(char out[64], size_t task, const char *what)
 {
     snprintf(out, 64, "task.%zu.%s", task, what);
@@ -458,11 +456,7 @@ static imiad_status save(const imiad_detector *self, weights_writer *writer)
         if (s->complement)
             TRY(weights_writer_add_tensor(writer, task_name(name, i, "complement"), s->complement));
     }
-    if (!m->merged)
-        return IMIAD_OK;
-    TRY(weights_writer_add(writer, "moments.count", I64, 0, NULL, &m->learned.count));
-    TRY(weights_writer_add_tensor(writer, moment_names[0], m->learned.mean));
-    return weights_writer_add_tensor(writer, moment_names[1], m->learned.scatter);
+    return m->merged ? moments_save(&m->learned, writer) : IMIAD_OK;
 }
 
 static imiad_status load_task(subspacead *m, const imiad_detector *self, const weights *file)
@@ -497,20 +491,6 @@ static imiad_status load_task(subspacead *m, const imiad_detector *self, const w
     return append(m, &one);
 }
 
-static imiad_status load_moments(moments *out, const imiad_detector *self, const weights *file)
-{
-    const subspacead *m = self->state;
-    const weight *count;
-    TRY(weights_expect(&count, file, "moments.count", I64, 0, NULL));
-    TRY(weights_expect(NULL, file, moment_names[0], F64, 1, &m->columns));
-    TRY(weights_expect(NULL, file, moment_names[1], F64, 2, (int64_t[]){m->columns, m->columns}));
-    memcpy(&out->count, count->data, sizeof out->count);
-    if (out->count < 1)
-        return fail(IMIAD_FORMAT, "moments of %lld rows", (long long)out->count);
-    TRY(weights_load_tensor(&out->mean, file, moment_names[0], detector_device(self)));
-    return weights_load_tensor(&out->scatter, file, moment_names[1], detector_device(self));
-}
-
 static imiad_status load(imiad_detector *self, const weights *file)
 {
     subspacead *m = self->state;
@@ -518,7 +498,8 @@ static imiad_status load(imiad_detector *self, const weights *file)
     do
         TRY(load_task(m, self, file));
     while (!m->merged && weights_find(file, task_name(name, m->task_count, "mean")));
-    return m->merged ? load_moments(&m->learned, self, file) : IMIAD_OK;
+    return m->merged ? moments_load(&m->learned, m->columns, file, detector_device(self))
+                     : IMIAD_OK;
 }
 
 const detector_ops subspacead_ops = {

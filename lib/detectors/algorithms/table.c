@@ -16,6 +16,7 @@
     DO(favae) \
     DO(graphcore) \
     DO(igd) \
+    DO(mh_patchcore) \
     DO(padim) \
     DO(patchcore) \
     DO(prn) \

@@ -10,14 +10,17 @@
 #include "detectors/parts/patch_embedding.h"
 
 /* The options of the table that a detector's own ones follow. */
-#define PATCH_MEMORY_OPTIONS                                                                       \
+#define PATCH_MEMORY_OPTIONS PATCH_EMBEDDING_OPTIONS, PATCH_BANK_OPTIONS("0.1")
+/* Those of the features alone. */
+#define PATCH_EMBEDDING_OPTIONS                                                                    \
     {"layers", OPT_TEXT, "layer2,layer3", "", "backbone layers, the first one sets the grid"},     \
         {"patch_size", OPT_INT, "3", "1..15", "side of a patch's neighbourhood, odd"},             \
         {"pretrain_embed_dimension", OPT_INT, "1024", "0..65536",                                  \
          "values a layer is averaged to; 0: one a channel, the mean of its neighbourhood"},        \
-        {"target_embed_dimension", OPT_INT, "1024", "0..65536",                                    \
-         "values a patch is averaged to; 0: all that its layers have"},                            \
-        PATCH_BANK_OPTIONS("0.1")
+    {                                                                                              \
+        "target_embed_dimension", OPT_INT, "1024", "0..65536",                                     \
+            "values a patch is averaged to; 0: all that its layers have"                           \
+    }
 /* Those of the bank alone. */
 #define PATCH_BANK_OPTIONS(ratio)                                                                  \
     {"sampler", OPT_CHOICE, "approximate", "approximate|exact",                                    \

@@ -140,10 +140,31 @@ void moments_free(moments *m)
     *m = (moments){0};
 }
 
+static const char *const names[] = {"moments.count", "moments.mean", "moments.scatter"};
+
+imiad_status moments_save(const moments *m, weights_writer *writer)
+{
+    TRY(weights_writer_add(writer, names[0], I64, 0, NULL, &m->count));
+    TRY(weights_writer_add_tensor(writer, names[1], m->mean));
+    return weights_writer_add_tensor(writer, names[2], m->scatter);
+}
+
+imiad_status moments_load(moments *out, int64_t columns, const weights *file, device d)
+{
+    const weight *count;
+    TRY(weights_expect(&count, file, names[0], I64, 0, NULL));
+    TRY(weights_expect(NULL, file, names[1], F64, 1, &columns));
+    TRY(weights_expect(NULL, file, names[2], F64, 2, (int64_t[]){columns, columns}));
+    memcpy(&out->count, count->data, sizeof out->count);
+    if (out->count < 1)
+        return fail(IMIAD_FORMAT, "moments of %lld rows", (long long)out->count);
+    TRY(weights_load_tensor(&out->mean, file, names[1], d));
+    return weights_load_tensor(&out->scatter, file, names[2], d);
+}
+
 /* ---- the subspace ---- */
 
-/* How many of the falling variances sum up to the share. */
-static int64_t count_components(const double *variances, int64_t columns, double share)
+int64_t components_for_share(const double *variances, int64_t columns, double share)
 {
     double total = 0, sum = 0;
     for (int64_t i = 0; i < columns; ++i)
@@ -177,7 +198,7 @@ static imiad_status cut(subspace *out, const moments *m, tensor *variances, tens
     if (t_failed())
         return IMIAD_OK;
     bool flat = !(values[0] > 0);
-    int64_t kept = flat ? 1 : wanted > 0 ? wanted : count_components(values, columns, share);
+    int64_t kept = flat ? 1 : wanted > 0 ? wanted : components_for_share(values, columns, share);
     if (!flat && kept >= columns)
         return refuse_all(columns, share, wanted);
     tensor *components = t_slice(directions, 1, 0, kept);
@@ -196,16 +217,22 @@ static tensor *keep_on(tensor *t, device d)
 }
 
 /* The decomposition is LAPACK's on the CPU wherever the rows are. */
+tensor *moments_components(const moments *m, tensor **directions)
+{
+    tensor *covariance =
+        t_div_scalar(t_to_device(m->scatter, CPU), m->count > 1 ? (double)(m->count - 1) : 1.0);
+    tensor *variances = t_contiguous(t_flip(t_eigh(covariance, directions), 0));
+    *directions = t_flip(*directions, 1);
+    return variances;
+}
+
 imiad_status subspace_find(subspace *out, const moments *m, double share, int64_t wanted)
 {
     scope s = scope_begin();
     device d = t_device(m->mean);
-    tensor *directions = NULL,
-           *covariance = t_div_scalar(t_to_device(m->scatter, CPU),
-                                      m->count > 1 ? (double)(m->count - 1) : 1.0);
-    tensor *variances = t_contiguous(t_flip(t_eigh(covariance, &directions), 0));
+    tensor *directions = NULL, *variances = moments_components(m, &directions);
     subspace found = {NULL};
-    imiad_status status = cut(&found, m, variances, t_flip(directions, 1), share, wanted);
+    imiad_status status = cut(&found, m, variances, directions, share, wanted);
     if (status == IMIAD_OK)
         *out = (subspace){keep_on(found.mean, d), keep_on(found.components, d),
                           keep_on(found.variances, d), keep_on(found.complement, d)};

@@ -4,6 +4,7 @@
 #define DETECTORS_PARTS_SUBSPACE_H
 
 #include "bridge/tensor.h"
+#include "nn/weights_tensor.h"
 
 /* Of all rows so far, in double. Takes the same memory however many they are. */
 typedef struct moments {
@@ -18,6 +19,15 @@ void moments_add(moments *m, tensor *rows);
 /* As if the rows of the other had been added too; failures stick. */
 void moments_merge(moments *m, const moments *other);
 void moments_free(moments *m);
+/* "moments.count", "moments.mean" and "moments.scatter"; memory is borrowed until commit. */
+imiad_status moments_save(const moments *m, weights_writer *writer);
+imiad_status moments_load(moments *out, int64_t columns, const weights *file, device d);
+
+/* The variances along the principal components, falling, and these as columns: float64, on the CPU,
+ * in the current scope. */
+tensor *moments_components(const moments *m, tensor **directions);
+/* How many of the falling variances it takes for that share of their sum. */
+int64_t components_for_share(const double *variances, int64_t columns, double share);
 
 typedef struct subspace {
     tensor *mean;       /* columns, float32, kept, as the others are */

@@ -58,7 +58,7 @@ static inline imiad_detector *product_line_detector(const product_line *l, const
     static const imiad_option small[] = {{"resize", "64"},
                                          {"crop", "64"},
                                          {"epochs", "2"},
-                                         {"train_batch", "4"},
+                                         {"train_batch", "2"},
                                          {"steps", "2"},
                                          {"reconstruction_width", "4"},
                                          {"discrimination_width", "4"},

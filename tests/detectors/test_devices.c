@@ -39,7 +39,7 @@ static void run_on(seen *there, seen *at_home, const char *place, const char *na
 {
     char path[] = "/tmp/imiad-test-XXXXXX";
     close(mkstemp(path));
-    product_line l = product_line_open_on(place, "64", "8", "4", "4", product_line_setting(name));
+    product_line l = product_line_open_on(place, "64", "4", "4", "4", product_line_setting(name));
     imiad_detector *d = product_line_detector(&l, name, NULL, 0), *loaded = NULL;
     imiad_timings timings = IMIAD_TIMINGS_INIT;
     ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));
@@ -89,7 +89,7 @@ START_TEST(only_gpus_tell_their_memory)
     ck_fails(imiad_device_memory(&now, &peak, "cpu"), IMIAD_UNSUPPORTED, "cpu");
     if (strcmp(test_device(), "cpu") == 0)
         return;
-    product_line l = product_line_open("64", "8", "4", "4", "unsupervised");
+    product_line l = product_line_open("64", "4", "4", "4", "unsupervised");
     ck_ok(imiad_device_memory(&now, &peak, test_device()));
     ck_assert_uint_gt(now, 10000000); /* ResNet-18 has 11 million parameters of 4 bytes */
     ck_assert_uint_ge(peak, now);

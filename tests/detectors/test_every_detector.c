@@ -14,7 +14,7 @@
 
 static const char *name; /* of the detector */
 
-/* What all tests look at: 8 images train, 4 good and 4 defective ones test; and a detector that
+/* What all tests look at: 4 images train, 4 good and 4 defective ones test; and a detector that
  * learned from them, which every test leaves as it found it. */
 static product_line line;
 static imiad_detector *learned;
@@ -37,7 +37,7 @@ static imiad_detector *fitted(const product_line *l)
 
 START_TEST(a_detector_is_fitted)
 {
-    line = product_line_open("64", "8", "4", "4", product_line_setting(name));
+    line = product_line_open("64", "4", "4", "4", product_line_setting(name));
     learned = fitted(&line);
 }
 END_TEST
@@ -237,7 +237,7 @@ START_TEST(with_all_begun_anew_it_learns_the_same_and_no_tensor_outlives_it)
     imiad_detector_free(learned);
     product_line_close(&line);
     ck_assert_uint_eq(t_live(), 0);
-    line = product_line_open("64", "8", "4", "4", product_line_setting(name));
+    line = product_line_open("64", "4", "4", "4", product_line_setting(name));
     size_t alive = t_live();
     learned = fitted(&line);
     evaluate(&again, learned, line.split);

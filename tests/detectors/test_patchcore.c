@@ -170,26 +170,31 @@ typedef struct real {
     imiad_detector *detector;
 } real;
 
-static real real_transistor(const char *root, const char *weights_path, const imiad_option *options,
-                            size_t count)
+/* Its bank holds every patch. Learned once: both tests below look at it, the last one frees it. */
+static real whole;
+
+static void learn_whole(const char *root, const char *weights_path)
 {
-    real r;
+    if (whole.detector)
+        return;
+    const imiad_option all = {"coreset_ratio", "1"};
     imiad_backbone_options b = IMIAD_BACKBONE_OPTIONS_INIT;
     b.weights = weights_path;
     b.device = test_device();
-    ck_ok(imiad_dataset_open(&r.dataset, "mvtec_ad", root, NULL, 0));
-    ck_ok(imiad_backbone_create(&r.backbone, "resnet18", &b));
-    ck_ok(imiad_split_create(&r.split, r.dataset, "transistor", "unsupervised", NULL, 0));
-    ck_ok(imiad_detector_create(&r.detector, "patchcore", r.backbone, options, count));
-    return r;
+    ck_ok(imiad_dataset_open(&whole.dataset, "mvtec_ad", root, NULL, 0));
+    ck_ok(imiad_backbone_create(&whole.backbone, "resnet18", &b));
+    ck_ok(imiad_split_create(&whole.split, whole.dataset, "transistor", "unsupervised", NULL, 0));
+    ck_ok(imiad_detector_create(&whole.detector, "patchcore", whole.backbone, &all, 1));
+    ck_ok(imiad_detector_fit(whole.detector, whole.split, NULL, NULL));
 }
 
-static void real_free(real *r)
+static void free_whole(void)
 {
-    imiad_detector_free(r->detector);
-    imiad_split_free(r->split);
-    imiad_backbone_free(r->backbone);
-    imiad_dataset_free(r->dataset);
+    imiad_detector_free(whole.detector);
+    imiad_split_free(whole.split);
+    imiad_backbone_free(whole.backbone);
+    imiad_dataset_free(whole.dataset);
+    whole = (real){0};
 }
 
 /* The sample of "test/bent_lead/000.png" in the transistor category. */
@@ -209,14 +214,10 @@ static size_t find_sample(const imiad_dataset *dataset, const char *path)
  * map's maximum; the stored maps are rounded to 16 bits, 7.6e-6. */
 START_TEST(the_whole_bank_scores_as_the_official_code)
 {
-    char root[4096], golden[4096];
-    snprintf(root, sizeof root, "%s", SHARED("data/mvtec_ad"));
-    snprintf(golden, sizeof golden, "%s", SHARED("golden/maps_patchcore.npz"));
-    const imiad_option options[] = {{"coreset_ratio", "1"}};
-    real r = real_transistor(root, SHARED(WEIGHTS), options, 1);
-    ck_ok(imiad_detector_fit(r.detector, r.split, NULL, NULL));
+    const char *golden = SHARED("golden/maps_patchcore.npz");
+    learn_whole(SHARED("data/mvtec_ad"), SHARED(WEIGHTS));
     const imiad_bank *bank;
-    ck_ok(imiad_detector_bank(&bank, r.detector));
+    ck_ok(imiad_detector_bank(&bank, whole.detector));
     ck_assert_int_eq(imiad_bank_rows(bank), 166992);
 
     npy scores = npz_read(golden, "scores.npy"), maps = npz_read(golden, "maps.npy");
@@ -226,9 +227,9 @@ START_TEST(the_whole_bank_scores_as_the_official_code)
     for (size_t i = 0; i < count; ++i) {
         imiad_image *image;
         imiad_result result = IMIAD_RESULT_INIT;
-        ck_ok(
-            imiad_dataset_read_image(&image, r.dataset, find_sample(r.dataset, names + i * width)));
-        ck_ok(imiad_detector_score(&result, r.detector, image));
+        ck_ok(imiad_dataset_read_image(&image, whole.dataset,
+                                       find_sample(whole.dataset, names + i * width)));
+        ck_ok(imiad_detector_score(&result, whole.detector, image));
         imiad_image_free(image);
         double error = fabs((double)result.score - scores.values[i]);
         ck_assert_double_lt(error, 1e-4 * scores.values[i] + 2e-4);
@@ -247,7 +248,6 @@ START_TEST(the_whole_bank_scores_as_the_official_code)
     free(names);
     free(scores.values);
     free(maps.values);
-    real_free(&r);
 }
 END_TEST
 
@@ -255,14 +255,10 @@ END_TEST
  * covering radius within 0.1 %". Here the 1 % set must be the same. */
 START_TEST(stored_projection_and_starts_pick_the_same_coreset)
 {
-    char root[4096], golden[4096];
-    snprintf(root, sizeof root, "%s", SHARED("data/mvtec_ad"));
-    snprintf(golden, sizeof golden, "%s", SHARED("golden/coreset_transistor_seed0.npz"));
-    const imiad_option options[] = {{"coreset_ratio", "1"}};
-    real r = real_transistor(root, SHARED(WEIGHTS), options, 1);
-    ck_ok(imiad_detector_fit(r.detector, r.split, NULL, NULL));
+    const char *golden = SHARED("golden/coreset_transistor_seed0.npz");
+    learn_whole(SHARED("data/mvtec_ad"), SHARED(WEIGHTS));
     const imiad_bank *bank;
-    ck_ok(imiad_detector_bank(&bank, r.detector));
+    ck_ok(imiad_detector_bank(&bank, whole.detector));
     npy matrix = npz_read(golden, "projection_128x1024.npy");
     npy starts = npz_read(golden, "start_indices.npy"),
         wanted = npz_read(golden, "picks_10pct.npy");
@@ -304,7 +300,7 @@ START_TEST(stored_projection_and_starts_pick_the_same_coreset)
     free(matrix.values);
     free(starts.values);
     free(wanted.values);
-    real_free(&r);
+    free_whole();
 }
 END_TEST
 

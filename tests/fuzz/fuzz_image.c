@@ -77,10 +77,10 @@ const fuzz_seed fuzz_seeds[] = {
 
 static void work_with(const imiad_image *image)
 {
-    preprocessing p = {false, 16, 12, {0, 0, 0}, {1, 1, 1}, false};
     imiad_image *small = NULL, *mask = NULL;
     if (image_check(image, "decoded") != IMIAD_OK)
         abort();
+    const preprocessing p = {false, 16, 12, {0, 0, 0}, {1, 1, 1}, image->width % 2 == 1};
     preprocess_image(&small, image, &p);
     preprocess_mask(&mask, image, &p);
     imiad_image_free(small);
@@ -116,8 +116,8 @@ static void repair_checksums(uint8_t *bytes, size_t size)
     }
 }
 
-/* Large images only take longer, and what they would find a small one finds: one input in 256 may be
- * of any size, for the numbers that overflow. */
+/* Large images only take longer, and what they would find a small one finds: one input in 256 may
+ * be of any size, for the numbers that overflow. */
 static void limit_pixels(const uint8_t *bytes, size_t size)
 {
     imiad_limits limits = IMIAD_LIMITS_INIT;

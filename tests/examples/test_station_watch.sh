@@ -6,7 +6,9 @@ drawn() { python3 "$IMIAD_SOURCE/tests/examples/drawn.py" "$@"; }
 mkdir -p "$scratch/parts/train/good" "$scratch/in"
 for i in $(seq 10); do drawn rgb 32 32 "$i" "$scratch/parts/train/good/$i.png"; done
 works "a small detector" "$inspect" learn "$scratch/parts" "$scratch/d.imiad" resize=32 coreset_ratio=0.02
+# what a sanitizer keeps of freed memory is no growth of the station's
 works "of images that two processes drop, half of them slowly, each is judged once" \
+    env ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}quarantine_size_mb=8" \
     python3 "$IMIAD_SOURCE/tests/examples/watch_soak.py" "$inspect" "$scratch/d.imiad" 60 6
 cat >"$scratch/stop.py" <<'PY'
 import os, shutil, signal, subprocess, sys, time

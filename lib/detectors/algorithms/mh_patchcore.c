@@ -71,35 +71,22 @@ static const char *const *used_layers(const imiad_detector *self, int *count)
 
 /* ---- the first pass: what varies, and how much ---- */
 
-/* Image by image, whatever the batch. */
-static void add_moments(moments *out, const float *rows, int64_t images, int64_t positions,
-                        int64_t columns)
-{
-    for (int64_t i = 0; i < images && !t_failed(); ++i) {
-        scope s = scope_begin();
-        moments_add(out, t_from(rows + i * positions * columns, 2, (int64_t[]){positions, columns},
-                                F32, CPU));
-        scope_return(&s, NULL);
-    }
-}
+typedef struct summing {
+    moments *moments;
+    int64_t columns;
+} summing;
 
-static imiad_status find_moments(moments *out, imiad_detector *self, train_set *normals,
-                                 const progress *p)
+/* Image by image, whatever the batch. */
+static imiad_status add_moments(void *context, const float *rows, const batch *b,
+                                const int64_t grid[2])
 {
-    const mh_patchcore *m = self->state;
-    int64_t done = 0, total = (int64_t)train_set_count(normals);
-    for (bool more = true; more;) {
+    const summing *to = context;
+    int64_t positions = grid[0] * grid[1], columns = to->columns;
+    for (int64_t i = 0; i < b->count && !t_failed(); ++i) {
         scope s = scope_begin();
-        batch b;
-        int64_t grid[2];
-        more = train_set_next(normals, &b);
-        float *rows = more ? patch_memory_embed(grid, &m->memory, self, &b) : NULL;
-        if (rows && !t_failed())
-            add_moments(out, rows, b.count, grid[0] * grid[1], m->memory.dimension);
-        free(rows);
-        TRY(scope_end(&s));
-        done += more ? b.count : 0;
-        TRY(progress_report(p, "moments", done, total));
+        moments_add(to->moments, t_from(rows + i * positions * columns, 2,
+                                        (int64_t[]){positions, columns}, F32, CPU));
+        scope_return(&s, NULL);
     }
     return IMIAD_OK;
 }
@@ -110,6 +97,8 @@ typedef struct gathering {
     merge_reduce levels;
     row_block block; /* of the images that wait for the others of their block */
     int64_t images, block_images;
+    const whitening *whitening;
+    int64_t first_image;
 } gathering;
 
 static void gathering_free(gathering *g)
@@ -144,15 +133,16 @@ static imiad_status append(row_block *out, const merge_reduce *m, const float *m
     return IMIAD_OK;
 }
 
-static imiad_status gather(gathering *g, const whitening *w, const float *rows, const batch *b,
-                           int64_t positions, int64_t first_image)
+static imiad_status gather(void *context, const float *rows, const batch *b, const int64_t grid[2])
 {
+    gathering *g = context;
     const merge_reduce *l = &g->levels;
-    const float *measured = t_data(whitening_apply(w, rows, b->count * positions));
+    int64_t positions = grid[0] * grid[1];
+    const float *measured = t_data(whitening_apply(g->whitening, rows, b->count * positions));
     for (int64_t i = 0; measured && i < b->count; ++i) {
         TRY(append(&g->block, l, measured + i * positions * l->measured_columns,
                    rows + i * positions * l->given_columns, positions,
-                   first_image + (int64_t)b->indices[i]));
+                   g->first_image + (int64_t)b->indices[i]));
         if (++g->images == g->block_images) {
             TRY(merge_reduce_add(&g->levels, &g->block));
             g->images = 0;
@@ -161,26 +151,11 @@ static imiad_status gather(gathering *g, const whitening *w, const float *rows, 
     return IMIAD_OK;
 }
 
-static imiad_status gather_all(gathering *g, const whitening *w, imiad_detector *self,
-                               train_set *normals, int64_t first_image, const progress *p)
+static imiad_status gather_all(gathering *g, imiad_detector *self, train_set *normals,
+                               const progress *p)
 {
     const mh_patchcore *m = self->state;
-    int64_t done = 0, total = (int64_t)train_set_count(normals);
-    for (bool more = true; more;) {
-        scope s = scope_begin();
-        batch b;
-        int64_t grid[2];
-        imiad_status status = IMIAD_OK;
-        more = train_set_next(normals, &b);
-        float *rows = more ? patch_memory_embed(grid, &m->memory, self, &b) : NULL;
-        if (rows && !t_failed())
-            status = gather(g, w, rows, &b, grid[0] * grid[1], first_image);
-        free(rows);
-        TRY(scope_end(&s));
-        TRY(status);
-        done += more ? b.count : 0;
-        TRY(progress_report(p, "bank", done, total));
-    }
+    TRY(patch_memory_each(&m->memory, self, normals, "bank", gather, g, p));
     return g->block.count > 0 ? merge_reduce_add(&g->levels, &g->block) : IMIAD_OK;
 }
 
@@ -191,12 +166,14 @@ static imiad_status choose_rows(row_block *out, const whitening *w, imiad_detect
     const mh_patchcore *m = self->state;
     int64_t rows = options_int(self->options, "bank_rows"),
             block_rows = options_int(self->options, "block_rows");
-    gathering g = {.block_images = options_int(self->options, "block_images")};
+    gathering g = {.block_images = options_int(self->options, "block_images"),
+                   .whitening = w,
+                   .first_image = first_image};
     g.levels.measured_columns = whitening_columns(w);
     g.levels.given_columns = m->memory.dimension;
     g.levels.block_rows = block_rows > 0 && block_rows < rows ? block_rows : rows;
     TRY(train_set_rewind(normals, NULL));
-    imiad_status status = gather_all(&g, w, self, normals, first_image, p);
+    imiad_status status = gather_all(&g, self, normals, p);
     if (status == IMIAD_OK)
         status = merge_reduce_finish(out, &g.levels, rows);
     gathering_free(&g);
@@ -249,7 +226,8 @@ static imiad_status learn(mh_patchcore *out, const mh_patchcore *before, imiad_d
                           train_set *normals, const progress *p)
 {
     row_block rows = {0};
-    TRY(find_moments(&out->moments, self, normals, p));
+    summing to = {&out->moments, before->memory.dimension};
+    TRY(patch_memory_each(&before->memory, self, normals, "moments", add_moments, &to, p));
     if (before->moments.mean) {
         scope s = scope_begin();
         moments_merge(&out->moments, &before->moments);

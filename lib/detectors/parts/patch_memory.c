@@ -105,9 +105,8 @@ static imiad_status add_images(imiad_bank *bank, const float *rows, int64_t imag
     return status;
 }
 
-static imiad_status fill(imiad_bank *bank, int64_t common[2], const patch_memory *m,
-                         imiad_detector *self, train_set *normals, int64_t first_image,
-                         const progress *p)
+imiad_status patch_memory_each(const patch_memory *m, imiad_detector *self, train_set *normals,
+                               const char *stage, patch_use *use, void *context, const progress *p)
 {
     int64_t done = 0, total = (int64_t)train_set_count(normals);
     for (bool more = true; more;) {
@@ -117,16 +116,32 @@ static imiad_status fill(imiad_bank *bank, int64_t common[2], const patch_memory
         imiad_status status = IMIAD_OK;
         more = train_set_next(normals, &b);
         float *rows = more ? patch_memory_embed(grid, m, self, &b) : NULL;
-        if (rows && !t_failed() && common)
-            status = same_grid(common, grid, done == 0, self);
-        if (rows && !t_failed() && status == IMIAD_OK)
-            status = add_images(bank, rows, b.count, grid[0] * grid[1], first_image + done);
+        if (rows && !t_failed())
+            status = use(context, rows, &b, grid);
         free(rows);
         TRY(scope_end(&s));
         TRY(status);
         done += more ? b.count : 0;
-        TRY(progress_report(p, "features", done, total));
+        TRY(progress_report(p, stage, done, total));
     }
+    return IMIAD_OK;
+}
+
+typedef struct filling {
+    imiad_bank *bank;
+    const imiad_detector *self;
+    int64_t *common;    /* grid of all images, or NULL: any */
+    int64_t next_image; /* its number */
+} filling;
+
+static imiad_status add_batch(void *context, const float *rows, const batch *b,
+                              const int64_t grid[2])
+{
+    filling *f = context;
+    if (f->common)
+        TRY(same_grid(f->common, grid, imiad_bank_rows(f->bank) == 0, f->self));
+    TRY(add_images(f->bank, rows, b->count, grid[0] * grid[1], f->next_image));
+    f->next_image += b->count;
     return IMIAD_OK;
 }
 
@@ -142,7 +157,8 @@ imiad_status patch_memory_collect(imiad_bank **out, int64_t grid[2], const patch
                     self->ops->name);
     imiad_storage storage = storage_named(options_text(self->options, "storage"));
     TRY(imiad_bank_create_stored(&bank, m->dimension, storage, memory_budget(self)));
-    imiad_status status = fill(bank, grid, m, self, normals, first_image, p);
+    filling f = {bank, self, grid, first_image};
+    imiad_status status = patch_memory_each(m, self, normals, "features", add_batch, &f, p);
     if (status != IMIAD_OK) {
         imiad_bank_free(bank);
         return status;

@@ -79,6 +79,13 @@ void patch_memory_free(patch_memory *m);
 float *patch_memory_embed(int64_t grid[2], const patch_memory *m, imiad_detector *self,
                           const batch *b);
 
+/* Goes through the images once, in their order, and has the patches of each batch used: rows of all
+ * positions of its images, which share the grid. `stage` is what progress is reported of. */
+typedef imiad_status patch_use(void *context, const float *rows, const batch *b,
+                               const int64_t grid[2]);
+imiad_status patch_memory_each(const patch_memory *m, imiad_detector *self, train_set *normals,
+                               const char *stage, patch_use *use, void *context, const progress *p);
+
 /* The patches of all the images, in their order, positions in rows: a new bank. Their sources count
  * on from first_image. With a grid, images must share one, height and width, which is written
  * there. */

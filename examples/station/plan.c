@@ -232,31 +232,27 @@ static double near_limit(const plan *p)
     return near;
 }
 
-/* Copies of learned images make the threshold too low, and the report too good. */
+/* Images that copy learned ones, and what comes of it. */
+static void warn_of_copies(warnings *w, const copies *c, size_t count, const char *same_code,
+                           const char *alike_code, const char *images, const char *outcome)
+{
+    if (c->same > 0)
+        warn(w, same_code, "%zu of the %zu %s are learned as well, such as %s: %s", c->same, count,
+             images, c->same_pair, outcome);
+    if (c->alike > 0)
+        warn(w, alike_code, "%zu of the %zu %s are nearly the same as learned ones, such as %s: %s",
+             c->alike, count, images, c->alike_pair, outcome);
+}
+
 static void warn_of_duplicates(warnings *w, const plan *p)
 {
     double near = near_limit(p);
     copies held = find_copies(p, &p->held_out, near), test = find_copies(p, &p->test, near);
-    if (held.same > 0)
-        warn(w, "duplicates",
-             "%zu of the %zu images that choose the threshold are learned as well, such as %s: the "
-             "threshold will be too low; take one of each pair away",
-             held.same, p->held_out.count, held.same_pair);
-    if (held.alike > 0)
-        warn(w, "near_duplicates",
-             "%zu of the %zu images that choose the threshold are nearly the same as learned ones, "
-             "such as %s: the threshold will be too low; take one of each pair away",
-             held.alike, p->held_out.count, held.alike_pair);
-    if (test.same > 0)
-        warn(w, "test_duplicates",
-             "%zu of the %zu test images are learned as well, such as %s: the report will be too "
-             "good",
-             test.same, p->test.count, test.same_pair);
-    if (test.alike > 0)
-        warn(w, "near_test_duplicates",
-             "%zu of the %zu test images are nearly the same as learned ones, such as %s: the "
-             "report will be too good",
-             test.alike, p->test.count, test.alike_pair);
+    warn_of_copies(w, &held, p->held_out.count, "duplicates", "near_duplicates",
+                   "images that choose the threshold",
+                   "the threshold will be too low; take one of each pair away");
+    warn_of_copies(w, &test, p->test.count, "test_duplicates", "near_test_duplicates",
+                   "test images", "the report will be too good");
 }
 
 /* Held out and test images unlike the learned ones in size or channels. */

@@ -1,5 +1,7 @@
 #include "synthesis/color_jitter.h"
 
+#include <string.h>
+
 #include "image/pixels.h"
 #include "synthesis/color_spaces.h"
 
@@ -49,15 +51,27 @@ static void change_pixel(uint8_t *pixel, jitter_kind kind, double amount, uint8_
         pixel[c] = pillow_blend(from, pixel[c], (float)amount);
 }
 
+void color_change(imiad_image *image, jitter_kind kind, double amount)
+{
+    uint8_t mean = kind == JITTER_CONTRAST ? mean_luminance(image) : 0;
+    for (int32_t y = 0; y < image->height; ++y) {
+        uint8_t *pixel = image_row(image, y);
+        for (int32_t x = 0; x < image->width; ++x, pixel += 3)
+            change_pixel(pixel, kind, amount, mean);
+    }
+}
+
 void color_jitter_apply(imiad_image *image, const color_jitter *j)
 {
-    for (int i = 0; i < JITTER_KINDS; ++i) {
-        jitter_kind kind = j->order[i];
-        uint8_t mean = kind == JITTER_CONTRAST ? mean_luminance(image) : 0;
-        for (int32_t y = 0; y < image->height; ++y) {
-            uint8_t *pixel = image_row(image, y);
-            for (int32_t x = 0; x < image->width; ++x, pixel += 3)
-                change_pixel(pixel, kind, j->amounts[kind], mean);
-        }
+    for (int i = 0; i < JITTER_KINDS; ++i)
+        color_change(image, j->order[i], j->amounts[j->order[i]]);
+}
+
+void color_drop(imiad_image *image)
+{
+    for (int32_t y = 0; y < image->height; ++y) {
+        uint8_t *pixel = image_row(image, y);
+        for (int32_t x = 0; x < image->width; ++x, pixel += 3)
+            memset(pixel, pillow_luminance(pixel), 3);
     }
 }

@@ -23,5 +23,9 @@ typedef struct color_jitter {
 color_jitter color_jitter_draw(double range, random_stream *s);
 /* Of RGB8, in place. */
 void color_jitter_apply(imiad_image *image, const color_jitter *j);
+/* One of the four alone. */
+void color_change(imiad_image *image, jitter_kind kind, double amount);
+/* Grey in three channels alike: torchvision's RandomGrayscale where it strikes. */
+void color_drop(imiad_image *image);
 
 #endif

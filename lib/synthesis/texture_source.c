@@ -140,6 +140,16 @@ const char *texture_source_name(const texture_source *source)
     return source->name;
 }
 
+size_t texture_source_count(const texture_source *source)
+{
+    return source->count;
+}
+
+const char *texture_source_path(const texture_source *source, size_t index)
+{
+    return source->paths[index];
+}
+
 /* ---- drawing ---- */
 
 static imiad_status read_texture(imiad_image **out, const char *path, int32_t width, int32_t height)

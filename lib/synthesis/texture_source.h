@@ -16,6 +16,9 @@ void texture_source_close(texture_source *source);
 
 /* "procedural", or "5640 images of FOLDER": for messages and records. */
 const char *texture_source_name(const texture_source *source);
+/* How many images the folder holds, 0 of procedural textures; where each lies. */
+size_t texture_source_count(const texture_source *source);
+const char *texture_source_path(const texture_source *source, size_t index);
 
 /* A texture as RGB8 of width x height. `image`, RGB8, is what the texture is for: some procedural
  * ones are made of it. A file that cannot be read is a failure that names it. */

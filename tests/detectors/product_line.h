@@ -60,6 +60,8 @@ static inline imiad_detector *product_line_detector(const product_line *l, const
                                          {"epochs", "2"},
                                          {"train_batch", "2"},
                                          {"steps", "2"},
+                                         {"distil_steps", "2"},
+                                         {"distil_batch", "2"},
                                          {"reconstruction_width", "4"},
                                          {"discrimination_width", "4"},
                                          {"hidden", "8"},

@@ -12,6 +12,7 @@
     DO(dne) \
     DO(dra) \
     DO(draem) \
+    DO(efficientad) \
     DO(fastflow) \
     DO(favae) \
     DO(graphcore) \

@@ -1,0 +1,260 @@
+#include "detectors/parts/pdn_distil.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "detectors/parts/channel_statistics.h"
+#include "detectors/parts/layer_list.h"
+#include "detectors/parts/patch_embedding.h"
+#include "image/preprocess.h"
+#include "nn/optimizer.h"
+#include "synthesis/color_jitter.h"
+
+/* The paper's: neighbourhoods of 3 x 3, each layer to 1024 numbers, statistics over 10,000 images.
+ */
+enum { PATCH = 3, LEVEL_DIMENSION = 1024, MOST_STATISTICS = 10000, STATISTICS_BATCH = 8 };
+static const double gray_share = 0.1;
+
+/* ---- images, on the loader's threads ---- */
+
+void pdn_lesson_specs(made_spec out[PDN_LESSON_TENSORS], const pdn_lesson *l)
+{
+    const int32_t sides[PDN_LESSON_TENSORS] = {l->side, l->backbone_side};
+    for (int i = 0; i < PDN_LESSON_TENSORS; ++i)
+        out[i] =
+            (made_spec){.kind = MADE_PLANES, .channels = 3, .height = sides[i], .width = sides[i]};
+}
+
+/* The same picture at one side and at the other. */
+static imiad_status draw_pair(imiad_image *pair[2], const pdn_lesson *l, const made_from *from,
+                              const preprocessing how[2], random_stream *s)
+{
+    const imiad_image *native;
+    if (!l->folder)
+        TRY(made_native(&native, from));
+    const random_stream before = *s;
+    for (int i = 0; i < PDN_LESSON_TENSORS; ++i) {
+        *s = before;
+        TRY(l->folder ? texture_draw(&pair[i], l->folder, how[i].resize, how[i].resize, NULL, s)
+                      : preprocess_image(&pair[i], native, &how[i]));
+    }
+    return IMIAD_OK;
+}
+
+imiad_status pdn_lesson_make(const pdn_lesson *l, const made_from *from, made_output *out)
+{
+    random_stream s = made_stream(from, "distil");
+    const imiad_backbone *b = from->detector->backbone;
+    preprocessing how[2] = {{.squash = true, .resize = l->side},
+                            {.squash = true, .resize = l->backbone_side}};
+    imiad_image *pair[2] = {NULL, NULL};
+    for (int c = 0; c < 3; ++c) {
+        how[0].mean[c] = imagenet_mean[c];
+        how[0].std[c] = imagenet_std[c];
+        how[1].mean[c] = b->mean[c];
+        how[1].std[c] = b->std[c];
+    }
+    imiad_status status = draw_pair(pair, l, from, how, &s);
+    bool gray = random_real(&s) < gray_share;
+    for (int i = 0; i < PDN_LESSON_TENSORS; ++i) {
+        if (status == IMIAD_OK && gray)
+            color_drop(pair[i]);
+        if (status == IMIAD_OK)
+            preprocess_normalize(out[i].values, pair[i], &how[i]);
+        imiad_image_free(pair[i]);
+    }
+    return status;
+}
+
+/* ---- what is to be learned ---- */
+
+struct pdn_target {
+    layer_list layers;
+    patch_embedding *embedding;
+    int64_t outputs, positions;
+    channel_statistics statistics;
+    tensor *mean, *deviation; /* kept, 1 x outputs x 1 x 1 */
+};
+
+imiad_status pdn_target_create(pdn_target **out, imiad_detector *self, const pdn_lesson *l)
+{
+    pdn_target *t = calloc(1, sizeof *t);
+    if (!t)
+        return fail_memory("a teacher's target", sizeof *t);
+    t->outputs = l->outputs;
+    t->positions = pdn_positions(l->side, true);
+    imiad_status status = channel_statistics_open(&t->statistics, l->outputs);
+    if (status == IMIAD_OK)
+        status = layer_list_parse(&t->layers, "detector efficientad", l->layers, self->backbone);
+    if (status == IMIAD_OK)
+        status = patch_embedding_create(&t->embedding, t->layers.count, t->layers.channels, PATCH,
+                                        LEVEL_DIMENSION, l->outputs);
+    if (status != IMIAD_OK) {
+        pdn_target_free(t);
+        return status;
+    }
+    *out = t;
+    return IMIAD_OK;
+}
+
+void pdn_target_free(pdn_target *t)
+{
+    if (!t)
+        return;
+    layer_list_free(&t->layers);
+    patch_embedding_free(t->embedding);
+    t_free(t->mean);
+    t_free(t->deviation);
+    channel_statistics_close(&t->statistics);
+    free(t);
+}
+
+tensor *pdn_target_of(pdn_target *t, imiad_detector *self, tensor *images)
+{
+    tensor *features[MOST_LAYERS];
+    const batch b = {.images = images,
+                     .count = t_size(images, 0),
+                     .height = t_size(images, 2),
+                     .width = t_size(images, 3)};
+    detector_features(self, &b, t->layers.names, t->layers.count, features);
+    const int64_t shape[] = {b.count, t_size(features[0], 2), t_size(features[0], 3), t->outputs};
+    tensor *rows = t_zeros(4, shape, F32, CPU);
+    float *values = t_data(rows);
+    if (!values)
+        return NULL;
+    patch_embedding_apply(values, t->embedding, features, false);
+    tensor *maps = t_permute(t_to_device(rows, detector_device(self)), 4, (int[]){0, 3, 1, 2});
+    if (shape[1] == t->positions && shape[2] == t->positions)
+        return maps;
+    return t_interpolate(maps, t->positions, t->positions, BILINEAR, false);
+}
+
+/* ---- passes ---- */
+
+/* Images of an endless shuffled row. */
+static size_t *draw_row(size_t count, size_t images, random_stream *s)
+{
+    size_t *row = malloc((count + images) * sizeof *row);
+    for (size_t done = 0; row && done < count; done += images) {
+        for (size_t i = 0; i < images; ++i)
+            row[done + i] = i;
+        random_shuffle(s, row + done, images);
+    }
+    return row;
+}
+
+typedef struct lesson_run {
+    const pdn *network;
+    const pdn_lesson *lesson;
+    pdn_target *target;
+    imiad_detector *detector;
+    optimizer *adam;
+    int64_t step;
+    double last; /* sum of the losses of the last tenth of the steps */
+    int64_t lasts;
+} lesson_run;
+
+static void look(lesson_run *run, const batch *b)
+{
+    tensor *target = pdn_target_of(run->target, run->detector, b->made[1]);
+    channel_statistics_add(&run->target->statistics, target);
+}
+
+static void learn(lesson_run *run, const batch *b)
+{
+    const pdn_lesson *l = run->lesson;
+    tensor *wanted = pdn_target_of(run->target, run->detector, b->made[1]);
+    wanted = t_div(t_sub(wanted, run->target->mean), run->target->deviation);
+    scope s = scope_begin_grad();
+    tensor *loss = t_mse_loss(pdn_run(run->network, b->made[0], true), wanted);
+    double value = t_item(loss);
+    if (!t_failed() && !isfinite(value))
+        t_fail(IMIAD_NOT_FINITE,
+               "detector efficientad: the loss of distilling is %g in step %lld of %lld", value,
+               (long long)run->step + 1, (long long)l->steps);
+    optimizer_zero_grad(run->adam);
+    t_backward(loss);
+    optimizer_step(run->adam, l->rate);
+    scope_return(&s, NULL);
+    ++run->step;
+    if (run->step > l->steps - (l->steps + 9) / 10) {
+        run->last += value;
+        ++run->lasts;
+    }
+    log_message(IMIAD_LOG_DEBUG, "efficientad: distilling: step %lld: loss %.9g",
+                (long long)run->step, value);
+}
+
+static imiad_status finish_statistics(pdn_target *t, device d)
+{
+    const int64_t shape[] = {1, t->outputs, 1, 1};
+    scope s = scope_begin();
+    t->mean = t_keep(t_zeros(4, shape, F32, d));
+    t->deviation = t_keep(t_zeros(4, shape, F32, d));
+    channel_statistics_finish(t->mean, t->deviation, &t->statistics);
+    return scope_end(&s);
+}
+
+static imiad_status pass_over(lesson_run *run, train_set *images, const train_pass *pass,
+                              void (*visit)(lesson_run *run, const batch *b), const char *stage,
+                              const progress *p)
+{
+    TRY(train_set_begin(images, pass));
+    for (size_t done = 0; done < pass->count;) {
+        scope s = scope_begin();
+        batch b = {.count = 0};
+        if (train_set_next(images, &b))
+            visit(run, &b);
+        TRY(scope_end(&s));
+        done += (size_t)b.count;
+        TRY(progress_report(p, stage, (int64_t)done, (int64_t)pass->count));
+    }
+    return IMIAD_OK;
+}
+
+static imiad_status run_passes(lesson_run *run, train_set *images, const train_maker *maker,
+                               const progress *p)
+{
+    const pdn_lesson *l = run->lesson;
+    size_t known = train_set_count(images), all = (size_t)(l->steps * l->batch);
+    size_t different = l->folder ? texture_source_count(l->folder) : known;
+    size_t counted = different < MOST_STATISTICS ? different : MOST_STATISTICS;
+    random_stream s = random_open(l->seed, "efficientad/distil/order");
+    size_t *row = draw_row(all > counted ? all : counted, known, &s);
+    if (!row)
+        return fail_memory("an order of images", all * sizeof *row);
+    const train_pass looking = {.order = row,
+                                .count = counted < all ? counted : all,
+                                .batch = STATISTICS_BATCH,
+                                .maker = maker};
+    const train_pass learning = {
+        .order = row, .count = all, .batch = (size_t)l->batch, .maker = maker, .epoch = 1};
+    imiad_status status = pass_over(run, images, &looking, look, "statistics", p);
+    if (status == IMIAD_OK)
+        status = finish_statistics(run->target, detector_device(run->detector));
+    if (status == IMIAD_OK)
+        status = pass_over(run, images, &learning, learn, "distil", p);
+    train_set_rest(images);
+    free(row);
+    return status;
+}
+
+imiad_status pdn_distil(double *loss, const pdn *network, params *store, const pdn_lesson *l,
+                        imiad_detector *self, train_set *images, const train_maker *maker,
+                        const progress *p)
+{
+    lesson_run run = {.network = network, .lesson = l, .detector = self};
+    const optimizer_options adam = {.kind = OPTIMIZER_ADAM, .weight_decay = l->weight_decay};
+    TRY(pdn_target_create(&run.target, self, l));
+    imiad_status status = optimizer_create(&run.adam, store, NULL, &adam);
+    if (status == IMIAD_OK)
+        status = run_passes(&run, images, maker, p);
+    params_clear_grad(store);
+    optimizer_free(run.adam);
+    pdn_target_free(run.target);
+    if (status == IMIAD_OK && loss)
+        *loss = run.last / (double)run.lasts;
+    return status;
+}

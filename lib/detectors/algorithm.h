@@ -37,8 +37,10 @@ typedef struct batch {
     /* count x 1 x height x width, float32, 1 where defective and 0 elsewhere: with TAKES_MASKS,
      * while training; NULL otherwise. */
     tensor *masks;
-    const imiad_image *const *mask_pixels; /* the same, GRAY8, NULL for a good image without one */
-    const size_t *indices;                 /* places in the train set; as `told` */
+    /* The same, GRAY8; NULL for a good image without one, and with TAKES_SOME_MASKS for a defective
+     * one. */
+    const imiad_image *const *mask_pixels;
+    const size_t *indices;      /* places in the train set; as `told` */
     tensor *made[MADE_TENSORS]; /* what the detector's own `make` made, in the order of its specs */
 } batch;
 
@@ -54,7 +56,8 @@ typedef struct scores {
 typedef enum detector_takes {
     TAKES_ANOMALIES = 1, /* images that are told defective, where the setting has them */
     TAKES_MASKS = 2,     /* masks; a defective image without one fails the fit, which names it */
-    TAKES_SOURCES = 4    /* normal training images of the dataset's other categories */
+    TAKES_SOURCES = 4,   /* normal training images of the dataset's other categories */
+    TAKES_SOME_MASKS = 8 /* masks where there are: batch.mask_pixels alone, made_from.mask */
 } detector_takes;
 
 /* The training images, at least one, a pass at a time. */
@@ -95,7 +98,8 @@ typedef struct made_output {
 typedef struct made_from {
     const imiad_detector *detector; /* to be read only */
     const imiad_image *image;       /* RGB8, preprocessed; what is made has 8 bits */
-    const imiad_image *mask;        /* GRAY8, 0 or 255; NULL without TAKES_MASKS */
+    const imiad_image *mask;        /* GRAY8, 0 or 255; NULL without TAKES_MASKS, and where
+                                     * TAKES_SOME_MASKS finds none */
     train_image told;
     size_t index;         /* in the train set */
     const train_set *set; /* for train_set_image and train_set_count */

@@ -37,7 +37,7 @@ imiad_status train_set_open(train_set **out, imiad_detector *detector, const ima
         return fail_memory("a training set", sizeof *set);
     set->detector = detector;
     set->source = *source;
-    set->with_masks = detector->takes & TAKES_MASKS;
+    set->with_masks = detector->takes & (TAKES_MASKS | TAKES_SOME_MASKS);
     int64_t size = option_or(detector, "train_batch", detector_batch_size(detector));
     loader_settings settings = {.geometry = detector->preprocessing,
                                 .batch = (size_t)size,
@@ -153,7 +153,7 @@ bool train_set_next(train_set *set, batch *out)
     out->told = set->told;
     out->indices = set->indices;
     out->mask_pixels = set->with_masks ? set->masks : NULL;
-    if (set->with_masks && !t_failed())
+    if (set->detector->takes & TAKES_MASKS && !t_failed())
         add_masks(set, items, out);
     if (set->maker.count > 0 && !t_failed())
         made_collect(out, set->detector, &set->maker, items);

@@ -30,6 +30,7 @@
     DO(spade) \
     DO(stpm) \
     DO(subspacead) \
+    DO(supersimplenet) \
     DO(uniad)
 /* clang-format on */
 

@@ -74,12 +74,15 @@ static imiad_status plan_epochs(training_run *run)
                        .set = run->images};
     if (t->ops->plan)
         TRY(t->ops->plan(t->detector, &plan));
-    if (plan.steps < 1 || plan.batch < 1 || plan.batch > MOST_BATCH || plan.steps > INT32_MAX)
+    if (plan.steps < 1 || plan.batch < 1 || plan.batch > MOST_BATCH || plan.steps > INT32_MAX ||
+        plan.rest < 0 || plan.rest > plan.batch)
         return fail(IMIAD_OUT_OF_RANGE, "detector %s plans %lld steps of %lld images an epoch",
                     t->detector->ops->name, (long long)plan.steps, (long long)plan.batch);
     run->batch = plan.batch;
     run->steps = plan.steps;
-    run->drawn = t->ops->draw ? plan.steps * plan.batch : run->trained;
+    run->rest = plan.rest;
+    int64_t last = plan.rest > 0 ? plan.rest : plan.batch;
+    run->drawn = t->ops->draw ? (plan.steps - 1) * plan.batch + last : run->trained;
     run->length = run->drawn + run->count - run->trained;
     return IMIAD_OK;
 }
@@ -92,6 +95,20 @@ static imiad_status make_room(training_run *run)
     if (!run->order || !run->losses)
         return fail_memory("an order of training images",
                            (size_t)(most + run->epochs * run->turns) * sizeof *run->losses);
+    return IMIAD_OK;
+}
+
+/* For detectors that draw mirrored images: which places are defective. */
+static imiad_status list_defective(training_run *run)
+{
+    if (!run->training->ops->mirrors)
+        return IMIAD_OK;
+    run->mirrored = calloc((size_t)run->length + 1, sizeof *run->mirrored);
+    run->ranks = calloc((size_t)run->count, sizeof *run->ranks);
+    if (!run->mirrored || !run->ranks)
+        return fail_memory("a list of training images", (size_t)run->count * sizeof *run->ranks);
+    for (int64_t i = 0; i < run->count; ++i)
+        run->ranks[i] = train_set_image(run->images, (size_t)i).label == 1 ? run->defective++ : -1;
     return IMIAD_OK;
 }
 
@@ -127,11 +144,46 @@ static imiad_status prepare(training_run *run)
     TRY(choose_images(run));
     TRY(plan_epochs(run));
     TRY(make_room(run));
+    TRY(list_defective(run));
     if (!t->ops->frozen)
         return IMIAD_OK;
     return feature_cache_create(&run->features, t->detector, t->ops->frozen, t->frozen_count,
-                                run->count, smaller(run->batch, FROZEN_GROUP),
+                                run->count + (TRAIN_MIRRORS - 1) * run->defective,
+                                smaller(run->batch, FROZEN_GROUP),
                                 (uint64_t)options_int(options, "feature_cache") * 1000000);
+}
+
+/* Of the defective images, each mirrored in every way, as many as there is room for. */
+static imiad_status keep_mirrored(training_run *run)
+{
+    enum { WAYS = TRAIN_MIRRORS - 1 };
+    int64_t left = feature_cache_room(run->features) - run->count;
+    size_t *order = malloc((size_t)(WAYS * run->defective + 1) * sizeof *order), used = 0;
+    if (!order)
+        return fail_memory("a list of training images", (size_t)run->defective * sizeof *order);
+    for (int64_t i = 0; i < run->count; ++i)
+        for (int k = 0; run->ranks[i] >= 0 && k < WAYS; ++k)
+            order[used++] = (size_t)i;
+    const train_pass pass = {.order = order, .count = used};
+    imiad_status status = train_set_begin(run->images, &pass);
+    for (int64_t done = 0; status == IMIAD_OK && done < left;) {
+        uint8_t mirrored[MOST_BATCH];
+        scope s = scope_begin();
+        batch b = {.count = 0};
+        train_set_next(run->images, &b);
+        for (int64_t i = 0; i < b.count; ++i)
+            mirrored[i] = (uint8_t)(1 + (done + i) % WAYS);
+        b.images = training_mirror(b.images, mirrored, b.count);
+        if (!t_failed())
+            feature_cache_add(run->features, &b);
+        done += b.count;
+        status = scope_end(&s);
+        if (status == IMIAD_OK)
+            status = progress_report(run->progress, "features", run->count + done,
+                                     run->count + (int64_t)used);
+    }
+    free(order);
+    return status;
 }
 
 /* Fills the cache with the features of the first images, as many as it takes. */
@@ -153,8 +205,8 @@ static imiad_status keep_features(training_run *run)
                         run->training->detector->ops->name);
         done += b.count;
         TRY(progress_report(run->progress, "features", done, run->count));
-    } while (done < feature_cache_room(run->features));
-    return IMIAD_OK;
+    } while (done < smaller(feature_cache_room(run->features), run->count));
+    return feature_cache_room(run->features) > run->count ? keep_mirrored(run) : IMIAD_OK;
 }
 
 imiad_status training_open(training_run **out, imiad_detector *self, train_set *images,
@@ -186,6 +238,8 @@ void training_close(training_run *run)
     for (int i = 0; i < TRAINING_STORES; ++i)
         params_free(run->best.stores[i]);
     free(run->order);
+    free(run->mirrored);
+    free(run->ranks);
     free(run->list);
     free(run->losses);
     free(run);

@@ -39,13 +39,24 @@ typedef struct train_step {
     tensor *masks;
     tensor *const *made;
     int turn; /* which of the step's losses, from 0 */
+    /* With training_ops.mirrors: how each image is mirrored, train_mirror; NULL without. */
+    const uint8_t *mirrored;
 } train_step;
+
+/* Ways to see an image, which `draw` may ask for with training_ops.mirrors. */
+enum train_mirror {
+    MIRROR_DOWN = 1, /* top and bottom exchanged */
+    MIRROR_ACROSS,   /* left and right exchanged */
+    MIRROR_BOTH,     /* both: turned by 180 degrees */
+    TRAIN_MIRRORS    /* with the image as it is */
+};
 
 /* What a detector that draws its own batches is asked for. */
 typedef struct train_plan {
     int64_t steps; /* an epoch; as passes over the images would take, or what `plan` sets */
     int64_t batch; /* images in a step, at most MOST_BATCH; the option train_batch, or what `plan`
                       sets */
+    int64_t rest;  /* images in an epoch's last step; 0: as many as in the others */
     const size_t *images; /* those that train: not the held-out ones */
     size_t count;
     const train_set *set; /* train_set_image says what each is */
@@ -69,11 +80,16 @@ typedef struct training_ops {
      * down the optimisers of that turn alone (training_rule.turn). 0 stands for 1. */
     int turns;
     /* Batches of the detector's own, instead of passes over the images in shuffled order: `draw`
-     * fills plan->steps x plan->batch places of an epoch from its stream, DETECTOR/draw/EPOCH, and
-     * nothing else (training_draw_... below); `plan` changes steps and batch first, or is NULL. */
+     * fills plan->steps x plan->batch places of an epoch (fewer with plan->rest) from its stream,
+     * DETECTOR/draw/EPOCH, and training.counts, and nothing else (training_draw_... below); `plan`
+     * changes steps and batch first, or is NULL. */
     imiad_status (*plan)(imiad_detector *self, train_plan *plan);
     imiad_status (*draw)(imiad_detector *self, const train_plan *plan, random_stream *stream,
                          size_t *out);
+    /* `draw` may ask for defective images mirrored: place + train_mirror x train_set_count. Their
+     * pixels and masks come mirrored, their frozen features are kept as those of other images;
+     * batch.pixels and what was made do not know of it. */
+    bool mirrors;
     /* Between clipping and the optimisers' steps, where gradients are looked at. What it changes
      * must lie in the stores. */
     void (*clipped)(imiad_detector *self, const train_step *step);
@@ -139,6 +155,10 @@ typedef struct training {
                      * tasks since training_clear */
     size_t losses_count;
     size_t tasks; /* finished */
+    /* What the detector's draws remember of earlier epochs, in memory of the detector, which sets
+     * both before the first one; checkpoints carry it. */
+    int64_t *counts;
+    size_t counts_count;
     /* What the detector makes of each image it trains with (step->made); NULL: nothing. */
     const train_maker *maker;
     bool averaged;    /* stores hold their averages, those hold what was learned last */

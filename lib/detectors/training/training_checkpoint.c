@@ -139,6 +139,10 @@ static imiad_status write_description(const training_run *run, weights_writer *w
     TRY(write_number(writer, "step", run->index));
     TRY(write_number(writer, "best_epoch", run->best.stores[0] ? run->best.epoch : -1));
     TRY(weights_writer_add(writer, "best_value", F64, 1, (int64_t[]){1}, &run->best.value));
+    const training *t = run->training;
+    if (t->counts)
+        TRY(weights_writer_add(writer, "counts", I64, 1, (int64_t[]){(int64_t)t->counts_count},
+                               t->counts));
     const int64_t shape[2] = {run->epoch, run->turns};
     return weights_writer_add(writer, "losses", F64, run->turns > 1 ? 2 : 1, shape, run->losses);
 }
@@ -230,6 +234,12 @@ static imiad_status load_numbers(training_run *run, const weights *file)
     TRY(weights_expect(&losses, file, "losses", F64, run->turns > 1 ? 2 : 1,
                        (int64_t[]){epoch, run->turns}));
     TRY(weights_expect(&value, file, "best_value", F64, 1, (int64_t[]){1}));
+    const training *t = run->training;
+    if (t->counts) {
+        const weight *counts;
+        TRY(weights_expect(&counts, file, "counts", I64, 1, (int64_t[]){(int64_t)t->counts_count}));
+        memcpy(t->counts, counts->data, t->counts_count * sizeof *t->counts);
+    }
     memcpy(run->losses, losses->data, (size_t)(epoch * run->turns) * sizeof *run->losses);
     memcpy(&run->best.value, value->data, sizeof run->best.value);
     run->epoch = epoch;

@@ -30,6 +30,35 @@ static bool reads_pixels(const training_run *run)
            (run->features && !feature_cache_complete(run->features));
 }
 
+tensor *training_mirror(tensor *rows, const uint8_t *mirrored, int64_t count)
+{
+    tensor *each[MOST_BATCH];
+    bool any = false;
+    for (int64_t i = 0; mirrored && i < count; ++i)
+        any = any || mirrored[i];
+    if (!rows || !any)
+        return rows;
+    for (int64_t i = 0; i < count; ++i) {
+        each[i] = t_slice(rows, 0, i, i + 1);
+        each[i] = mirrored[i] & MIRROR_DOWN ? t_flip(each[i], 2) : each[i];
+        each[i] = mirrored[i] & MIRROR_ACROSS ? t_flip(each[i], 3) : each[i];
+    }
+    return t_cat(each, (int)count, 0);
+}
+
+/* Where the features of order[begin..end) lie in the cache: the mirrored ones behind all others. */
+static void find_rows(size_t *rows, const training_run *run, int64_t begin, int64_t end)
+{
+    for (int64_t i = begin; i < end; ++i) {
+        size_t image = run->order[i];
+        uint8_t mirrored = run->mirrored ? run->mirrored[i] : 0;
+        rows[i - begin] = image;
+        if (mirrored)
+            rows[i - begin] =
+                (size_t)(run->count + run->ranks[image] * (TRAIN_MIRRORS - 1)) + mirrored - 1;
+    }
+}
+
 /* Rows of a tensor that belong to order[begin..end); the whole of it as it is. */
 static tensor *part_of(tensor *whole, const portion *read, int64_t begin, int64_t end)
 {
@@ -42,6 +71,7 @@ static tensor *part_of(tensor *whole, const portion *read, int64_t begin, int64_
 static train_step make_step(training_run *run, portion *read, int64_t begin, int64_t end)
 {
     const batch *whole = &read->pixels;
+    const uint8_t *mirrored = run->mirrored ? run->mirrored + begin : NULL;
     batch b = {.images = part_of(whole->images, read, begin, end),
                .count = end - begin,
                .height = whole->height,
@@ -53,8 +83,13 @@ static train_step make_step(training_run *run, portion *read, int64_t begin, int
         read->told[i - begin] = train_set_image(run->images, run->order[i]);
     for (int k = 0; k < MADE_TENSORS; ++k)
         b.made[k] = read->made[k] = part_of(whole->made[k], read, begin, end);
-    if (run->features)
-        feature_cache_get(run->features, run->order + begin, &b, read->frozen);
+    b.images = training_mirror(b.images, mirrored, b.count);
+    b.masks = training_mirror(b.masks, mirrored, b.count);
+    if (run->features) {
+        size_t rows[MOST_BATCH];
+        find_rows(rows, run, begin, end);
+        feature_cache_get(run->features, rows, &b, read->frozen);
+    }
     return (train_step){.count = b.count,
                         .images = run->order + begin,
                         .pixels = b,
@@ -64,7 +99,8 @@ static train_step make_step(training_run *run, portion *read, int64_t begin, int
                         .index = run->index,
                         .told = read->told,
                         .masks = b.masks,
-                        .made = read->made};
+                        .made = read->made,
+                        .mirrored = mirrored};
 }
 
 /* Calls `look` for the portions of the first `length` places of the order, each in a scope. */
@@ -291,14 +327,20 @@ static imiad_status draw(training_run *run)
     random_stream stream = epoch_stream(run, "draw");
     const train_plan plan = {.steps = run->steps,
                              .batch = run->batch,
+                             .rest = run->rest,
                              .images = run->list,
                              .count = (size_t)run->trained,
                              .set = run->images};
     TRY(t->ops->draw(t->detector, &plan, &stream, run->order));
-    for (int64_t i = 0; i < run->drawn; ++i)
-        if (run->order[i] >= (size_t)run->count)
+    for (int64_t i = 0; i < run->drawn; ++i) {
+        size_t image = run->order[i] % (size_t)run->count, way = run->order[i] / (size_t)run->count;
+        if (way > 0 && (!run->mirrored || way >= TRAIN_MIRRORS || run->ranks[image] < 0))
             return fail(IMIAD_INTERNAL, "detector %s draws image %zu of %lld",
                         t->detector->ops->name, run->order[i], (long long)run->count);
+        run->order[i] = image;
+        if (run->mirrored)
+            run->mirrored[i] = (uint8_t)way;
+    }
     return IMIAD_OK;
 }
 

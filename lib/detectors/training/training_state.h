@@ -19,9 +19,13 @@ struct training_run {
     feature_cache *features; /* NULL without frozen features */
     size_t *list;            /* the training images in the split's order, then the held-out ones */
     int64_t count, trained;  /* entries of the list; those that train */
-    size_t *order; /* what the epoch reads: `drawn` places to train with, the held-out ones */
+    size_t *order;     /* what the epoch reads: `drawn` places to train with, the held-out ones */
+    uint8_t *mirrored; /* how each of them is mirrored; NULL: none is */
+    int64_t *ranks;    /* with `mirrored`: the place of each defective image among them */
+    int64_t defective;
     int64_t drawn, length;
     int64_t batch, steps, epochs; /* steps an epoch */
+    int64_t rest;                 /* images of the last of them; 0: as many as of others */
     int turns;
     int64_t epoch, index; /* the next */
     double *losses;       /* of finished epochs: `turns` each */
@@ -30,6 +34,9 @@ struct training_run {
 };
 
 /* ---- training_epochs.c ---- */
+
+/* Rows of a batch's images or masks, mirrored as this says; NULL: as they are. */
+tensor *training_mirror(tensor *rows, const uint8_t *mirrored, int64_t count);
 
 /* Epochs from run->epoch to the last. */
 imiad_status training_run_epochs(training_run *run);

@@ -144,6 +144,50 @@ IMIAD_API imiad_status imiad_bank_estimate(imiad_bank_needs *out, int64_t rows, 
                                            imiad_storage storage, int32_t sources,
                                            const imiad_coreset_options *coreset);
 
+/* Rows that are never all in memory, and a bank of bounded size from them, whatever their number:
+ * every block_rows of them are thinned to kept_rows, two thinned blocks are joined and thinned
+ * again, two of these in turn, as a binary counter carries, so that memory grows with the logarithm
+ * of the number of rows. Each thinning is greedy and begins with the row farthest from the mean;
+ * nothing is drawn. The bank covers the rows less well than a coreset chosen from all of them at
+ * once: docs/performance.md has by how much. A stream is for one thread at a time. Merge and
+ * reduce: Har-Peled and Mazumdar, STOC 2004; for memory banks: Ferrari et al., arXiv 2605.27748. */
+typedef struct imiad_bank_stream imiad_bank_stream;
+
+typedef struct imiad_bank_stream_options {
+    uint32_t struct_size;
+    imiad_storage storage; /* of the banks that come out; rows are float32 until then */
+    int64_t rows;          /* that such a bank has at most */
+    int64_t block_rows;    /* that are gathered before they are thinned */
+    int64_t kept_rows;     /* that are left of a block and of two joined ones; 0: as `rows` */
+    uint64_t
+        budget_bytes; /* that everything may take together, a bank that comes out too; 0: any */
+} imiad_bank_stream_options;
+#define IMIAD_BANK_STREAM_OPTIONS_INIT                                                             \
+    {                                                                                              \
+        sizeof(imiad_bank_stream_options), IMIAD_STORAGE_FLOAT32, 10000, 16384, 0, 0               \
+    }
+
+/* An empty stream of rows of `dimension` columns. options: NULL for the defaults. Errors:
+ * IMIAD_OUT_OF_RANGE naming the number. */
+IMIAD_API imiad_status imiad_bank_stream_create(imiad_bank_stream **out, int64_t dimension,
+                                                const imiad_bank_stream_options *options);
+IMIAD_API void imiad_bank_stream_free(imiad_bank_stream *stream);
+/* Most bytes that a stream of so many rows takes, with a bank that is made from it. */
+IMIAD_API imiad_status imiad_bank_stream_estimate(uint64_t *bytes, int64_t rows, int64_t dimension,
+                                                  const imiad_bank_stream_options *options);
+/* Adds rows (row-major, copied); sources: one for each of them, or NULL. How rows are spread over
+ * calls makes no difference. A call thins each block that it fills. Errors: IMIAD_NOT_FINITE and
+ * IMIAD_OVER_BUDGET, and then nothing was added; IMIAD_NO_MEMORY: rows may be lost, and where they
+ * are the stream gives this error from then on. */
+IMIAD_API imiad_status imiad_bank_stream_add(imiad_bank_stream *stream, const float *rows,
+                                             int64_t count, const int64_t *sources);
+/* How many rows were added so far. */
+IMIAD_API int64_t imiad_bank_stream_rows(const imiad_bank_stream *stream);
+/* A new bank, without a budget, of what was added so far: all rows in their order where there are
+ * at most options.rows and no block was thinned, else chosen ones in the order of their picks. The
+ * stream goes on as if nothing had happened. Errors: those of imiad_bank_add. */
+IMIAD_API imiad_status imiad_bank_stream_bank(imiad_bank **out, const imiad_bank_stream *stream);
+
 /* The k nearest rows of each of `count` queries (row-major): squared Euclidean distances ascending,
  * ties by lower row; both outputs are count x k, indices may be NULL. Exact: distances are sums of
  * squared float32 differences, to the last bit the same for any batch, CPU and number of threads.

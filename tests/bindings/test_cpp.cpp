@@ -272,6 +272,24 @@ static void banks(const std::string &folder)
     holds(distances == others && distances[1] == 25 && queries == 1,
           "a device finds the same; a search reports");
 
+    imiad_bank_stream_options few = IMIAD_BANK_STREAM_OPTIONS_INIT;
+    few.rows = 2;
+    few.block_rows = 3;
+    imiad::bank_stream stream(1, few);
+    stream.add(std::vector<float>{0, 1, 9}, std::vector<std::int64_t>{4, 5, 6});
+    stream.add(std::vector<float>{2});
+    const imiad::bank thinned = stream.make_bank();
+    holds(stream.rows() == 4 && thinned.rows() == 2 && thinned.data()[0] == 9 &&
+              thinned.sources()[1] == 4 &&
+              thrown([&] {
+                  stream.add(std::vector<float>{1}, std::vector<std::int64_t>{1, 2});
+              }) == IMIAD_MISMATCH,
+          "a stream makes banks of bounded size");
+    few.budget_bytes = imiad::bank_stream::estimate(4, 1, few) - 1;
+    holds(thrown([&] { imiad::bank_stream(1, few).add(std::vector<float>(4)); }) ==
+              IMIAD_OVER_BUDGET,
+          "and keeps to its budget");
+
     imiad_coreset_options how = IMIAD_CORESET_OPTIONS_INIT;
     how.exact = 1;
     how.projection = 0;

@@ -206,6 +206,27 @@ def test_a_bank_knows_and_forgets_sources():
         bank.add(rows[:2], [1, 2, 3])
 
 
+def test_a_stream_makes_a_bank_of_bounded_size():
+    rows = np.random.default_rng(5).standard_normal((500, 4)).astype(np.float32)
+    with imiad.BankStream(4, rows=20, block_rows=64) as stream:
+        stream.add(rows[:10], 3)
+        first = stream.bank()
+        assert (first.rows == rows[:10]).all() and first.sources.tolist() == [3] * 10
+        for at in range(10, 500, 70):
+            stream.add(rows[at:at + 70])
+        bank = stream.bank()
+        assert len(stream) == 500 and len(bank) == 20 and bank.dimension == 4
+        assert {row.tobytes() for row in bank.rows} <= {row.tobytes() for row in rows}
+        with pytest.raises(TypeError, match="count x 4"):
+            stream.add(rows[:, :2])
+        with pytest.raises(TypeError, match="2 rows need one source or one each"):
+            stream.add(rows[:2], [1, 2, 3])
+    needed = imiad.BankStream.estimate(500, 4, rows=20, block_rows=64)
+    with pytest.raises(imiad.Error) as caught:
+        imiad.BankStream(4, rows=20, block_rows=64, budget_bytes=needed - 1).add(rows)
+    assert caught.value.status == imiad.Status.OVER_BUDGET
+
+
 def test_banks_merge_and_have_a_digest():
     rows = np.arange(12, dtype=np.float32).reshape(6, 2)
     whole, first, second = imiad.Bank(2), imiad.Bank(2), imiad.Bank(2)

@@ -30,7 +30,7 @@ static imiad_detector *make(imiad_backbone *backbone, const imiad_option *more, 
 
 static void fit_procedural(imiad_detector *d, size_t count)
 {
-    imiad_image *images[IMAGES];
+    imiad_image *images[IMAGES] = {NULL};
     for (size_t i = 0; i < count; ++i)
         images[i] = procedural(IMIAD_PIXEL_RGB8, SIDE + (int)i, SIDE);
     ck_ok(imiad_detector_fit_images(d, (const imiad_image *const *)images, count, NULL, NULL));

@@ -26,7 +26,7 @@ static imiad_detector *make(const imiad_option *more, size_t count)
 
 static imiad_status fit_procedural(imiad_detector *d, size_t count)
 {
-    imiad_image *images[IMAGES];
+    imiad_image *images[IMAGES] = {NULL};
     for (size_t i = 0; i < count; ++i)
         images[i] = procedural(IMIAD_PIXEL_RGB8, SIDE + (int)i, SIDE);
     imiad_status status =

@@ -8,7 +8,7 @@
 #include "detectors/detector.h"
 #include "detectors/parts/bank_weight.h"
 #include "detectors/parts/map_scores.h"
-#include "detectors/parts/merge_reduce.h"
+#include "bank/merge_reduce.h"
 #include "detectors/parts/whitening.h"
 #include "formula.h"
 #include "product_line.h"

@@ -233,20 +233,20 @@ static const struct {
     const char *name, *deepest;
     bool calmed;
 } small[] = {
-    {"vgg11", NULL},
-    {"vgg11_bn", NULL},
-    {"efficientnet_b0", NULL},
-    {"mobilenet_v2", NULL},
-    {"tf_efficientnet_b0", NULL},
-    {"efficientnet_lite0", NULL},
-    {"densenet121", NULL},
-    {"mobilenet_v3_small", NULL},
-    {"dinov2_vits14_reg", NULL},
-    {"vit_b_16", "blocks.1"},
-    {"resnext50_32x4d", NULL},
-    {"dinov2_vits14", NULL},
-    {"vig_ti_224_gelu", "backbone.4"},
-    {"tf_efficientnet_b6", "blocks.4", .calmed = true}, /* what BGAD looks at */
+    {"vgg11", NULL, false},
+    {"vgg11_bn", NULL, false},
+    {"efficientnet_b0", NULL, false},
+    {"mobilenet_v2", NULL, false},
+    {"tf_efficientnet_b0", NULL, false},
+    {"efficientnet_lite0", NULL, false},
+    {"densenet121", NULL, false},
+    {"mobilenet_v3_small", NULL, false},
+    {"dinov2_vits14_reg", NULL, false},
+    {"vit_b_16", "blocks.1", false},
+    {"resnext50_32x4d", NULL, false},
+    {"dinov2_vits14", NULL, false},
+    {"vig_ti_224_gelu", "backbone.4", false},
+    {"tf_efficientnet_b6", "blocks.4", true}, /* what BGAD looks at */
 };
 enum { SMALL = sizeof small / sizeof *small };
 

@@ -130,6 +130,9 @@ class Fixture:
         self.numbers = self.keep((c.c_float * 65536)(*[(i * 7919 % 1000) / 1000 for i in range(65536)]))
         self.ok(lib.imiad_bank_add(bank, self.numbers, c.c_int64(64)), "bank")
         self.ok(lib.imiad_bank_save(bank, self.path("x.bank")), "bank save")
+        self.handles["imiad_bank_stream"] = stream = self.made(
+            "imiad_bank_stream_create", c.c_int64(16), c.byref(self.stream_options()))
+        self.ok(lib.imiad_bank_stream_add(stream, self.numbers, c.c_int64(64), None), "bank stream")
         self.ok(lib.imiad_split_write(split, self.path("x.split")), "split")
         self.handles["imiad_results"] = results = self.made("imiad_results_open", self.path("x.sqlite"))
         self.cell = self.struct("imiad_cell")
@@ -143,6 +146,9 @@ class Fixture:
             lib.imiad_metrics_add_image(metrics, i % 2, c.c_double(i))
             lib.imiad_metrics_add_map(metrics, self.numbers, 32, 32, image if i % 2 == 0 else self.mask())
         self.handles["imiad_regions"] = self.made("imiad_regions_find", self.numbers, 32, 32, c.c_double(0.9), None)
+
+    def stream_options(self):
+        return self.struct("imiad_bank_stream_options", storage=1, rows=8, block_rows=16)
 
     def mask(self):
         mask = self.made("imiad_image_create", 1, 32, 32)
@@ -210,6 +216,8 @@ def special(f, function, p):
         return c.byref(found)
     if name == "imiad_bank_recompress" and p.base == "imiad_recompression":
         return c.byref(f.struct("imiad_recompression", dimension=16, storage=2))
+    if p.base == "imiad_bank_stream_options":
+        return c.byref(f.stream_options())
     if name == "imiad_batches_progress":
         return None
     return NotImplemented

@@ -17,7 +17,7 @@ from typing import Any, Callable, Optional
 
 from . import _abi
 from ._library import Error, Progress, Status, lib as _lib, text as _text
-from ._bank import Bank, BankNeeds
+from ._bank import Bank, BankNeeds, BankStream
 from ._data import CategoryInfo, Dataset, Defect, OfficialCounts, Sample, Split
 from ._evaluation import Scored, evaluate
 from ._images import decode_image, draw_heatmap, from_floats, read_image, resize, stretch, tiles, write_png
@@ -66,7 +66,7 @@ def set_log(function: Optional[Callable[[int, str], Any]]) -> None:
     _log_function = kept
 
 
-__all__ = ["Backbone", "Bank", "BankNeeds", "Batch", "Batches", "Blocks", "Calibration", "CategoryInfo",
+__all__ = ["Backbone", "Bank", "BankNeeds", "BankStream", "Batch", "Batches", "Blocks", "Calibration", "CategoryInfo",
            "Cell", "Dataset", "DatasetPlugin", "Defect", "Detector", "DetectorPlugin", "Error",
            "Failure",
            "LabelledImage", "Layer", "Listed",

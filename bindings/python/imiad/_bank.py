@@ -129,10 +129,7 @@ class Bank(Handle):
         lib.imiad_bank_set_budget(self, budget_bytes)
 
     def _given(self, rows: Any) -> np.ndarray:
-        rows = np.ascontiguousarray(rows, np.float32)
-        if rows.ndim != 2 or rows.shape[1] != self.dimension:
-            raise TypeError(f"rows are count x {self.dimension}, not {rows.shape}")
-        return rows
+        return _rows_of(rows, self.dimension)
 
     def add(self, rows: Any, sources: Any = None) -> None:
         """Appends rows, count x dimension.
@@ -140,14 +137,11 @@ class Bank(Handle):
         sources: the number of the image that each row came from, or one number for all; None: of none
         """
         rows = self._given(rows)
+        sources = _sources_of(sources, len(rows))
         if sources is None:
             lib.imiad_bank_add(self, rows.ctypes.data, len(rows))
-            return
-        sources = np.asarray(sources, np.int64)
-        if sources.shape not in ((), (len(rows),)):
-            raise TypeError(f"{len(rows)} rows need one source or one each, not {sources.shape}")
-        sources = np.ascontiguousarray(np.broadcast_to(sources, len(rows)))
-        lib.imiad_bank_add_from(self, rows.ctypes.data, len(rows), sources.ctypes.data)
+        else:
+            lib.imiad_bank_add_from(self, rows.ctypes.data, len(rows), sources.ctypes.data)
 
     def merge(self, other: "Bank") -> None:
         """Appends the rows of another bank of the same dimension, with their sources."""
@@ -223,6 +217,82 @@ class Bank(Handle):
     def save(self, path: Path) -> None:
         """Writes one file, safetensors with a checksum."""
         lib.imiad_bank_save(self, name_of(path))
+
+
+class BankStream(Handle):
+    """Rows that are never all in memory, and banks of bounded size from them: blocks of rows are thinned,
+    joined and thinned again as they come.
+
+        with imiad.BankStream(128, rows=10000) as stream:
+            for rows in pieces:
+                stream.add(rows)
+            bank = stream.bank()
+
+    dimension: columns
+    rows: that a bank which comes out has at most
+    block_rows: rows that are gathered before they are thinned
+    kept_rows: rows that are left of a block and of two joined ones; 0: as many as `rows`
+    storage: of the banks that come out, as in Bank()
+    budget_bytes: most that everything may take together; 0: no bound
+    """
+
+    _free = "imiad_bank_stream_free"
+
+    def __init__(self, dimension: int, *, rows: int = 10000, block_rows: int = 16384, kept_rows: int = 0,
+                 storage: str = "float32", budget_bytes: int = 0):
+        options = _stream_options(rows, block_rows, kept_rows, storage, budget_bytes)
+        out = ctypes.c_void_p()
+        lib.imiad_bank_stream_create(out, dimension, options)
+        super().__init__(out)
+        self._dimension = dimension
+
+    @staticmethod
+    def estimate(count: int, dimension: int, *, rows: int = 10000, block_rows: int = 16384, kept_rows: int = 0,
+                 storage: str = "float32") -> int:
+        """Most bytes that a stream of `count` rows takes, with a bank that is made from it."""
+        out = ctypes.c_uint64()
+        lib.imiad_bank_stream_estimate(ctypes.addressof(out), count, dimension,
+                                       _stream_options(rows, block_rows, kept_rows, storage, 0))
+        return out.value
+
+    def __len__(self) -> int:
+        """How many rows were added so far."""
+        return lib.imiad_bank_stream_rows(self)
+
+    def add(self, rows: Any, sources: Any = None) -> None:
+        """Adds rows, count x dimension, with sources as in Bank.add."""
+        rows = _rows_of(rows, self._dimension)
+        sources = _sources_of(sources, len(rows))
+        lib.imiad_bank_stream_add(self, rows.ctypes.data, len(rows), None if sources is None else sources.ctypes.data)
+
+    def bank(self) -> Bank:
+        """A new bank of what was added so far; the stream goes on as if nothing had happened."""
+        out = ctypes.c_void_p()
+        lib.imiad_bank_stream_bank(out, self)
+        return Bank._of(out)
+
+
+def _rows_of(rows: Any, dimension: int) -> np.ndarray:
+    rows = np.ascontiguousarray(rows, np.float32)
+    if rows.ndim != 2 or rows.shape[1] != dimension:
+        raise TypeError(f"rows are count x {dimension}, not {rows.shape}")
+    return rows
+
+
+def _sources_of(sources: Any, count: int) -> Optional[np.ndarray]:
+    if sources is None:
+        return None
+    sources = np.asarray(sources, np.int64)
+    if sources.shape not in ((), (count,)):
+        raise TypeError(f"{count} rows need one source or one each, not {sources.shape}")
+    return np.ascontiguousarray(np.broadcast_to(sources, count))
+
+
+def _stream_options(rows: int, block_rows: int, kept_rows: int, storage: str, budget_bytes: int) -> Any:
+    options = made(_abi.imiad_bank_stream_options)
+    options.rows, options.block_rows, options.kept_rows = rows, block_rows, kept_rows
+    options.storage, options.budget_bytes = _STORAGES[storage], budget_bytes
+    return options
 
 
 def _coreset_options(*, ratio: float = 0.1, rows: int = 0, method: str = "greedy", exact: bool = False,

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "detectors/parts/bank_weight.h"
-#include "detectors/parts/merge_reduce.h"
+#include "bank/merge_reduce.h"
 #include "detectors/parts/whitening.h"
 
 static const option_spec options[] = {

@@ -155,6 +155,7 @@ class bank : public detail::handle<imiad_bank, imiad_bank_free>
     }
 
   private:
+    friend class bank_stream;
     bank() = default;
     template <class F> static bank made(F &&make)
     {
@@ -185,6 +186,56 @@ class bank : public detail::handle<imiad_bank, imiad_bank_free>
             throw error(IMIAD_MISMATCH, "bank::search: the outputs must hold count x k values");
         return count;
     }
+};
+
+/* Rows that are never all in memory, and banks of bounded size from them. For one thread at a time.
+ */
+class bank_stream : public detail::handle<imiad_bank_stream, imiad_bank_stream_free>
+{
+  public:
+    explicit bank_stream(std::int64_t dimension,
+                         const imiad_bank_stream_options &how = IMIAD_BANK_STREAM_OPTIONS_INIT)
+        : columns(dimension)
+    {
+        imiad_bank_stream *out = nullptr;
+        check(imiad_bank_stream_create(&out, dimension, &how));
+        own(out);
+    }
+    /* Most bytes that a stream of so many rows takes, with a bank that is made from it. */
+    static std::uint64_t
+    estimate(std::int64_t rows, std::int64_t dimension,
+             const imiad_bank_stream_options &how = IMIAD_BANK_STREAM_OPTIONS_INIT)
+    {
+        std::uint64_t out;
+        check(imiad_bank_stream_estimate(&out, rows, dimension, &how));
+        return out;
+    }
+
+    /* How many rows were added so far. */
+    std::int64_t rows() const noexcept
+    {
+        return imiad_bank_stream_rows(get());
+    }
+    /* count x dimension floats; sources: one for each row, or none at all */
+    void add(span<const float> values, span<const std::int64_t> sources = {})
+    {
+        const std::size_t count = values.size() / static_cast<std::size_t>(columns);
+        if (values.size() % static_cast<std::size_t>(columns) != 0 ||
+            (!sources.empty() && sources.size() != count))
+            throw error(IMIAD_MISMATCH, "bank_stream: values must be whole rows, of one source "
+                                        "each where there are some");
+        check(imiad_bank_stream_add(get(), values.data(), static_cast<std::int64_t>(count),
+                                    sources.empty() ? nullptr : sources.data()));
+    }
+    /* Of what was added so far; the stream goes on as if nothing had happened. */
+    imiad::bank make_bank() const
+    {
+        return imiad::bank::made(
+            [&](imiad_bank **out) { return imiad_bank_stream_bank(out, get()); });
+    }
+
+  private:
+    std::int64_t columns;
 };
 
 } // namespace imiad

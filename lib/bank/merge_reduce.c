@@ -1,88 +1,69 @@
-#include "detectors/parts/merge_reduce.h"
+#include "bank/merge_reduce.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bank/coreset.h"
 #include "base/error.h"
 #include "base/threads.h"
 
 /* ---- farthest first ---- */
 
-enum { GRAIN = 256 };
+enum { PIECE = 256 };
 
-typedef struct lowering {
-    const float *rows;
-    const double *from; /* columns */
-    double *squares;    /* of each row to the nearest pick so far */
-    int64_t columns;
-} lowering;
+typedef struct measuring {
+    const float *rows, *from;
+    size_t columns;
+    float *squares;
+    const kernels *kernels;
+} measuring;
 
-__attribute__((target_clones("avx2", "default"))) static double
-square_between(const float *row, const double *from, int64_t columns)
+static void measure_piece(void *context, size_t begin, size_t end)
 {
-    double sums[8] = {0}, sum = 0;
-    int64_t c = 0;
-    for (; c + 8 <= columns; c += 8)
-        for (int i = 0; i < 8; ++i) {
-            double d = (double)row[c + i] - from[c + i];
-            sums[i] += d * d;
-        }
-    for (; c < columns; ++c) {
-        double d = (double)row[c] - from[c];
-        sum += d * d;
-    }
-    for (int i = 0; i < 8; ++i)
-        sum += sums[i];
-    return sum;
+    const measuring *m = context;
+    m->kernels->squared_distances(m->squares + begin, m->from, m->rows + begin * m->columns,
+                                  end - begin, m->columns);
 }
 
-static void lower(void *context, size_t begin, size_t end)
+static void measure(float *squares, const float *from, point_set points)
 {
-    const lowering *l = context;
-    for (size_t i = begin; i < end; ++i) {
-        double square = square_between(l->rows + (int64_t)i * l->columns, l->from, l->columns);
-        l->squares[i] = square < l->squares[i] ? square : l->squares[i];
-    }
+    measuring m = {points.rows, from, points.columns, squares, kernels_best()};
+    parallel_for(points.count, PIECE, measure_piece, &m);
 }
 
-static int64_t first_largest(const double *values, int64_t count)
+static int64_t first_largest(const float *values, size_t count)
 {
-    int64_t best = 0;
-    for (int64_t i = 1; i < count; ++i)
+    size_t best = 0;
+    for (size_t i = 1; i < count; ++i)
         best = values[i] > values[best] ? i : best;
-    return best;
+    return (int64_t)best;
 }
 
-static void find_mean(double *mean, const float *rows, int64_t count, int64_t columns)
+/* sums: scratch of as many columns. */
+static void find_mean(float *mean, double *sums, const float *rows, int64_t count, int64_t columns)
 {
-    memset(mean, 0, (size_t)columns * sizeof *mean);
+    memset(sums, 0, (size_t)columns * sizeof *sums);
     for (int64_t i = 0; i < count; ++i)
         for (int64_t c = 0; c < columns; ++c)
-            mean[c] += (double)rows[i * columns + c];
+            sums[c] += (double)rows[i * columns + c];
     for (int64_t c = 0; c < columns; ++c)
-        mean[c] /= (double)count;
+        mean[c] = (float)(sums[c] / (double)count);
 }
 
-static void forget_distances(double *squares, int64_t count)
+/* The first pick is measured from the mean, all others from picks. */
+static imiad_status pick(int64_t *picks, int64_t wanted, float *distances, const float *mean,
+                         point_set points)
 {
-    for (int64_t i = 0; i < count; ++i)
-        squares[i] = INFINITY;
-}
-
-/* Each pick lowers the distances, beginning with the mean, which is none. */
-static void pick(int64_t *picks, int64_t wanted, const lowering *l, double *from, int64_t count)
-{
-    find_mean(from, l->rows, count, l->columns);
-    forget_distances(l->squares, count);
-    for (int64_t i = 0; i < wanted; ++i) {
-        parallel_for((size_t)count, GRAIN, lower, (void *)l);
-        picks[i] = first_largest(l->squares, count);
-        for (int64_t c = 0; c < l->columns; ++c)
-            from[c] = (double)l->rows[picks[i] * l->columns + c];
-        if (i == 0)
-            forget_distances(l->squares, count);
-    }
+    const float *rows = points.rows;
+    measure(distances, mean, points);
+    picks[0] = first_largest(distances, points.count);
+    measure(distances, rows + (size_t)picks[0] * points.columns, points);
+    for (size_t i = 0; i < points.count; ++i)
+        distances[i] = sqrtf(distances[i]);
+    return wanted > 1 ? greedy_select(picks + 1, (size_t)wanted - 1, points, distances,
+                                      kernels_best(), NULL)
+                      : IMIAD_OK;
 }
 
 imiad_status farthest_first(int64_t *picks, const float *rows, int64_t count, int64_t columns,
@@ -93,13 +74,17 @@ imiad_status farthest_first(int64_t *picks, const float *rows, int64_t count, in
             picks[i] = i;
         return IMIAD_OK;
     }
-    double *squares = malloc((size_t)(count + columns) * sizeof *squares);
-    if (!squares)
-        return fail_memory("a choice of rows", (size_t)(count + columns) * sizeof *squares);
-    const lowering l = {rows, squares + count, squares, columns};
-    pick(picks, wanted, &l, squares + count, count);
-    free(squares);
-    return IMIAD_OK;
+    size_t bytes =
+        (size_t)columns * (sizeof(double) + sizeof(float)) + (size_t)count * sizeof(float);
+    double *sums = malloc(bytes);
+    if (!sums)
+        return fail_memory("a choice of rows", bytes);
+    float *mean = (float *)(sums + columns), *distances = mean + columns;
+    const point_set points = {rows, (size_t)count, (size_t)columns, IMIAD_STORAGE_FLOAT32};
+    find_mean(mean, sums, rows, count, columns);
+    imiad_status status = pick(picks, wanted, distances, mean, points);
+    free(sums);
+    return status;
 }
 
 /* ---- blocks ---- */
@@ -117,8 +102,9 @@ static imiad_status make_block(row_block *out, int64_t count, const merge_reduce
     size_t rows = (size_t)count;
     size_t measured = rows * (size_t)m->measured_columns * sizeof(float);
     size_t given = rows * (size_t)m->given_columns * sizeof(float);
-    *out = (row_block){count, malloc(measured), malloc(given), malloc(rows * sizeof(int64_t))};
-    if (out->measured && out->given && out->sources)
+    *out = (row_block){count, malloc(measured), given > 0 ? malloc(given) : NULL,
+                       malloc(rows * sizeof(int64_t))};
+    if (out->measured && (out->given || given == 0) && out->sources)
         return IMIAD_OK;
     row_block_free(out);
     return fail_memory("rows of a bank", measured + given);
@@ -128,10 +114,13 @@ static void copy_rows(row_block *out, int64_t to, const row_block *in, int64_t f
                       const merge_reduce *m)
 {
     int64_t measured = m->measured_columns, given = m->given_columns;
+    if (count == 0)
+        return;
     memcpy(out->measured + to * measured, in->measured + from * measured,
            (size_t)(count * measured) * sizeof(float));
-    memcpy(out->given + to * given, in->given + from * given,
-           (size_t)(count * given) * sizeof(float));
+    if (given > 0)
+        memcpy(out->given + to * given, in->given + from * given,
+               (size_t)(count * given) * sizeof(float));
     memcpy(out->sources + to, in->sources + from, (size_t)count * sizeof(int64_t));
 }
 
@@ -195,19 +184,33 @@ imiad_status merge_reduce_add(merge_reduce *m, row_block *block)
     return status;
 }
 
-imiad_status merge_reduce_finish(row_block *out, merge_reduce *m, int64_t rows)
+imiad_status merge_reduce_look(row_block *out, const merge_reduce *m, const row_block *waiting,
+                               int64_t rows)
 {
     row_block all;
-    TRY(make_block(&all, 0, m));
+    int64_t count = waiting->count, at = waiting->count;
     for (int level = 0; level < MOST_LEVELS; ++level)
-        if (m->levels[level].count > 0)
-            TRY(join(&all, &all, &m->levels[level], m));
+        count += m->levels[level].count;
+    TRY(make_block(&all, count, m));
+    copy_rows(&all, 0, waiting, 0, waiting->count, m);
+    for (int level = 0; level < MOST_LEVELS; ++level) {
+        copy_rows(&all, at, &m->levels[level], 0, m->levels[level].count, m);
+        at += m->levels[level].count;
+    }
     imiad_status status = reduce(&all, rows, m);
     if (status != IMIAD_OK)
         row_block_free(&all);
     else
         *out = all;
     return status;
+}
+
+imiad_status merge_reduce_finish(row_block *out, merge_reduce *m, int64_t rows)
+{
+    const row_block none = {0};
+    TRY(merge_reduce_look(out, m, &none, rows));
+    merge_reduce_free(m);
+    return IMIAD_OK;
 }
 
 void merge_reduce_free(merge_reduce *m)

@@ -13,15 +13,16 @@
 namespace
 {
 
-/* Multiplications of a row, or of an image, from which preparing pays. How many rows or images
- * there are must not count: an image would score other bits alone than in a batch. */
-enum : int64_t { WORTH_ROW = 1 << 11, WORTH_IMAGE = 1 << 17 };
+/* Multiplications of an image from which preparing pays. Rows times one weight always go to oneDNN,
+ * however few and short: OpenBLAS rounds a row otherwise alone than among others, and an image
+ * would score other bits alone than in a batch. */
+enum : int64_t { WORTH_IMAGE = 1 << 17 };
 
-bool goes_to_onednn(const at::Tensor &a, const at::Tensor &b, bool worth)
+bool goes_to_onednn(const at::Tensor &a, const at::Tensor &b)
 {
-    return worth && a.is_cpu() && b.is_cpu() && a.scalar_type() == at::kFloat &&
-           b.scalar_type() == at::kFloat && !at::hasMKL() && at::hasMKLDNN() &&
-           at::globalContext().userEnabledMkldnn();
+    return a.numel() > 0 && b.numel() > 0 && a.is_cpu() && b.is_cpu() &&
+           a.scalar_type() == at::kFloat && b.scalar_type() == at::kFloat && !at::hasMKL() &&
+           at::hasMKLDNN() && at::globalContext().userEnabledMkldnn();
 }
 
 /* x times the transpose of weight, matrices both. */
@@ -85,7 +86,7 @@ at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, const at::Tenso
 {
     bool fits = x.dim() > 0 && weight.dim() == 2 && x.size(-1) == weight.size(1) &&
                 (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)));
-    if (!fits || !goes_to_onednn(x, weight, weight.numel() >= WORTH_ROW))
+    if (!fits || !goes_to_onednn(x, weight))
         return at::linear(x, weight, bias);
     std::vector<int64_t> shape = x.sizes().vec();
     shape.back() = weight.size(0);
@@ -101,9 +102,8 @@ at::Tensor multiply(const at::Tensor &a, const at::Tensor &b)
     bool fits = a.dim() > 1 && b.dim() > 1 && a.size(-1) == b.size(-2);
     int64_t one = fits ? a.size(-2) * a.size(-1) * b.size(-1) : 0;
     if (fits && b.dim() == 2)
-        return goes_to_onednn(a, b, b.numel() >= WORTH_ROW) ? linear(a, b.t(), at::Tensor())
-                                                            : at::matmul(a, b);
-    if (fits && a.dim() == b.dim() && a.numel() > 0 && goes_to_onednn(a, b, one >= WORTH_IMAGE) &&
+        return goes_to_onednn(a, b) ? linear(a, b.t(), at::Tensor()) : at::matmul(a, b);
+    if (fits && a.dim() == b.dim() && one >= WORTH_IMAGE && goes_to_onednn(a, b) &&
         a.sizes().slice(0, a.dim() - 2) == b.sizes().slice(0, b.dim() - 2))
         return multiply_each(a, b);
     return at::matmul(a, b);
@@ -124,7 +124,7 @@ static bool convolve_small(at::Tensor *out, const at::Tensor &x, const at::Tenso
         (x.size(2) + 2 * w.padding - w.dilation * (weight.size(2) - 1) - 1) / w.stride + 1;
     int64_t columns =
         (x.size(3) + 2 * w.padding - w.dilation * (weight.size(3) - 1) - 1) / w.stride + 1;
-    if (rows < 1 || columns < 1 || !goes_to_onednn(x, weight, true))
+    if (rows < 1 || columns < 1 || !goes_to_onednn(x, weight))
         return false;
     bool is_product = weight.size(2) * weight.size(3) == 1 && groups == 1 && w.stride == 1 &&
                       w.padding == 0 && is_recorded(x, weight);
@@ -222,7 +222,7 @@ at::Tensor convolve_transposed(const at::Tensor &x, const at::Tensor &weight,
         rows = (x.size(2) - 1) * w.stride + more + weight.size(2);
         columns = (x.size(3) - 1) * w.stride + more + weight.size(3);
     }
-    if (rows < 1 || columns < 1 || !goes_to_onednn(x, weight, weight.numel() >= WORTH_ROW))
+    if (rows < 1 || columns < 1 || !goes_to_onednn(x, weight))
         return at::conv_transpose2d(x, weight, bias, {w.stride, w.stride}, {w.padding, w.padding},
                                     {output_padding, output_padding}, groups);
     bool is_pixel = x.size(2) == 1 && x.size(3) == 1;

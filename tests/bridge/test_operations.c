@@ -2,6 +2,7 @@
  * differences. */
 #include "operand.h"
 
+#include "base/random.h"
 #include "check_suite.h"
 
 typedef tensor *(*operator)(tensor **x);
@@ -467,8 +468,39 @@ START_TEST(bfloat16_computes_what_float32_does_roughly)
 }
 END_TEST
 
+/* An image must score the same bits alone and in a batch, whatever BLAS libtorch calls. */
+START_TEST(a_row_has_the_same_product_alone_as_among_others)
+{
+    enum { COUNT = 24, WIDEST = 65 };
+    static float values[WIDEST * WIDEST], given[COUNT * WIDEST];
+    random_stream random = random_open(7, "products");
+    for (int i = 0; i < WIDEST * WIDEST; ++i)
+        values[i] = (float)random_normal(&random);
+    for (int i = 0; i < COUNT * WIDEST; ++i)
+        given[i] = (float)random_normal(&random);
+    for (int64_t columns = 1; columns <= WIDEST; columns += 4)
+        for (int64_t outputs = 1; outputs <= WIDEST; outputs *= 4) {
+            scope s = scope_begin();
+            tensor *weight = t_from(values, 2, (int64_t[]){outputs, columns}, F32, CPU);
+            tensor *rows = t_from(given, 2, (int64_t[]){COUNT, columns}, F32, CPU);
+            const float *all = t_data(t_linear(rows, weight, NULL));
+            const float *product = t_data(t_contiguous(t_matmul(rows, t_transpose(weight, 0, 1))));
+            for (int64_t i = 0; !t_failed() && i < COUNT; ++i) {
+                tensor *row = t_from(given + i * columns, 2, (int64_t[]){1, columns}, F32, CPU);
+                const float *alone = t_data(t_linear(row, weight, NULL));
+                for (int64_t o = 0; alone && o < outputs; ++o) {
+                    ck_assert_float_eq(alone[o], all[i * outputs + o]);
+                    ck_assert_float_eq(alone[o], product[i * outputs + o]);
+                }
+            }
+            ck_ok(scope_end(&s));
+        }
+}
+END_TEST
+
 SUITE("bridge-operations", LOOP_TEST(operations_give_the_values_calculated_by_hand, 2),
       TEST(operations_refuse_shapes_that_do_not_fit),
       TEST(gradients_are_those_of_central_differences),
       LOOP_TEST(large_products_and_their_gradients_are_exact, 2),
-      TEST(bfloat16_computes_what_float32_does_roughly))
+      TEST(bfloat16_computes_what_float32_does_roughly),
+      TEST(a_row_has_the_same_product_alone_as_among_others))

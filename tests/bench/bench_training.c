@@ -3,11 +3,11 @@
  * every step. One thread, seconds of CPU, the least of some rounds, so that a busy machine disturbs
  * little.
  * bench-training [IMAGES [BATCH [SIZE [DETECTOR]]]]    default: 16 8 256 stpm; or bgad, cfa,
- * csflow, devnet, dne, dra, fastflow, prn, rd4ad, regad, semirest, simplenet, uniad. RegAD's images
- * are of another category, and two more are the target's; DNE's network is ViT-B/16. Every second
- * image of BGAD, DevNet, DRA and SemiREST is defective, in a corner; none is turned, and BGAD
- * pastes none. SemiREST has its compact preset, and 256 pixels are a window. IMIAD_PYTHON names the
- * Python that has torch and torchvision, "/usr/bin/python3" by default. */
+ * csflow, devnet, dne, dra, fastflow, prn, rd4ad, regad, semirest, simplenet, supersimplenet,
+ * uniad. RegAD's images are of another category, and two more are the target's; DNE's network is
+ * ViT-B/16. Every second image of BGAD, DevNet, DRA and SemiREST is defective, in a corner; none is
+ * turned, and BGAD pastes none. SemiREST has its compact preset, and 256 pixels are a window.
+ * IMIAD_PYTHON names the Python that has torch and torchvision, "/usr/bin/python3" by default. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>

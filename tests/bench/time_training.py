@@ -114,6 +114,46 @@ def simplenet():
     return frozen, step
 
 
+def supersimplenet():
+    """The authors' code of 2025 without labelled defects; regions as large as its Perlin noise makes them."""
+    widths, side = (128, 256), size // 4
+    count = sum(widths)
+    adaptor = nn.Conv2d(count, count, 1)
+    seg = nn.Sequential(nn.Conv2d(count, 1024, 1), nn.BatchNorm2d(1024), nn.LeakyReLU(0.2, inplace=True),
+                        nn.Conv2d(1024, 1, 1, bias=False))
+    around = nn.Sequential(nn.Conv2d(count + 1, 128, 5, padding="same"), nn.BatchNorm2d(128), nn.ReLU(inplace=True))
+    last = nn.Linear(258, 1)
+    heads = [*seg.parameters(), *around.parameters(), *last.parameters()]
+    adamw = torch.optim.AdamW([{"params": adaptor.parameters(), "lr": 1e-4},
+                               {"params": heads, "lr": 2e-4, "weight_decay": 1e-5}])
+    regions = functional.interpolate(torch.rand(2 * batch, 1, 4, 4), (side, side), mode="bilinear") > 0.75
+    regions = regions.float() * (torch.arange(2 * batch) % 2).view(-1, 1, 1, 1)
+    labels = regions.flatten(1).amax(1)
+
+    def focal(p, truth):
+        entropy = functional.binary_cross_entropy(p, truth, reduction="none")
+        return (entropy * (1 - (p * truth + (1 - p) * (1 - truth)))**4).mean()
+
+    def frozen():
+        return features(network)[1:]
+
+    def step(layers):
+        x = [functional.interpolate(x, (side, side), mode="bilinear", align_corners=True) for x in layers]
+        x = functional.avg_pool2d(torch.cat(x, 1), 3, 1, 1)
+        adapted = adaptor(x)
+        noise = torch.normal(0, 0.015, (2 * batch, count, side, side)) * regions
+        seen = torch.cat([x, x]) + noise
+        m = seg(torch.cat([adapted, adapted]) + noise)
+        known = m.detach()
+        y = around(torch.cat([seen, known], 1))
+        flat = [y.amax((2, 3)), y.mean((2, 3)), known.amax((2, 3)), known.mean((2, 3))]
+        score = last(torch.cat(flat, 1))[:, 0]
+        good, bad = m[regions == 0], m[regions > 0]
+        take_step([adamw], (good + 0.5).clip(0).mean() + (0.5 - bad).clip(0).mean() +
+                  focal(torch.sigmoid(m), regions) + focal(torch.sigmoid(score), labels))
+    return frozen, step
+
+
 def rd4ad():
     def convolution(inputs, outputs, kernel=3, stride=2):
         return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
@@ -505,7 +545,7 @@ bench = types.SimpleNamespace(batch=batch, size=size, images=images, network=net
 labelled = {name: functools.partial(make, bench) for name, make in time_labelled.STEPS.items()}
 make_frozen, step = {"stpm": stpm, "cfa": cfa, "csflow": csflow, "dne": dne, "fastflow": fastflow,
                      "simplenet": simplenet, "prn": prn, "rd4ad": rd4ad, "regad": regad,
-                     "uniad": uniad, **labelled}[detector]()
+                     "supersimplenet": supersimplenet, "uniad": uniad, **labelled}[detector]()
 
 
 def frozen():

@@ -51,9 +51,10 @@ static imiad_dataset *draw_images(const settings *s)
 /* As shortly as it can: one pass, or one step. */
 static void learn(const char *detector, const settings *s, const char *path)
 {
-    static const imiad_option shortest[] = {
-        {"epochs", "1"}, {"steps", "1"}, {"train_batch", "2"}, {"supports", "1"}};
-    imiad_option options[MOST_OPTIONS + 4];
+    static const imiad_option shortest[] = {{"epochs", "1"},       {"steps", "1"},
+                                            {"train_batch", "2"},  {"supports", "1"},
+                                            {"distil_steps", "1"}, {"distil_batch", "2"}};
+    imiad_option options[MOST_OPTIONS + 6];
     const imiad_option anomaly = {"anomalies", "1"};
     size_t count = 0;
     for (size_t i = 0; i < sizeof shortest / sizeof *shortest; ++i)

@@ -2,7 +2,6 @@
 """EfficientAD's public code from libimiad's first parameters, on procedural images.
 
     tests/golden/make_efficientad.py EFFICIENTAD > tests/golden/efficientad.csv
-    tests/golden/make_efficientad.py EFFICIENTAD latency IMAGES
 
 EFFICIENTAD is a checkout of github.com/nelson1425/EfficientAD at fcab514. Its networks (common.py), its
 normalisation, maps and quantiles (efficientad.py) and its target of distillation (pretraining.py) run as they
@@ -13,13 +12,11 @@ Cases: `whole`, outputs of the networks at their own size on an image of 256 pix
 and without penalty images: the terms of the first loss, gradients, ten steps of Adam, the maps after them, in double precision, with the
 code's own single precision as `spread`; `target`, what a layer of 5 and one of 7 channels become; `distil`,
 twenty steps of a padded network towards an injected target.
-The second form is what bench-efficientad calls: the public code's seconds of one image of 256 pixels.
 First parameters are libimiad's random streams, computed here once more. Needs torch, torchvision, numpy, scikit-learn,
 tifffile and tqdm.
 """
 import os
 import sys
-import time
 import types
 
 import numpy
@@ -204,34 +201,12 @@ def spread(exact, single, kind):
     return worst
 
 
-def latency(common, program, images):
-    """Least and middle seconds of one image in memory to its map: what test() does after reading."""
-    torch.set_num_threads(1)
-    networks = [begin(n, part).eval() for n, part in ((common.get_pdn_small(384), "teacher"),
-                                                      (common.get_pdn_small(768), "student"),
-                                                      (common.get_autoencoder(384), "autoencoder"))]
-    image, seconds = wave((1, 3, 256, 256), 0, torch.float32) - 1, []
-    mean, deviation = torch.zeros(1, 384, 1, 1), torch.ones(1, 384, 1, 1)
-    for _ in range(images):
-        start = time.process_time()
-        with torch.no_grad():
-            both = program.predict(image, *networks, mean, deviation, 0.1, 0.2, 0.1, 0.2)[0]
-            both = nn.functional.interpolate(nn.functional.pad(both, (4, 4, 4, 4)), (256, 256), mode="bilinear")
-            float(both.max())
-        seconds.append(time.process_time() - start)
-    seconds.sort()
-    print(seconds[0], seconds[len(seconds) // 2])
-
-
 def main():
     folder = sys.argv[1]
     common = load(folder, "common")
     sys.modules["common"] = common
     program = load(folder, "efficientad")
     program.tqdm = lambda x, **_: x
-    if sys.argv[2:3] == ["latency"]:
-        latency(common, program, int(sys.argv[3]))
-        return
     pretraining = load(folder, "pretraining")
     small = small_common(common)
     for name, values in whole(common) + target(pretraining) + distil(small, torch.float64):

@@ -214,5 +214,8 @@ void detector_features(imiad_detector *self, const batch *b, const char *const *
 /* The same before the ReLU that ends each layer. */
 void detector_sums(imiad_detector *self, const batch *b, const char *const *layers, int count,
                    tensor **out);
+/* All tokens of a transformer's layers: backbone_tokens. */
+void detector_tokens(imiad_detector *self, const batch *b, const char *const *layers, int count,
+                     position_rule rule, tensor **out);
 
 #endif

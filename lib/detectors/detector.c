@@ -176,14 +176,14 @@ int64_t detector_batch_size(const imiad_detector *self)
     return options_int(self->options, "batch");
 }
 
-static void run_backbone(void (*run)(const imiad_backbone *, tensor *, const char *const *, int,
-                                     tensor **),
-                         imiad_detector *self, const batch *b, const char *const *layers, int count,
-                         tensor **out)
+static double begin_backbone(const imiad_detector *self)
 {
     device_synchronize(self->backbone->device);
-    double start = clock_seconds();
-    run(self->backbone, b->images, layers, count, out);
+    return clock_seconds();
+}
+
+static void end_backbone(imiad_detector *self, double start)
+{
     device_synchronize(self->backbone->device);
     self->timings.backbone_seconds += clock_seconds() - start;
 }
@@ -191,13 +191,25 @@ static void run_backbone(void (*run)(const imiad_backbone *, tensor *, const cha
 void detector_features(imiad_detector *self, const batch *b, const char *const *layers, int count,
                        tensor **out)
 {
-    run_backbone(backbone_features, self, b, layers, count, out);
+    double start = begin_backbone(self);
+    backbone_features(self->backbone, b->images, layers, count, out);
+    end_backbone(self, start);
 }
 
 void detector_sums(imiad_detector *self, const batch *b, const char *const *layers, int count,
                    tensor **out)
 {
-    run_backbone(backbone_sums, self, b, layers, count, out);
+    double start = begin_backbone(self);
+    backbone_sums(self->backbone, b->images, layers, count, out);
+    end_backbone(self, start);
+}
+
+void detector_tokens(imiad_detector *self, const batch *b, const char *const *layers, int count,
+                     position_rule rule, tensor **out)
+{
+    double start = begin_backbone(self);
+    backbone_tokens(self->backbone, b->images, layers, count, rule, out);
+    end_backbone(self, start);
 }
 
 /* ---- batches ---- */

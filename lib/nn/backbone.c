@@ -57,7 +57,9 @@ typedef struct request {
     tensor *images;
     chain_layer layers[MOST_FEATURES];
     int count;
-    bool activated; /* false: what each layer's last ReLU is given */
+    bool activated;     /* false: what each layer's last ReLU is given */
+    bool tokens;        /* as they are, no maps of them */
+    position_rule rule; /* with tokens */
     tensor **out;
 } request;
 
@@ -85,7 +87,7 @@ static bool hand_out(const request *r, const node *n, tensor *x, bool before)
         bool wants_before = n->activated && (l->sum || !r->activated);
         if (l->node != n || wants_before != before)
             continue;
-        r->out[i] = t_to(map_of(r, l, x), F32);
+        r->out[i] = t_to(r->tokens ? x : map_of(r, l, x), F32);
         shared = true;
     }
     return shared;
@@ -95,9 +97,13 @@ static bool hand_out(const request *r, const node *n, tensor *x, bool before)
 static tensor *run_node(const request *r, const node *n, tensor *x)
 {
     scope s = scope_begin();
-    if (n == r->backbone->chain.nodes)
+    node first = *n;
+    if (n == r->backbone->chain.nodes) {
         x = t_channels_last(t_to(x, r->backbone->precision));
-    tensor *y = t_keep(n->forward(n, x, false));
+        if (r->tokens)
+            first.settings[POSITION_RULE_SETTING] = (int)r->rule;
+    }
+    tensor *y = t_keep(n->forward(&first, x, false));
     scope_return(&s, NULL);
     return y;
 }
@@ -117,11 +123,11 @@ static void run_chain(const request *r, const node *last)
     t_free(owned);
 }
 
-static void run(const imiad_backbone *b, tensor *images, const char *const *layers, int count,
-                bool activated, tensor **out)
+static void run(request r, const char *const *layers)
 {
-    request r = {
-        .backbone = b, .images = images, .count = count, .activated = activated, .out = out};
+    const imiad_backbone *b = r.backbone;
+    tensor **out = r.out, *images = r.images;
+    int count = r.count;
     for (int i = 0; i < count; ++i)
         out[i] = NULL;
     if (count > MOST_FEATURES) {
@@ -141,13 +147,33 @@ static void run(const imiad_backbone *b, tensor *images, const char *const *laye
 void backbone_features(const imiad_backbone *b, tensor *images, const char *const *layers,
                        int count, tensor **out)
 {
-    run(b, images, layers, count, true, out);
+    run((request){.backbone = b, .images = images, .count = count, .activated = true, .out = out},
+        layers);
 }
 
 void backbone_sums(const imiad_backbone *b, tensor *images, const char *const *layers, int count,
                    tensor **out)
 {
-    run(b, images, layers, count, false, out);
+    run((request){.backbone = b, .images = images, .count = count, .out = out}, layers);
+}
+
+void backbone_tokens(const imiad_backbone *b, tensor *images, const char *const *layers, int count,
+                     position_rule rule, tensor **out)
+{
+    for (int i = 0; i < count; ++i) {
+        const node *n = node_find(&b->chain, layers[i]);
+        if (n && !n->map)
+            t_fail(IMIAD_INVALID_ARGUMENT, "layer %s of backbone %s has no tokens", layers[i],
+                   b->architecture->name);
+    }
+    run((request){.backbone = b,
+                  .images = images,
+                  .count = count,
+                  .activated = true,
+                  .tokens = true,
+                  .rule = rule,
+                  .out = out},
+        layers);
 }
 
 /* ---- handles ---- */

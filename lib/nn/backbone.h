@@ -6,6 +6,7 @@
 
 #include "imiad/backbone.h"
 #include "nn/chain.h"
+#include "nn/families/position_codes.h"
 
 struct imiad_backbone {
     const architecture *architecture;
@@ -47,6 +48,12 @@ void backbone_features(const imiad_backbone *backbone, tensor *images, const cha
 /* The same before the ReLU that ends each layer. */
 void backbone_sums(const imiad_backbone *backbone, tensor *images, const char *const *layers,
                    int count, tensor **out);
+
+/* Of a transformer's layers all tokens, n x tokens x channels, float32: the class token, registers,
+ * patches row by row. Position codes come to the images' grid by the rule given, whatever the
+ * network's own. */
+void backbone_tokens(const imiad_backbone *backbone, tensor *images, const char *const *layers,
+                     int count, position_rule rule, tensor **out);
 
 /* The weights up to the deepest of the layers, batch norm folded, as "prefix" + the architecture's
  * own name. Their memory belongs to the innermost scope: commit the writer before it ends. */

@@ -12,6 +12,9 @@ typedef enum position_rule {
     POSITIONS_LINEAR       /* Google: linear, the corners stay where they are */
 } position_rule;
 
+/* Which of the settings of a transformer's first node is the rule. */
+enum { POSITION_RULE_SETTING = 4 };
+
 /* The codes, 1 x (side x side) x channels, for height x width positions: 1 x that many x channels.
  * In the codes' type; the same tensor where the grid is the same. */
 tensor *position_codes_resize(tensor *codes, int64_t height, int64_t width, position_rule rule);

@@ -19,7 +19,7 @@ typedef struct vit {
 } vit;
 
 /* The settings of a node. */
-enum { HEADS, PATCH, EXTRA_TOKENS, SCALED, RULE };
+enum { HEADS, PATCH, EXTRA_TOKENS, SCALED, RULE = POSITION_RULE_SETTING };
 
 /* ---- running ---- */
 

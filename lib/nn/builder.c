@@ -49,7 +49,8 @@ static tensor *draw(const builder *b, const char *stream_end, initialisation how
     if (!b->purpose && !fixed)
         return t_zeros(rank, shape, F32, CPU);
     qualify(stream, b->purpose, b, stream_end);
-    return init_weight(how, rank, shape, b->std > 0 ? b->std : 0.02, b->seed, stream);
+    return init_weight(how, rank, shape, b->std > 0 ? b->std : 0.02, b->most > 0 ? b->most : 2,
+                       b->seed, stream);
 }
 
 tensor *parameter_add(const builder *b, const char *name, int rank, const int64_t *shape,

@@ -16,7 +16,8 @@ typedef struct builder {
     const char *purpose;
     bool short_streams; /* a weight's stream is PURPOSE + PATH, without ".weight" */
     initialisation weights, biases;
-    double std; /* of INIT_NORMAL and INIT_TRUNC_NORMAL; 0 stands for 0.02 */
+    double std;  /* of INIT_NORMAL and INIT_TRUNC_NORMAL; 0 stands for 0.02 */
+    double most; /* of INIT_TRUNC_NORMAL: where it is cut off; 0 stands for 2 */
 } builder;
 
 /* The same builder one module further down: "layer%d". */

@@ -49,16 +49,16 @@ tensor *init_xavier_uniform(int rank, const int64_t *shape, uint64_t seed, const
 }
 
 /* Through the inverse of the distribution function, as PyTorch does it. */
-tensor *init_trunc_normal(int rank, const int64_t *shape, double std, uint64_t seed,
+tensor *init_trunc_normal(int rank, const int64_t *shape, double std, double most, uint64_t seed,
                           const char *purpose)
 {
-    double most = erf(2 / (std * sqrt(2)));
-    tensor *share = t_uniform(rank, shape, -most, most, seed, purpose, CPU);
-    return t_clamp(t_mul_scalar(t_erfinv(share), std * sqrt(2)), -2, 2);
+    double bound = erf(most / (std * sqrt(2)));
+    tensor *share = t_uniform(rank, shape, -bound, bound, seed, purpose, CPU);
+    return t_clamp(t_mul_scalar(t_erfinv(share), std * sqrt(2)), -most, most);
 }
 
-tensor *init_weight(initialisation how, int rank, const int64_t *shape, double std, uint64_t seed,
-                    const char *purpose)
+tensor *init_weight(initialisation how, int rank, const int64_t *shape, double std, double most,
+                    uint64_t seed, const char *purpose)
 {
     if (rank < 2 && how >= INIT_DEFAULT && how <= INIT_XAVIER_UNIFORM)
         return t_fail(IMIAD_INTERNAL, "%s needs a weight of two dimensions or more to begin",
@@ -75,7 +75,7 @@ tensor *init_weight(initialisation how, int rank, const int64_t *shape, double s
     case INIT_NORMAL:
         return t_normal(rank, shape, 0, std, seed, purpose, CPU);
     case INIT_TRUNC_NORMAL:
-        return init_trunc_normal(rank, shape, std, seed, purpose);
+        return init_trunc_normal(rank, shape, std, most, seed, purpose);
     case INIT_ZEROS:
         return t_zeros(rank, shape, F32, CPU);
     case INIT_ONES:

@@ -21,9 +21,9 @@ tensor *init_default_bias(int64_t count, int64_t fan_in, uint64_t seed, const ch
 tensor *init_xavier_normal(int rank, const int64_t *shape, uint64_t seed, const char *purpose);
 tensor *init_xavier_uniform(int rank, const int64_t *shape, uint64_t seed, const char *purpose);
 
-/* trunc_normal_: N(0, std^2) cut off at the numbers -2 and 2, PyTorch's bounds, whatever the
- * deviation. */
-tensor *init_trunc_normal(int rank, const int64_t *shape, double std, uint64_t seed,
+/* trunc_normal_: N(0, std^2) cut off at the numbers -most and most; PyTorch's own bound is 2,
+ * whatever the deviation. */
+tensor *init_trunc_normal(int rank, const int64_t *shape, double std, double most, uint64_t seed,
                           const char *purpose);
 
 /* All of them by name. */
@@ -38,8 +38,9 @@ typedef enum initialisation {
     INIT_ONES
 } initialisation;
 
-/* A weight; `std` is of the normal ones. Default and fans need two dimensions. */
-tensor *init_weight(initialisation how, int rank, const int64_t *shape, double std, uint64_t seed,
-                    const char *purpose);
+/* A weight; `std` is of the normal ones, `most` of the truncated one. Default and fans need two
+ * dimensions. */
+tensor *init_weight(initialisation how, int rank, const int64_t *shape, double std, double most,
+                    uint64_t seed, const char *purpose);
 
 #endif

@@ -47,7 +47,7 @@ static imiad_status check_options(const optimizer_options *options)
         if (!(ranges[i].value >= 0 && ranges[i].value < ranges[i].below))
             return fail(IMIAD_OUT_OF_RANGE, "optimiser: %s is %g: it must be in 0..<%g",
                         ranges[i].name, ranges[i].value, ranges[i].below);
-    if (options->kind < OPTIMIZER_SGD || options->kind > OPTIMIZER_ADAMW)
+    if (options->kind < OPTIMIZER_SGD || options->kind > OPTIMIZER_STABLE_ADAMW)
         return fail(IMIAD_OUT_OF_RANGE, "optimiser: there is no kind %d", options->kind);
     if (options->nesterov && options->momentum == 0)
         return fail(IMIAD_OUT_OF_RANGE, "optimiser: nesterov needs a momentum");
@@ -169,6 +169,14 @@ static void step_sgd(const optimizer_options *options, const target *t, tensor *
     t_add_(t->value, down, -rate);
 }
 
+/* max(1, RMS(g / denominator)) of a whole tensor. */
+static double excess(tensor *gradient, tensor *denominator)
+{
+    tensor *ratio = t_view(t_div(gradient, denominator), 1, (int64_t[]){-1});
+    double rms = t_item(t_norm(ratio, 2, 0, false)) / sqrt((double)t_count(ratio));
+    return rms > 1 ? rms : 1;
+}
+
 /* torch.optim.Adam and AdamW. Kingma, Ba: ICLR 2015, algorithm 1:
  * m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
  * p -= rate / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps) */
@@ -176,7 +184,7 @@ static void step_adam(const optimizer_options *options, const target *t, tensor 
                       double rate, int64_t step)
 {
     tensor *mean = t->state[0], *square = t->state[1], *largest = t->state[2];
-    if (options->kind == OPTIMIZER_ADAMW)
+    if (options->kind != OPTIMIZER_ADAM)
         t_mul_(t->value, 1 - rate * options->weight_decay);
     else
         gradient = with_decay(gradient, t->value, options->weight_decay);
@@ -190,6 +198,8 @@ static void step_adam(const optimizer_options *options, const target *t, tensor 
     tensor *root = t_sqrt(largest ? largest : square);
     t_div_(root, sqrt(bias2));
     t_add_scalar_(root, options->eps);
+    if (options->kind == OPTIMIZER_STABLE_ADAMW)
+        rate /= excess(gradient, root);
     t_addcdiv_(t->value, mean, root, -rate / bias1);
 }
 

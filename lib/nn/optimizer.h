@@ -7,8 +7,11 @@
 
 typedef enum optimizer_kind {
     OPTIMIZER_SGD = 1,
-    OPTIMIZER_ADAM, /* weight decay is added to the gradient */
-    OPTIMIZER_ADAMW /* weight decay shrinks the parameters: Loshchilov and Hutter, ICLR 2019 */
+    OPTIMIZER_ADAM,  /* weight decay is added to the gradient */
+    OPTIMIZER_ADAMW, /* weight decay shrinks the parameters: Loshchilov and Hutter, ICLR 2019 */
+    /* AdamW whose rate for a tensor is divided by the root mean square of gradient / denominator
+     * where that exceeds 1, as Dinomaly's code has it; after Wortsman et al., NeurIPS 2023 */
+    OPTIMIZER_STABLE_ADAMW
 } optimizer_kind;
 
 typedef struct optimizer_options {
@@ -16,7 +19,7 @@ typedef struct optimizer_options {
     double weight_decay;
     double momentum; /* SGD; dampening is 0 */
     bool nesterov;
-    double beta1, beta2, eps; /* Adam and AdamW; 0 stands for 0.9, 0.999, 1e-8 */
+    double beta1, beta2, eps; /* of the Adams; 0 stands for 0.9, 0.999, 1e-8 */
     bool amsgrad;             /* Reddi, Kale, Kumar: ICLR 2018 */
 } optimizer_options;
 

@@ -60,6 +60,7 @@ typedef struct train_plan {
     const size_t *images; /* those that train: not the held-out ones */
     size_t count;
     const train_set *set; /* train_set_image says what each is */
+    int64_t epoch;        /* that is drawn, from 0 */
 } train_plan;
 
 typedef struct training_ops {

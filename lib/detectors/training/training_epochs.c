@@ -330,7 +330,8 @@ static imiad_status draw(training_run *run)
                              .rest = run->rest,
                              .images = run->list,
                              .count = (size_t)run->trained,
-                             .set = run->images};
+                             .set = run->images,
+                             .epoch = run->epoch};
     TRY(t->ops->draw(t->detector, &plan, &stream, run->order));
     for (int64_t i = 0; i < run->drawn; ++i) {
         size_t image = run->order[i] % (size_t)run->count, way = run->order[i] / (size_t)run->count;

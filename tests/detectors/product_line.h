@@ -17,9 +17,10 @@ typedef struct product_line {
 static const imiad_option product_line_anomaly = {"anomalies", "1"};
 
 /* Images of size x size: how many train, how many good and defective ones test. */
-static inline product_line product_line_open_on(const char *place, const char *size,
-                                                const char *train, const char *good,
-                                                const char *defective, const char *setting)
+static inline product_line product_line_open_with(const char *backbone, const char *place,
+                                                  const char *size, const char *train,
+                                                  const char *good, const char *defective,
+                                                  const char *setting)
 {
     const imiad_option options[] = {
         {"size", size}, {"train", train}, {"test_good", good}, {"test_defective", defective}};
@@ -27,7 +28,7 @@ static inline product_line product_line_open_on(const char *place, const char *s
     ck_ok(imiad_dataset_open(&l.dataset, "synthetic", NULL, options, 4));
     imiad_backbone_options b = IMIAD_BACKBONE_OPTIONS_INIT;
     b.device = place;
-    ck_ok(imiad_backbone_create(&l.backbone, "resnet18", &b));
+    ck_ok(imiad_backbone_create(&l.backbone, backbone, &b));
     ck_ok(imiad_split_create(&l.split, l.dataset, imiad_dataset_category(l.dataset, 0), setting,
                              &product_line_anomaly, strcmp(setting, "supervised") == 0));
     return l;
@@ -47,7 +48,23 @@ static inline const char *product_line_setting(const char *detector)
 static inline product_line product_line_open(const char *size, const char *train, const char *good,
                                              const char *defective, const char *setting)
 {
-    return product_line_open_on(test_device(), size, train, good, defective, setting);
+    return product_line_open_with("resnet18", test_device(), size, train, good, defective, setting);
+}
+
+/* Some look at a transformer only. */
+static inline bool product_line_needs_transformer(const char *detector)
+{
+    return strcmp(detector, "dinomaly") == 0;
+}
+
+/* With a network and in a setting that the detector takes. */
+static inline product_line product_line_open_for(const char *detector, const char *place,
+                                                 const char *size, const char *train,
+                                                 const char *good, const char *defective)
+{
+    const char *wanted = product_line_needs_transformer(detector) ? "dinov2_vits14" : "resnet18";
+    return product_line_open_with(wanted, place, size, train, good, defective,
+                                  product_line_setting(detector));
 }
 
 /* Not fitted, with these options and with what makes any detector quick enough for tests: those of
@@ -86,6 +103,8 @@ static inline imiad_detector *product_line_detector(const product_line *l, const
                  strcmp(info.default_value, "layer4") == 0))
                 options[used++] = small[i]; /* half of a network that is whole otherwise */
     }
+    if (product_line_needs_transformer(name))
+        options[used++] = (imiad_option){"layers", "blocks.0,blocks.1"};
     for (size_t i = 0; i < count; ++i)
         options[used++] = more[i];
     ck_ok(imiad_detector_create(&d, name, l->backbone, options, used));

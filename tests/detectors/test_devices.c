@@ -39,7 +39,7 @@ static void run_on(seen *there, seen *at_home, const char *place, const char *na
 {
     char path[] = "/tmp/imiad-test-XXXXXX";
     close(mkstemp(path));
-    product_line l = product_line_open_on(place, "64", "4", "4", "4", product_line_setting(name));
+    product_line l = product_line_open_for(name, place, "64", "4", "4", "4");
     imiad_detector *d = product_line_detector(&l, name, NULL, 0), *loaded = NULL;
     imiad_timings timings = IMIAD_TIMINGS_INIT;
     ck_ok(imiad_detector_fit(d, l.split, NULL, NULL));

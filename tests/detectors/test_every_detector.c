@@ -38,7 +38,7 @@ static imiad_detector *fitted(const product_line *l)
 
 START_TEST(a_detector_is_fitted)
 {
-    line = product_line_open("64", "4", "4", "4", product_line_setting(name));
+    line = product_line_open_for(name, test_device(), "64", "4", "4", "4");
     learned = fitted(&line);
 }
 END_TEST
@@ -240,7 +240,7 @@ START_TEST(with_all_begun_anew_in_filled_memory_it_learns_the_same_and_no_tensor
     imiad_detector_free(learned);
     product_line_close(&line);
     ck_assert_uint_eq(t_live(), 0);
-    line = product_line_open("64", "4", "4", "4", product_line_setting(name));
+    line = product_line_open_for(name, test_device(), "64", "4", "4", "4");
     size_t alive = t_live();
     learned = fitted(&line);
     evaluate(&again, learned, line.split);

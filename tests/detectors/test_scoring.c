@@ -379,7 +379,7 @@ static void use_before(const product_line *l, const char *name)
 static void learn_at_once(imiad_detector *out[LEARNERS], const char *name)
 {
     learner learners[LEARNERS];
-    product_line l = product_line_open("64", "4", "2", "2", product_line_setting(name));
+    product_line l = product_line_open_for(name, test_device(), "64", "4", "2", "2");
     use_before(&l, name);
     for (int i = 0; i < LEARNERS; ++i) {
         out[i] = product_line_detector(&l, name, NULL, 0);

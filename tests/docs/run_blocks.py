@@ -38,7 +38,10 @@ WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wshadow", "-Werror"]
 PROGRAMS = "unsupervised supervised fewshot noisy continual transfer efficiency".split()
 # the published command lines, at the size of a test: the last option given counts
 WRAPPER = """#!/bin/sh
-for word; do case $word in --describe|--list-*|--help|--version) exec {program} "$@" ;; esac; done
+for word; do case $word in
+--describe|--list-*|--help|--version) exec {program} "$@" ;;
+dinomaly) exec {program} "$@" --set resize=64 --set crop=64 ;; # takes a transformer, which the page names
+esac; done
 exec {program} "$@" --backbone resnet18 --set resize=64 --set crop=64
 """
 

@@ -33,6 +33,12 @@ for option in epochs=2 steps=2 distil_steps=2 distil_batch=2 reconstruction_widt
     ! has "${option%=*} " || tiny="$tiny --set $option"
 done
 
+# these look at a transformer only; two of its blocks
+case $detector in dinomaly)
+    tiny="$tiny --backbone dinov2_vits14 --set layers=blocks.0,blocks.1"
+    ;;
+esac
+
 # half of a network that is whole otherwise
 ! has 'layer layer4$' || tiny="$tiny --set layer=layer2"
 

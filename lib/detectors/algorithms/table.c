@@ -9,6 +9,7 @@
     DO(csflow) \
     DO(cutpaste) \
     DO(devnet) \
+    DO(dinomaly) \
     DO(dne) \
     DO(dra) \
     DO(draem) \

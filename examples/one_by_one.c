@@ -153,8 +153,8 @@ static json_t *report(const efficiency *e, const char *category)
 /* What was measured, as the cell of the setting "efficiency" in the store. */
 static imiad_status put(efficiency *e, const imiad_cell *cell, const imiad_split *split)
 {
-    const char *names[STAGES + 9];
-    double values[STAGES + 9];
+    const char *names[STAGES + 10];
+    double values[STAGES + 10];
     size_t count = 0;
     for (; count < STAGES; ++count) {
         names[count] = value_names[count];
@@ -166,6 +166,7 @@ static imiad_status put(efficiency *e, const imiad_cell *cell, const imiad_split
         double value;
     } others[] = {{"image_percentile_5_seconds", percentile(total, e->images, 0.05)},
                   {"image_percentile_95_seconds", percentile(total, e->images, 0.95)},
+                  {"image_percentile_99_seconds", percentile(total, e->images, 0.99)},
                   {"fit_seconds", e->fit_seconds},
                   {"images_per_second", 1 / e->evaluation_seconds},
                   {"peak_rss_bytes", (double)peak_memory()},

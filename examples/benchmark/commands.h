@@ -10,6 +10,7 @@ int slurm_main(int argc, char **argv);
 int status_main(int argc, char **argv);
 int merge_main(int argc, char **argv);
 int report_main(int argc, char **argv);
+int table_main(int argc, char **argv);
 int work_main(int argc, char **argv);
 int start_main(int argc, char **argv);
 

@@ -17,6 +17,7 @@ static const struct {
     {"status", "how many cells are finished, failed and open, and why they failed", status_main},
     {"merge", "make one store of several", merge_main},
     {"report", "a page with the paper's tables, ours beside the published figures", report_main},
+    {"table", "a table of a store's figures for a page, a row a detector", table_main},
     {"slurm", "a job array for Slurm, whose elements run a shard each", slurm_main},
     {"work", NULL, work_main},
     {"start", NULL, start_main},

@@ -103,6 +103,15 @@ works "and so has the one that measures times" sh -c "\$(sqlite3 more.sqlite \"s
     where setting = 'efficiency'\") | grep -q 'padim on fabric was measured before'"
 works "they stand in the report" sh -c "'$benchmark' report more.sqlite -o more.html && grep -q 'Time and memory of each detector' more.html &&
     grep -q 'shots=2 source=fabric' more.html"
+works "a table for a page has a row for each detector and number of images" sh -c "'$benchmark' table small.sqlite more.sqlite >table.md"
+works "a column for each category, and times by threads" grep -qx \
+    '| detector | images | fabric | hex_nut | fit, s | image, ms | peak, MB | alone, 1 thread, ms |' table.md
+figures=$(sqlite3 small.sqlite "select printf('%.3f', number) from results where setting = 'unsupervised' and category = 'fabric' and
+    name in ('image_auroc', 'pixel_auroc', 'aupro') order by case name when 'image_auroc' then 0 when 'pixel_auroc' then 1 else 2 end" |
+    paste -sd/ | sed 's|/| / |g')
+works "with the store's figures" grep -q "^| padim | all | $figures | [0-9]" table.md
+works "and median and 99th percentile of an image alone" grep -Eq '^\| padim \| all .*\| [0-9.]+ / [0-9.]+ \|$' table.md
+says "a table of a store that is none" "no result store" "$benchmark" table nowhere.sqlite
 works "what they cost is known" sh -c "! '$benchmark' estimate more.json --all --cells | grep 'efficiency' | grep -q '?'"
 
 # ---- conflicts ----

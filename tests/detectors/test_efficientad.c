@@ -425,16 +425,45 @@ START_TEST(a_resumed_training_ends_with_the_same_bytes)
     static const imiad_option drawn[] = {{"size", "64"}, {"train", "4"}};
     imiad_dataset *dataset;
     resumed_fit f = {.detector = "efficientad",
-                     .options = {SMALL, {"epochs", "3"}, {"steps", "2"}, {"distil_steps", "2"}},
+                     .options = {SMALL, {"epochs", "3"}, {"steps", "2"}, {"distil_steps", "3"}},
                      .option_count = SMALL_COUNT + 3};
     ck_ok(imiad_dataset_open(&dataset, "synthetic", NULL, drawn, 2));
     ck_ok(imiad_backbone_create(&f.backbone, "resnet18", NULL));
     ck_ok(imiad_split_create(&f.split, dataset, imiad_dataset_category(dataset, 0), "unsupervised",
                              NULL, 0));
-    resumed_equals_undisturbed(&f, 4);
+    resumed_equals_undisturbed(&f, 3);
     imiad_split_free(f.split);
     imiad_backbone_free(f.backbone);
     imiad_dataset_free(dataset);
+}
+END_TEST
+
+/* An interrupted lesson's file is refused by another lesson. */
+START_TEST(a_lesson_that_is_not_the_same_is_refused)
+{
+    char checkpoint[] = "/tmp/imiad-test-XXXXXX", teacher[64];
+    close(mkstemp(checkpoint));
+    unlink(checkpoint);
+    snprintf(teacher, sizeof teacher, "%s.teacher", checkpoint);
+    imiad_image *image = procedural(IMIAD_PIXEL_RGB8, SIDE, SIDE);
+    const imiad_option options[] = {{"checkpoint", checkpoint}, {"distil_steps", "2"}},
+                       other[] = {{"checkpoint", checkpoint}, {"distil_steps", "3"}};
+    imiad_detector *d = make(options, 2);
+    resumed_countdown = 2; /* statistics, one step, another one */
+    ck_fails(
+        imiad_detector_fit_images(d, (const imiad_image *const *)&image, 1, resumed_stop, NULL),
+        IMIAD_CANCELLED, "");
+    ck_assert(file_exists(teacher));
+    imiad_detector_free(d);
+    d = make(other, 2);
+    ck_fails(imiad_detector_fit_images(d, (const imiad_image *const *)&image, 1, NULL, NULL),
+             IMIAD_MISMATCH, "of another lesson");
+    imiad_detector_free(d);
+    d = make(options, 2);
+    ck_ok(imiad_detector_fit_images(d, (const imiad_image *const *)&image, 1, NULL, NULL));
+    ck_assert(!file_exists(teacher));
+    imiad_detector_free(d);
+    imiad_image_free(image);
 }
 END_TEST
 
@@ -602,7 +631,8 @@ END_TEST
 
 SUITE("efficientad", LOOP_TEST(losses_gradients_steps_and_maps_equal_the_public_code, 2),
       TEST(a_spot_comes_back_at_its_place), TEST(a_resumed_training_ends_with_the_same_bytes),
-      TEST(a_teacher_learns_the_backbone), TEST(a_saved_detector_is_another_ones_teacher),
+      TEST(a_lesson_that_is_not_the_same_is_refused), TEST(a_teacher_learns_the_backbone),
+      TEST(a_saved_detector_is_another_ones_teacher),
       LOOP_TEST(every_option_trains_from_one_image, 12),
       TEST(folders_give_images_and_are_kept_in_the_file),
       TEST(without_penalty_images_the_record_says_none),

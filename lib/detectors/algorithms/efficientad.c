@@ -20,6 +20,8 @@
 enum { LEAST_SIDE = 36, MAP_MARGIN = 4 /* positions that an unpadded network lacks on a side */ };
 
 static const option_spec options[] = {
+    {"preset", OPT_CHOICE, "libimiad", "libimiad|compact",
+     "the paper's numbers, or those that a CPU learns in minutes"},
     {"size", OPT_CHOICE, "small", "small|medium", "the paper's small or medium network"},
     {"width", OPT_INT, "128", "4..1024",
      "channels of a small network's first layer, a multiple of 4; all others are multiples of it"},
@@ -62,6 +64,12 @@ static const option_spec options[] = {
     {"smoothing", .default_value = "0"},
     {0},
 };
+
+static const preset_value presets[] = {
+    {"compact", "resize", "128"},          {"compact", "width", "32"},
+    {"compact", "epochs", "10"},           {"compact", "steps", "100"},
+    {"compact", "distil_steps", "400"},    {"compact", "distil_batch", "4"},
+    {"compact", "learning_rate", "0.001"}, {0}};
 
 typedef struct efficientad {
     training training; /* stores teacher, student, autoencoder, maps */
@@ -413,7 +421,6 @@ static imiad_status distil(imiad_detector *self, train_set *images, const progre
     efficientad *m = self->state;
     const option_set *o = self->options;
     int64_t larger = options_int(o, "distil_size");
-    double loss;
     TRY(open_folder(&m->distilled_from, self, "distil_images", 0));
     m->lesson = (pdn_lesson){.layers = options_text(o, "layers"),
                              .folder = m->distilled_from,
@@ -424,17 +431,12 @@ static imiad_status distil(imiad_detector *self, train_set *images, const progre
                              .backbone_side = (int32_t)(larger ? larger : 2 * m->side),
                              .rate = options_real(o, "learning_rate"),
                              .weight_decay = options_real(o, "weight_decay"),
-                             .seed = (uint64_t)options_int(o, "seed")};
+                             .seed = (uint64_t)options_int(o, "seed"),
+                             .checkpoint = options_text(o, "checkpoint")};
     pdn_lesson_specs(m->specs, &m->lesson);
     const train_maker maker = {m->specs, PDN_LESSON_TENSORS, make_lesson};
-    TRY(pdn_distil(&loss, &m->teacher, m->training.stores[0].parameters, &m->lesson, self, images,
-                   &maker, p));
-    snprintf(m->teacher_name, sizeof m->teacher_name,
-             "distilled from %s's %s in %lld steps of %lld, %s, last loss %.4g",
-             self->backbone->architecture->name, m->lesson.layers, (long long)m->lesson.steps,
-             (long long)m->lesson.batch,
-             m->distilled_from ? texture_source_name(m->distilled_from) : "the training images",
-             loss);
+    TRY(pdn_distil(m->teacher_name, &m->teacher, m->training.stores[0].parameters, &m->lesson, self,
+                   images, &maker, p));
     return train_set_rewind(images, NULL);
 }
 
@@ -511,6 +513,8 @@ static imiad_status fit(imiad_detector *self, train_set *images, const progress 
 {
     imiad_status status = learn_first(self, images, p);
     put_away(self->state);
+    if (status == IMIAD_OK)
+        status = pdn_lesson_end(options_text(self->options, "checkpoint"));
     return status == IMIAD_OK ? fold_quantiles(self->state) : status;
 }
 
@@ -579,6 +583,7 @@ const detector_ops efficientad_ops = {
     .title = "EfficientAD (Batzner et al., WACV 2024)",
     .options = options,
     .family_options = training_options,
+    .presets = presets,
     .state_size = sizeof(efficientad),
     .needs_backbone = true,
     .create = create,

@@ -1,10 +1,14 @@
 #include "detectors/parts/pdn_distil.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "detectors/parts/channel_statistics.h"
 #include "detectors/parts/layer_list.h"
 #include "detectors/parts/patch_embedding.h"
@@ -15,6 +19,7 @@
 /* The paper's: neighbourhoods of 3 x 3, each layer to 1024 numbers, statistics over 10,000 images.
  */
 enum { PATCH = 3, LEVEL_DIMENSION = 1024, MOST_STATISTICS = 10000, STATISTICS_BATCH = 8 };
+enum { SECTIONS = 20 /* from one writing of the lesson's file to the next */ };
 static const double gray_share = 0.1;
 
 /* ---- images, on the loader's threads ---- */
@@ -78,6 +83,15 @@ struct pdn_target {
     tensor *mean, *deviation; /* kept, 1 x outputs x 1 x 1 */
 };
 
+static imiad_status make_room(pdn_target *t, device d)
+{
+    const int64_t shape[] = {1, t->outputs, 1, 1};
+    scope s = scope_begin();
+    t->mean = t_keep(t_zeros(4, shape, F32, d));
+    t->deviation = t_keep(t_zeros(4, shape, F32, d));
+    return scope_end(&s);
+}
+
 imiad_status pdn_target_create(pdn_target **out, imiad_detector *self, const pdn_lesson *l)
 {
     pdn_target *t = calloc(1, sizeof *t);
@@ -91,6 +105,8 @@ imiad_status pdn_target_create(pdn_target **out, imiad_detector *self, const pdn
     if (status == IMIAD_OK)
         status = patch_embedding_create(&t->embedding, t->layers.count, t->layers.channels, PATCH,
                                         LEVEL_DIMENSION, l->outputs);
+    if (status == IMIAD_OK)
+        status = make_room(t, detector_device(self));
     if (status != IMIAD_OK) {
         pdn_target_free(t);
         return status;
@@ -151,9 +167,10 @@ typedef struct lesson_run {
     pdn_target *target;
     imiad_detector *detector;
     optimizer *adam;
+    params *store; /* of the network */
     int64_t step;
-    double last; /* sum of the losses of the last tenth of the steps */
-    int64_t lasts;
+    double last[2];      /* sum of the losses of the last tenth of the steps; how many there were */
+    char identity[1024]; /* of the lesson, for its file */
 } lesson_run;
 
 static void look(lesson_run *run, const batch *b)
@@ -180,19 +197,16 @@ static void learn(lesson_run *run, const batch *b)
     scope_return(&s, NULL);
     ++run->step;
     if (run->step > l->steps - (l->steps + 9) / 10) {
-        run->last += value;
-        ++run->lasts;
+        run->last[0] += value;
+        run->last[1] += 1;
     }
     log_message(IMIAD_LOG_DEBUG, "efficientad: distilling: step %lld: loss %.9g",
                 (long long)run->step, value);
 }
 
-static imiad_status finish_statistics(pdn_target *t, device d)
+static imiad_status finish_statistics(pdn_target *t)
 {
-    const int64_t shape[] = {1, t->outputs, 1, 1};
     scope s = scope_begin();
-    t->mean = t_keep(t_zeros(4, shape, F32, d));
-    t->deviation = t_keep(t_zeros(4, shape, F32, d));
     channel_statistics_finish(t->mean, t->deviation, &t->statistics);
     return scope_end(&s);
 }
@@ -214,6 +228,135 @@ static imiad_status pass_over(lesson_run *run, train_set *images, const train_pa
     return IMIAD_OK;
 }
 
+/* ---- the file that a lesson continues from ---- */
+
+static void identify(char out[1024], const lesson_run *run, const char *images)
+{
+    const pdn_lesson *l = run->lesson;
+    const imiad_backbone *b = run->detector->backbone;
+    snprintf(out, 1024,
+             "%s of %s %s %s; %lld steps of %lld at %.17g, decay %.17g, seed %llu; "
+             "%lld outputs of %d pixels, %d for the backbone; %s",
+             l->layers, imiad_backbone_name(b),
+             imiad_backbone_digest(b)[0] ? imiad_backbone_digest(b) : imiad_backbone_weights(b),
+             imiad_backbone_precision(b), (long long)l->steps, (long long)l->batch, l->rate,
+             l->weight_decay, (unsigned long long)l->seed, (long long)l->outputs, l->side,
+             l->backbone_side, l->folder ? texture_source_name(l->folder) : images);
+}
+
+static bool name_file(char out[4200], const char *checkpoint)
+{
+    snprintf(out, 4200, "%s.teacher", checkpoint);
+    return checkpoint[0];
+}
+
+static imiad_status write_all(const lesson_run *run, weights_writer *w)
+{
+    TRY(weights_writer_metadata(w, "lesson", run->identity));
+    TRY(weights_writer_add(w, "step", I64, 1, (int64_t[]){1}, &run->step));
+    TRY(weights_writer_add(w, "last", F64, 1, (int64_t[]){2}, run->last));
+    TRY(weights_writer_add_tensor(w, "target.mean", run->target->mean));
+    TRY(weights_writer_add_tensor(w, "target.deviation", run->target->deviation));
+    TRY(params_save(run->store, "teacher.", w));
+    return params_save(optimizer_state(run->adam), "adam.", w);
+}
+
+static imiad_status write_lesson(const lesson_run *run)
+{
+    char path[4200];
+    weights_writer *w;
+    if (!name_file(path, run->lesson->checkpoint))
+        return IMIAD_OK;
+    TRY(weights_writer_create(&w));
+    scope s = scope_begin(); /* holds what the writer borrows */
+    imiad_status status = write_all(run, w);
+    if (status == IMIAD_OK && !t_failed())
+        status = weights_writer_commit(w, path);
+    imiad_status failure = scope_end(&s);
+    weights_writer_free(w);
+    return failure != IMIAD_OK ? failure : status;
+}
+
+static imiad_status read_tensor(tensor *into, const weights *file, const char *name)
+{
+    const int64_t shape[] = {1, t_size(into, 1), 1, 1};
+    tensor *read;
+    TRY(weights_expect(NULL, file, name, F32, 4, shape));
+    TRY(weights_load_tensor(&read, file, name, t_device(into)));
+    scope s = scope_begin();
+    t_copy_(into, read);
+    imiad_status status = scope_end(&s);
+    t_free(read);
+    return status;
+}
+
+static imiad_status read_all(lesson_run *run, const weights *file)
+{
+    const char *identity = weights_metadata(file, "lesson");
+    const weight *step, *last;
+    if (!identity || strcmp(identity, run->identity) != 0)
+        return fail(IMIAD_MISMATCH,
+                    "it is of another lesson: \"%s\", not \"%s\"; name another checkpoint, or "
+                    "delete it to begin anew",
+                    identity ? identity : "", run->identity);
+    TRY(weights_expect(&step, file, "step", I64, 1, (int64_t[]){1}));
+    TRY(weights_expect(&last, file, "last", F64, 1, (int64_t[]){2}));
+    memcpy(&run->step, step->data, sizeof run->step);
+    memcpy(run->last, last->data, sizeof run->last);
+    if (run->step < 0 || run->step > run->lesson->steps)
+        return fail(IMIAD_FORMAT, "its counter is damaged");
+    TRY(read_tensor(run->target->mean, file, "target.mean"));
+    TRY(read_tensor(run->target->deviation, file, "target.deviation"));
+    TRY(params_load(run->store, file, "teacher.", PARAMS_EXACT));
+    return params_load(optimizer_state(run->adam), file, "adam.", PARAMS_EXACT);
+}
+
+/* *found: there was such a file. */
+static imiad_status read_lesson(bool *found, lesson_run *run)
+{
+    char path[4200];
+    weights *file;
+    *found = name_file(path, run->lesson->checkpoint) && file_exists(path);
+    if (!*found)
+        return IMIAD_OK;
+    TRY(weights_open(&file, path));
+    imiad_status status = weights_verify(file);
+    if (status == IMIAD_OK)
+        status = read_all(run, file);
+    weights_free(file);
+    return status == IMIAD_OK ? status : fail_within(status, "%s", path);
+}
+
+imiad_status pdn_lesson_end(const char *checkpoint)
+{
+    char path[4200];
+    if (name_file(path, checkpoint) && unlink(path) != 0 && errno != ENOENT)
+        return fail(IMIAD_IO, "cannot remove the finished %s: %s", path, strerror(errno));
+    return IMIAD_OK;
+}
+
+/* ---- the whole lesson ---- */
+
+/* The steps in sections, each a pass of its own: what is made of an image depends on the section
+ * and on its place there, however often the lesson was interrupted. */
+static imiad_status learn_sections(lesson_run *run, train_set *images, const train_maker *maker,
+                                   const size_t *row, const progress *p)
+{
+    const pdn_lesson *l = run->lesson;
+    int64_t length = (l->steps + SECTIONS - 1) / SECTIONS;
+    while (run->step < l->steps) {
+        int64_t left = l->steps - run->step, steps = left < length ? left : length;
+        const train_pass pass = {.order = row + run->step * l->batch,
+                                 .count = (size_t)(steps * l->batch),
+                                 .batch = (size_t)l->batch,
+                                 .maker = maker,
+                                 .epoch = 1 + run->step / length};
+        TRY(pass_over(run, images, &pass, learn, "distil", p));
+        TRY(write_lesson(run));
+    }
+    return IMIAD_OK;
+}
+
 static imiad_status run_passes(lesson_run *run, train_set *images, const train_maker *maker,
                                const progress *p)
 {
@@ -223,30 +366,36 @@ static imiad_status run_passes(lesson_run *run, train_set *images, const train_m
     size_t counted = different < MOST_STATISTICS ? different : MOST_STATISTICS;
     random_stream s = random_open(l->seed, "efficientad/distil/order");
     size_t *row = draw_row(all > counted ? all : counted, known, &s);
+    bool found = false;
     if (!row)
         return fail_memory("an order of images", all * sizeof *row);
     const train_pass looking = {.order = row,
                                 .count = counted < all ? counted : all,
                                 .batch = STATISTICS_BATCH,
                                 .maker = maker};
-    const train_pass learning = {
-        .order = row, .count = all, .batch = (size_t)l->batch, .maker = maker, .epoch = 1};
-    imiad_status status = pass_over(run, images, &looking, look, "statistics", p);
+    imiad_status status = read_lesson(&found, run);
+    if (status == IMIAD_OK && !found)
+        status = pass_over(run, images, &looking, look, "statistics", p);
+    if (status == IMIAD_OK && !found)
+        status = finish_statistics(run->target);
+    if (status == IMIAD_OK && !found)
+        status = write_lesson(run);
     if (status == IMIAD_OK)
-        status = finish_statistics(run->target, detector_device(run->detector));
-    if (status == IMIAD_OK)
-        status = pass_over(run, images, &learning, learn, "distil", p);
+        status = learn_sections(run, images, maker, row, p);
     train_set_rest(images);
     free(row);
     return status;
 }
 
-imiad_status pdn_distil(double *loss, const pdn *network, params *store, const pdn_lesson *l,
+imiad_status pdn_distil(char said[512], const pdn *network, params *store, const pdn_lesson *l,
                         imiad_detector *self, train_set *images, const train_maker *maker,
                         const progress *p)
 {
-    lesson_run run = {.network = network, .lesson = l, .detector = self};
+    lesson_run run = {.network = network, .lesson = l, .detector = self, .store = store};
     const optimizer_options adam = {.kind = OPTIMIZER_ADAM, .weight_decay = l->weight_decay};
+    char digest[65];
+    TRY(train_set_digest(digest, images));
+    identify(run.identity, &run, digest);
     TRY(pdn_target_create(&run.target, self, l));
     imiad_status status = optimizer_create(&run.adam, store, NULL, &adam);
     if (status == IMIAD_OK)
@@ -254,7 +403,10 @@ imiad_status pdn_distil(double *loss, const pdn *network, params *store, const p
     params_clear_grad(store);
     optimizer_free(run.adam);
     pdn_target_free(run.target);
-    if (status == IMIAD_OK && loss)
-        *loss = run.last / (double)run.lasts;
+    snprintf(said, 512, "distilled from %s's %s in %lld steps of %lld, %s, last loss %.4g",
+             imiad_backbone_name(self->backbone), l->layers, (long long)l->steps,
+             (long long)l->batch,
+             l->folder ? texture_source_name(l->folder) : "the training images",
+             run.last[0] / run.last[1]);
     return status;
 }

@@ -15,6 +15,8 @@ typedef struct pdn_lesson {
     int32_t side, backbone_side; /* of the images that each of the two networks sees, squares */
     double rate, weight_decay;   /* of Adam */
     uint64_t seed;
+    const char
+        *checkpoint; /* the training's: the lesson continues from a file beside it; "": none */
 } pdn_lesson;
 
 /* What a maker gives: the image for the network and for the backbone, from the same picture, one
@@ -32,8 +34,11 @@ tensor *pdn_target_of(pdn_target *t, imiad_detector *self, tensor *images);
 
 /* Trains the network, whose parameters are the store's, from the present ones on; stage "distil".
  * `maker` makes with pdn_lesson_make. *loss: the mean of the last tenth of the steps. */
-imiad_status pdn_distil(double *loss, const pdn *network, params *store, const pdn_lesson *l,
+imiad_status pdn_distil(char said[512], const pdn *network, params *store, const pdn_lesson *l,
                         imiad_detector *self, train_set *images, const train_maker *maker,
                         const progress *p);
+
+/* The file is of no more use: the training has ended. */
+imiad_status pdn_lesson_end(const char *checkpoint);
 
 #endif

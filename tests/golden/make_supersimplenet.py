@@ -19,10 +19,11 @@ to be stored: 3 + 5 channels, 6 between the layers of the map's head.
                                            share of empty ones, the mean share of their pixels that is set
     weights,K,dilated|weights,NORM,SAMPLES...    OpenCV's dilation and the authors' weights of five masks
 
-With SHARED, which holds the transistor images of MVTec AD and the ResNet-18 weights, a case `transistor`: ten steps of
-the journal's code over images 000 to 019, in libimiad's order, from its first parameters, with its regions and noise.
+With SHARED, which holds the transistor images of MVTec AD and the ResNet-18 weights, also the cases `jims` and `icpr10`:
+ten steps of the two ways to score over images 000 to 019 at 64 pixels, two passes in batches of 4 in libimiad's order,
+from its first parameters, with its regions and noise; then values of every parameter and of the maps of some images.
 
-Needs torch, torchvision, numpy, OpenCV, SciPy.
+Needs torch, torchvision, numpy, OpenCV and SciPy; with SHARED Pillow too.
 """
 import sys
 import types
@@ -33,11 +34,11 @@ import numpy
 import torch
 from scipy.ndimage import distance_transform_edt  # the authors' data set uses it
 
+import make_stpm
 from formula import noise
 
 SAMPLES, IMAGES, SIDES, CHANNELS, HIDDEN = 16, 3, ((5, 6), (3, 3)), (3, 5), 6
 FEATURES, GRID = sum(CHANNELS), (2 * SIDES[0][0], 2 * SIDES[0][1])
-GAUSS = 4
 
 
 class Anything(types.ModuleType):
@@ -168,9 +169,9 @@ class Batches:
         return self.batches
 
 
-def train(code, model, batches, clip):
+def train(code, model, batches, clip, draws=None, epochs=1):
     """Losses, and the gradients of the first step before they are clipped."""
-    losses, gradients, draws = [], {}, Draws(model)
+    losses, gradients, draws = [], {}, draws or Draws(model)
     backward, kept = torch.Tensor.backward, torch.normal
 
     def watched(tensor, *a, **k):
@@ -197,7 +198,7 @@ def train(code, model, batches, clip):
             pass
     code.train.tqdm = Bar
     try:
-        code.train.train(model, 1, Batches(batches), "cpu", {}, {}, clip_grad=clip, eval_step_size=1000)
+        code.train.train(model, epochs, Batches(batches), "cpu", {}, {}, clip_grad=clip, eval_step_size=1000)
     except UnboundLocalError:  # it returns what it measured, and nothing was
         pass
     torch.Tensor.backward, torch.normal = backward, kept
@@ -291,6 +292,118 @@ def weight_cases(folder):
         line("map", f"weights{k}", "weights", torch.from_numpy(scope["distance_transform"](None, dilated, 3, 2)))
 
 
+# ---- whole steps ----
+
+TRAINED, SIDE, SMALL, BATCH = 20, 64, 32, 4
+
+
+class Numbers:
+    """One of libimiad's streams, number by number, in the place of torch's generator."""
+    def __init__(self, purpose):
+        self.numbers, self.at = iter(make_stpm.stream(make_stpm.SEED, purpose, 60000)), 0
+
+    def real(self):
+        return float(next(self.numbers) >> numpy.uint64(11)) * 2.0**-53
+
+    def randint(self, low, high, _size):
+        cells = int(next(self.numbers) % numpy.uint64(high - low)) + low
+        return torch.tensor([min(cells, (SIDE // 4).bit_length() - 1)])
+
+    def rand(self, *size):
+        count = int(numpy.prod(size))
+        return torch.tensor([self.real() for _ in range(count)], dtype=torch.float32).reshape(size)
+
+
+class Regions:
+    """libimiad's regions of a step, and its noise, which is drawn where they are."""
+    def __init__(self, model):
+        self.step, self.generate = -1, model.anomaly_generator.generate_perlin
+        model.anomaly_generator.generate_perlin = self.regions
+
+    def normal(self, mean, std, size, **_):
+        self.step, self.std = self.step + 1, std
+        self.noise = torch.zeros(size)
+        return self.noise
+
+    def regions(self, count):
+        numbers, kept = Numbers(f"supersimplenet/regions/{self.step}"), (torch.randint, torch.rand)
+        torch.randint, torch.rand = numbers.randint, numbers.rand
+        found = self.generate(count)
+        torch.randint, torch.rand = kept
+        rows = self.noise.permute(0, 2, 3, 1)
+        where = found[:, 0] > 0
+        rows[where] = make_stpm.normal(make_stpm.SEED, f"supersimplenet/noise/{self.step}",
+                                       (int(where.sum()), rows.shape[3]), self.std)
+        return found
+
+
+class Passes:
+    """Another order in each epoch."""
+    def __init__(self, images):
+        self.images, self.epoch = images, 0
+
+    def __len__(self):
+        return len(self.images) // BATCH
+
+    def __iter__(self):
+        order = make_stpm.shuffled(make_stpm.SEED, f"supersimplenet/order/{self.epoch}", len(self.images))
+        self.epoch += 1
+        for i in range(0, len(order), BATCH):
+            images = torch.stack([self.images[j] for j in order[i:i + BATCH]])
+            yield {"image": images, "mask": torch.zeros(BATCH, SIDE, SIDE),
+                   "label": torch.zeros(BATCH), "is_segmented": torch.ones(BATCH)}
+
+
+def begin(model):
+    """Xavier's weights and PyTorch's biases from libimiad's streams."""
+    for name, module in model.named_modules():
+        if not isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)) or name.startswith("feature_extractor"):
+            continue
+        shape = tuple(module.weight.shape)
+        field, purpose = int(numpy.prod(shape[2:])), f"supersimplenet/{name}"
+        deviation = (2 / ((shape[0] + shape[1]) * field))**0.5
+        module.weight.data = make_stpm.normal(make_stpm.SEED, purpose + ".weight", shape, deviation)
+        if module.bias is not None:
+            bound = (shape[1] * field)**-0.5
+            u = (make_stpm.stream(make_stpm.SEED, purpose + ".bias", shape[0]) >> numpy.uint64(11)).astype(float)
+            module.bias.data = torch.from_numpy((-bound + 2 * bound * u * 2.0**-53).astype(numpy.float32))
+
+
+def whole_case(code, shared, case, adapt):
+    network = make_stpm.make_resnet18(shared)(True).eval()
+
+    class Extractor(code.extractor.FeatureExtractor):
+        def __init__(self, backbone, layers, patch_size, image_size):
+            torch.nn.Module.__init__(self)
+            self.layers, self.pooler = layers, torch.nn.AvgPool2d(patch_size, 1, patch_size // 2)
+            self.feature_extractor = code.extractor.create_feature_extractor(network, return_nodes=layers)
+            self.feature_dim = (384, SIDE // 4, SIDE // 4)
+    kept = code.network.FeatureExtractor, code.network.Discriminator
+    code.network.FeatureExtractor = Extractor
+    code.network.Discriminator = lambda hidden_dim, **rest: kept[1](hidden_dim=SMALL, **rest)
+    config = {"noise": True, "perlin": True, "no_anomaly": "empty", "bad": True, "overlap": True, "noise_std": 0.2,
+              "perlin_thr": 0.2, "seg_lr": 0.0002, "dec_lr": 0.0002, "adapt_lr": 0.0001, "gamma": 0.4, "epochs": 2,
+              "stop_grad": True, "adapt_cls_feat": adapt}
+    model = code.network.SuperSimpleNet(image_size=(SIDE, SIDE), config=config)
+    code.network.FeatureExtractor, code.network.Discriminator = kept
+    begin(model)
+    images = make_stpm.load_images(make_stpm.training_names(shared)[:TRAINED], SIDE)
+    for i, loss in enumerate(train(code, model, Passes(images), False, Regions(model), 2)[0]):
+        print(f"loss,{case},{i},{loss:.9g}")
+    for name, value in model.state_dict().items():
+        if not name.startswith("feature_extractor") and value.dim() > 0:
+            line("parameter", case, name, value)
+    model.eval()
+    for name in make_stpm.TESTED:
+        image = make_stpm.load_images([f"{shared}/data/mvtec_ad/transistor/{name}"], SIDE)[0][None]
+        with torch.no_grad():
+            found, score = model(image)
+        found = torch.sigmoid(found).reshape(-1)
+        at = [i * (found.numel() - 1) // (SAMPLES - 1) for i in range(SAMPLES)]
+        numbers = [torch.sigmoid(score).item(), found.max().item()] + [found[i].item() for i in at]
+        print(",".join(["map", case, name] + [f"{n:.9g}" for n in numbers]))
+
+
 if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit(__doc__)
@@ -301,3 +414,6 @@ if __name__ == "__main__":
     step_cases(new)
     perlin_cases(new)
     weight_cases(sys.argv[2])
+    if len(sys.argv) > 3:
+        whole_case(new, sys.argv[3], "jims", False)
+        whole_case(new, sys.argv[3], "icpr10", True)

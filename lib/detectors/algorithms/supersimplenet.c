@@ -33,7 +33,7 @@ static const option_spec options[] = {
      "whether the loss of the score leaves the map's head alone; auto: without labelled defects"},
     {"noise_std", OPT_REAL, "0.015", "0<..",
      "deviation of the noise on features, where noise_scale is 0"},
-    {"noise_scale", OPT_REAL, "0", "0..",
+    {"noise_scale", OPT_REAL, "0.5", "0..",
      "deviation of the noise as a multiple of the deviation of the features; 0: noise_std"},
     {"perlin_threshold", OPT_REAL, "0.2", "0..",
      "noise above it makes the regions, where no defect has a mask"},
@@ -69,13 +69,15 @@ static const option_spec options[] = {
     {0},
 };
 
-/* The code of 2025 is the library's default, but for the seed. */
+/* The code of 2025 is the library's default, but for the noise and the seed. */
 static const preset_value presets[] = {
     {"icpr", "adapt_cls", "true"},
     {"icpr", "dilation", "1"},
     {"icpr", "pixel_weight", "0"},
     {"icpr", "mask_align_corners", "false"},
+    {"icpr", "noise_scale", "0"},
     {"icpr", "seed", "42"},
+    {"jims", "noise_scale", "0"},
     {"jims", "seed", "42"},
     {0},
 };
@@ -183,8 +185,9 @@ static supersimple_noise draw_noise(imiad_detector *self, const train_step *step
     supersimple_noise_place(&noise, regions);
     training_purpose(purpose, self, "noise", step);
     if (noise.count > 0)
-        noise.values = t_normal(2, (int64_t[]){noise.count, m->network.shape.features}, 0,
-                                m->deviation, seed, purpose, detector_device(self));
+        supersimple_noise_fill(&noise,
+                               t_normal(2, (int64_t[]){noise.count, m->network.shape.features}, 0,
+                                        m->deviation, seed, purpose, detector_device(self)));
     return noise;
 }
 

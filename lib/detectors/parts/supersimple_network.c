@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-enum { KERNEL = 5, REACH = KERNEL / 2, TAPS = KERNEL * KERNEL };
+enum { KERNEL = 5, REACH = KERNEL / 2, TAPS = KERNEL * KERNEL, ROWS = 64 /* at a time */ };
 
 static const double margin = 0.5;
 
@@ -138,16 +138,18 @@ static void list_taps(int64_t *out, int64_t grid, int64_t y, int64_t x, int64_t 
 void supersimple_noise_place(supersimple_noise *out, tensor *mask)
 {
     int64_t height = t_size(mask, 2), width = t_size(mask, 3), all = t_count(mask), count = 0;
+    int64_t rows = 0;
     device d = t_device(mask);
     float *values = malloc((size_t)all * sizeof *values);
-    int64_t *places = malloc((size_t)all * sizeof *places), *taps = NULL;
+    int64_t *places = calloc((size_t)(all + ROWS), sizeof *places), *taps = NULL;
     *out = (supersimple_noise){.count = 0};
     if (values && places && !t_failed()) {
         t_read(t_contiguous(t_to_device(mask, CPU)), values, (size_t)all * sizeof *values);
         for (int64_t i = 0; i < all && !t_failed(); ++i)
             if (values[i] > 0)
                 places[count++] = i;
-        taps = malloc((size_t)(count * TAPS + 1) * sizeof *taps);
+        rows = (count + ROWS - 1) / ROWS * ROWS;
+        taps = calloc((size_t)(rows * TAPS + 1), sizeof *taps);
     }
     if (!taps)
         t_fail(IMIAD_NO_MEMORY, "no memory for places of noise");
@@ -158,12 +160,20 @@ void supersimple_noise_place(supersimple_noise *out, tensor *mask)
     }
     if (taps && count > 0) {
         out->count = count;
-        out->places = t_to_device(t_from(places, 1, &count, I64, CPU), d);
-        out->taps = t_to_device(t_from(taps, 2, (int64_t[]){count, TAPS}, I64, CPU), d);
+        out->rows = rows;
+        out->places = t_to_device(t_from(places, 1, &rows, I64, CPU), d);
+        out->taps = t_to_device(t_from(taps, 2, (int64_t[]){rows, TAPS}, I64, CPU), d);
     }
     free(values);
     free(places);
     free(taps);
+}
+
+void supersimple_noise_fill(supersimple_noise *noise, tensor *values)
+{
+    const int64_t rest[] = {noise->rows - noise->count, t_size(values, 1)};
+    tensor *zeros = t_zeros(2, rest, t_type(values), t_device(values));
+    noise->values = t_cat((tensor *[]){values, zeros}, 2, 0);
 }
 
 /* Adds rows to those that are named. */

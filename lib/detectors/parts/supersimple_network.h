@@ -37,14 +37,18 @@ tensor *supersimple_adapt(const supersimple_network *n, tensor *const *levels);
  * the second. */
 typedef struct supersimple_noise {
     int64_t count;
-    tensor *places; /* count, I64: positions of all 2n grids, one after the other */
-    tensor *taps;   /* count x 25, I64: where each is seen by the 5x5 convolution, in grids that are
+    int64_t rows;   /* at least so many, of which those behind `count` are zeros: the count is
+                     * another one in every step, and products of many shapes are slow */
+    tensor *places; /* rows, I64: positions of all 2n grids, one after the other */
+    tensor *taps;   /* rows x 25, I64: where each is seen by the 5x5 convolution, in grids that are
                      * wider by 2 on each side */
-    tensor *values; /* count x features; NULL with a count of 0 */
+    tensor *values; /* rows x features; NULL with a count of 0 */
 } supersimple_noise;
 
 /* Where the mask, 2n x 1 x h x w, is not 0; without values. */
 void supersimple_noise_place(supersimple_noise *out, tensor *mask);
+/* Takes the values of these places, count x features. */
+void supersimple_noise_fill(supersimple_noise *noise, tensor *values);
 
 /* While training: logits of the map, 2n x 1 x h x w, and of the score, 2n. `stop`: the map teaches
  * the score's head, which does not teach the map. */

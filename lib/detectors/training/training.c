@@ -103,7 +103,8 @@ static imiad_status list_defective(training_run *run)
 {
     if (!run->training->ops->mirrors)
         return IMIAD_OK;
-    run->mirrored = calloc((size_t)run->length + 1, sizeof *run->mirrored);
+    int64_t most = run->length > run->count ? run->length : run->count;
+    run->mirrored = calloc((size_t)most, sizeof *run->mirrored);
     run->ranks = calloc((size_t)run->count, sizeof *run->ranks);
     if (!run->mirrored || !run->ranks)
         return fail_memory("a list of training images", (size_t)run->count * sizeof *run->ranks);

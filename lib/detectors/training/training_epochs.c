@@ -150,6 +150,8 @@ imiad_status training_visit(training_run *run,
 {
     for (int64_t i = 0; i < run->count; ++i)
         run->order[i] = (size_t)i;
+    if (run->mirrored)
+        memset(run->mirrored, 0, (size_t)run->count);
     return each_portion(run, run->count, NULL, visit_portion, &(visitor){visit, context});
 }
 

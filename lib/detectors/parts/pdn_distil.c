@@ -211,9 +211,15 @@ static imiad_status finish_statistics(pdn_target *t)
     return scope_end(&s);
 }
 
+/* `before` images of `total` were seen by the passes before this one. */
+typedef struct stage {
+    const char *name;
+    int64_t before, total;
+    const progress *progress;
+} stage;
+
 static imiad_status pass_over(lesson_run *run, train_set *images, const train_pass *pass,
-                              void (*visit)(lesson_run *run, const batch *b), const char *stage,
-                              const progress *p)
+                              void (*visit)(lesson_run *run, const batch *b), const stage *of)
 {
     TRY(train_set_begin(images, pass));
     for (size_t done = 0; done < pass->count;) {
@@ -223,7 +229,7 @@ static imiad_status pass_over(lesson_run *run, train_set *images, const train_pa
             visit(run, &b);
         TRY(scope_end(&s));
         done += (size_t)b.count;
-        TRY(progress_report(p, stage, (int64_t)done, (int64_t)pass->count));
+        TRY(progress_report(of->progress, of->name, of->before + (int64_t)done, of->total));
     }
     return IMIAD_OK;
 }
@@ -351,7 +357,8 @@ static imiad_status learn_sections(lesson_run *run, train_set *images, const tra
                                  .batch = (size_t)l->batch,
                                  .maker = maker,
                                  .epoch = 1 + run->step / length};
-        TRY(pass_over(run, images, &pass, learn, "distil", p));
+        const stage of = {"distil", run->step * l->batch, l->steps * l->batch, p};
+        TRY(pass_over(run, images, &pass, learn, &of));
         TRY(write_lesson(run));
     }
     return IMIAD_OK;
@@ -375,7 +382,8 @@ static imiad_status run_passes(lesson_run *run, train_set *images, const train_m
                                 .maker = maker};
     imiad_status status = read_lesson(&found, run);
     if (status == IMIAD_OK && !found)
-        status = pass_over(run, images, &looking, look, "statistics", p);
+        status = pass_over(run, images, &looking, look,
+                           &(stage){"statistics", 0, (int64_t)looking.count, p});
     if (status == IMIAD_OK && !found)
         status = finish_statistics(run->target);
     if (status == IMIAD_OK && !found)

@@ -28,6 +28,7 @@
 #include "base/random.h"
 #include "imiad/imiad.h"
 #include "measure.h"
+#include "peak_memory.h"
 
 enum {
     COLUMNS = 1024,
@@ -43,37 +44,6 @@ enum {
     PLAIN_QUERIES = 32,
     ROUNDS = 7,
 };
-
-/* ---- memory ---- */
-
-static double status_megabytes(const char *key)
-{
-    char line[256];
-    double kilobytes = NAN;
-    FILE *file = fopen("/proc/self/status", "r");
-    while (file && fgets(line, sizeof line, file))
-        if (strncmp(line, key, strlen(key)) == 0)
-            kilobytes = strtod(line + strlen(key), NULL);
-    if (file)
-        fclose(file);
-    return kilobytes / 1000;
-}
-
-/* Begins a new peak; returns what there is. */
-static double peak_begin(void)
-{
-    FILE *file = fopen("/proc/self/clear_refs", "w");
-    if (file) {
-        fputs("5", file);
-        fclose(file);
-    }
-    return status_megabytes("VmRSS:");
-}
-
-static double peak_since(double before)
-{
-    return status_megabytes("VmHWM:") - before;
-}
 
 /* ---- rows ---- */
 

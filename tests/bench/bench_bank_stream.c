@@ -17,31 +17,9 @@
 #include "base/random.h"
 #include "imiad/imiad.h"
 #include "measure.h"
+#include "peak_memory.h"
 
 enum { COLUMNS = 128, PIECE = 4096, CLUSTERS = 500, PROBES = 20000, MOST_AT_ONCE = 1000000 };
-
-static double status_megabytes(const char *key)
-{
-    char line[256];
-    double kilobytes = NAN;
-    FILE *file = fopen("/proc/self/status", "r");
-    while (file && fgets(line, sizeof line, file))
-        if (strncmp(line, key, strlen(key)) == 0)
-            kilobytes = strtod(line + strlen(key), NULL);
-    if (file)
-        fclose(file);
-    return kilobytes / 1000;
-}
-
-/* The peak of memory counts from here. */
-static void forget_peak(void)
-{
-    FILE *file = fopen("/proc/self/clear_refs", "w");
-    if (file) {
-        fputs("5", file);
-        fclose(file);
-    }
-}
 
 static double seconds(void)
 {
@@ -164,10 +142,9 @@ static void run(FILE *file, int64_t rows, const imiad_bank_stream_options *o, fl
     uint64_t estimate;
     float *probes = probe(file, rows);
     check(imiad_bank_stream_estimate(&estimate, rows, COLUMNS, o));
-    double before = status_megabytes("VmRSS:"), wall = seconds(), cpu = cpu_seconds();
-    forget_peak();
+    double before = peak_begin(), wall = seconds(), cpu = cpu_seconds();
     imiad_bank *bank = stream_rows(file, rows, o, piece);
-    double peak = status_megabytes("VmHWM:") - before;
+    double peak = peak_since(before);
     wall = seconds() - wall;
     cpu = cpu_seconds() - cpu;
     double streamed = radius(bank, probes);
@@ -176,11 +153,10 @@ static void run(FILE *file, int64_t rows, const imiad_bank_stream_options *o, fl
            "covered within %.4f",
            (long long)rows, wall, cpu, peak, (double)estimate / 1e6, streamed);
     if (rows <= MOST_AT_ONCE) {
-        before = status_megabytes("VmRSS:");
+        before = peak_begin();
         cpu = cpu_seconds();
-        forget_peak();
         bank = choose_at_once(file, rows, o->rows, piece);
-        peak = status_megabytes("VmHWM:") - before;
+        peak = peak_since(before);
         double whole = radius(bank, probes);
         printf("; chosen at once %.1f s of processor, %.1f MB, %.4f: ratio %.3f",
                cpu_seconds() - cpu, peak, whole, streamed / whole);

@@ -628,6 +628,31 @@ START_TEST(a_resumed_training_ends_with_the_same_bytes)
 }
 END_TEST
 
+START_TEST(initial_weights_are_taken_as_they_are)
+{
+    char path[] = "/tmp/imiad-test-XXXXXX";
+    close(mkstemp(path));
+    const imiad_option learned[] = {{"steps", "2"}, {"warm_up", "0"}},
+                       given[] = {{"epochs", "0"}, {"initial", path}};
+    imiad_image *image = formula_image(1, 28);
+    imiad_detector *from = small_detector(learned, 2), *d = NULL;
+    imiad_result wanted = IMIAD_RESULT_INIT, found = IMIAD_RESULT_INIT;
+    ck_fails(imiad_detector_create(&d, "dinomaly", small_backbone(), given, 1), IMIAD_OUT_OF_RANGE,
+             "epochs=0 needs initial weights");
+    ck_ok(imiad_detector_fit_images(from, (const imiad_image *const *)&image, 1, NULL, NULL));
+    ck_ok(imiad_detector_score(&wanted, from, image));
+    ck_ok(imiad_detector_save(from, path));
+    d = small_detector(given, 2);
+    ck_ok(imiad_detector_fit_images(d, (const imiad_image *const *)&image, 1, NULL, NULL));
+    ck_ok(imiad_detector_score(&found, d, image));
+    ck_assert_float_eq(found.score, wanted.score);
+    imiad_detector_free(from);
+    imiad_detector_free(d);
+    imiad_image_free(image);
+    unlink(path);
+}
+END_TEST
+
 START_TEST(layers_are_the_eight_in_the_middle)
 {
     imiad_detector *d = NULL;
@@ -676,5 +701,6 @@ SUITE("dinomaly", TEST(position_codes_come_to_another_grid_as_the_authors_take_t
       TEST(steps_are_those_of_one_of_several_categories_or_of_the_second_version),
       TEST(parameters_begin_as_the_authors_begin_theirs),
       LOOP_TEST(the_second_version_takes_no_step_that_is_not_finite, 2),
-      TEST(a_resumed_training_ends_with_the_same_bytes), TEST(layers_are_the_eight_in_the_middle),
+      TEST(a_resumed_training_ends_with_the_same_bytes),
+      TEST(initial_weights_are_taken_as_they_are), TEST(layers_are_the_eight_in_the_middle),
       TEST(what_cannot_be_is_refused_with_a_reason))

@@ -33,8 +33,8 @@ both compute (`noise`), in double precision. CASE is v1 or v2, the first and the
 ViT-S/14 (WEIGHTS, .pth, or "random:SEED"), which it writes to OUT/weights.pth, and `ours` the
 library on the same images. Options: size=224, crop=196, steps=200, batch=8, version=1, total=0
 (steps that the schedule is laid out for; 0: those that are taken), images=0 (test images, 0: all).
-`theirs` prints its losses and image AUROC and keeps what its encoder sees; `ours` prints the largest
-difference of that, and its own. The library's Python package must be on PYTHONPATH.
+`theirs` prints its losses and image AUROC and keeps what its encoder sees and its checkpoint; `ours`
+prints the largest difference of the first, its own figures and what the checkpoint scores. The library's Python package must be on PYTHONPATH.
 
 Needs torch, torchvision, numpy, scikit-learn and Pillow; `ours` numpy and scikit-learn.
 """
@@ -461,6 +461,13 @@ def ours(out, o):
     labels = [path.parent.name != "good" for path in tested]
     scores = [detector.score(read(path)).score for path in tested]
     print(f"our image AUROC: {roc_auc_score(labels, scores):.4f} over {len(scores)} images")
+    taken = imiad.Detector("dinomaly", backbone, resize=o.size, crop=o.crop, version=o.version, epochs=0,
+                           initial=str(out / "model.pth"))
+    taken.fit([read(learned[0])])
+    wanted = numpy.load(out / "scores.npz")["scores"]
+    scores = numpy.array([taken.score(read(path)).score for path in tested])
+    print(f"of their checkpoint: image AUROC {roc_auc_score(labels, scores):.4f}, largest relative "
+          f"difference of a score {abs(scores / wanted - 1).max():.2g}")
     return worst < 1e-4
 
 

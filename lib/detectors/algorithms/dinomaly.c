@@ -36,7 +36,10 @@ static const option_spec options[] = {
      "share of a step's points, those that are given back best, whose gradients are made smaller"},
     {"easy_gradient", OPT_REAL, "0.1", "0..1", "what their gradients are multiplied by"},
     {"easy_steps", OPT_INT, "1000", "1..1000000", "steps over which that share grows from 0"},
-    {"epochs", OPT_INT, "100", "1..1000000", "groups of steps, between which a checkpoint may be"},
+    {"initial", OPT_TEXT, "", "",
+     "weight file of the first bottleneck and decoder; empty: random ones"},
+    {"epochs", OPT_INT, "100", "0..1000000",
+     "groups of steps, between which a checkpoint may be; 0 takes the initial weights as they are"},
     {"steps", OPT_INT, "0", "0..1000000",
      "steps of an epoch; 0: 50, with images of several categories 100, of version 2 400"},
     {"learning_rate", .default_value = "0.002"},
@@ -275,6 +278,8 @@ static imiad_status create(imiad_detector *self)
     m->version = strcmp(options_text(self->options, "version"), "2") == 0 ? 2 : 1;
     TRY(find_transformer(m, self));
     TRY(choose_layers(m, self));
+    if (options_int(self->options, "epochs") == 0 && !options_text(self->options, "initial")[0])
+        return fail(IMIAD_OUT_OF_RANGE, "detector dinomaly: epochs=0 needs initial weights");
     m->spec = (token_decoder_spec){.channels = m->layers.channels[0],
                                    .narrow = m->version == 2 ? NARROW : 0,
                                    .blocks = m->layers.count,
@@ -335,9 +340,28 @@ static imiad_status begin(imiad_detector *self, bool drawn)
     return IMIAD_OK;
 }
 
+/* From a checkpoint of the authors', which has the frozen network too, or from a saved detector. */
+static imiad_status take_initial(params *learned, const char *path)
+{
+    weights *file;
+    TRY(weights_open(&file, path));
+    const char *own = "reconstruction.";
+    const char *prefix = weights_find(file, "reconstruction.decoder.0.norm1.weight") ? own : "";
+    imiad_status status = params_load(learned, file, prefix, PARAMS_EXTRA_ALLOWED);
+    weights_free(file);
+    return status == IMIAD_OK ? status
+                              : fail_within(status, "detector dinomaly: initial weights %s", path);
+}
+
 static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
 {
-    TRY(begin(self, true));
+    dinomaly *m = self->state;
+    const char *initial = options_text(self->options, "initial");
+    TRY(begin(self, !initial[0]));
+    if (initial[0])
+        TRY(take_initial(m->training.stores[0].parameters, initial));
+    if (options_int(self->options, "epochs") == 0)
+        return IMIAD_OK;
     return training_fit(self, normals, p);
 }
 

@@ -3,11 +3,12 @@
  * every step. One thread, seconds of CPU, the least of some rounds, so that a busy machine disturbs
  * little.
  * bench-training [IMAGES [BATCH [SIZE [DETECTOR]]]]    default: 16 8 256 stpm; or bgad, cfa,
- * csflow, devnet, dne, dra, fastflow, prn, rd4ad, regad, semirest, simplenet, supersimplenet,
- * uniad. RegAD's images are of another category, and two more are the target's; DNE's network is
- * ViT-B/16. Every second image of BGAD, DevNet, DRA and SemiREST is defective, in a corner; none is
- * turned, and BGAD pastes none. SemiREST has its compact preset, and 256 pixels are a window.
- * IMIAD_PYTHON names the Python that has torch and torchvision, "/usr/bin/python3" by default. */
+ * csflow, devnet, dinomaly, dne, dra, fastflow, prn, rd4ad, regad, semirest, simplenet,
+ * supersimplenet, uniad. RegAD's images are of another category, and two more are the target's;
+ * DNE's network is ViT-B/16, Dinomaly's ViT-S/14. Every second image of BGAD, DevNet, DRA and
+ * SemiREST is defective, in a corner; none is turned, and BGAD pastes none. SemiREST has its
+ * compact preset, and 256 pixels are a window. IMIAD_PYTHON names the Python that has torch and
+ * torchvision, "/usr/bin/python3" by default. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ static const choice choices[] = {
     /* CS-Flow's own 1024 hidden channels are for GPUs. */
     {"csflow", {{"hidden", "64"}}, 1, false, false},
     {"devnet", {{"rotation", "0"}}, 1, true, true},
+    {"dinomaly", {{NULL}}, 0, false, true},
     {"dra", {{"rotation", "0"}}, 1, true, true},
     {"semirest", {{"preset", "compact"}, {"variants", "0"}}, 2, true, true},
 };
@@ -176,7 +178,9 @@ int main(int argc, char **argv)
     }
     imiad_backbone *backbone;
     check(imiad_set_threads(1));
-    const char *network = is(&p, "dne") ? "vit_b_16" : "resnet18";
+    const char *network = is(&p, "dne")        ? "vit_b_16"
+                          : is(&p, "dinomaly") ? "dinov2_vits14"
+                                               : "resnet18";
     check(imiad_backbone_create(&backbone, network, NULL));
     draw(&p);
     epoch_marks without = fit(&p, backbone, "0"), with = fit(&p, backbone, "2000");

@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 import peer_blas
+import time_dinomaly
 import time_labelled
 
 peer_blas.require()
@@ -543,7 +544,8 @@ def best(action):
 bench = types.SimpleNamespace(batch=batch, size=size, images=images, network=network, features=features,
                               take_step=take_step)
 labelled = {name: functools.partial(make, bench) for name, make in time_labelled.STEPS.items()}
-make_frozen, step = {"stpm": stpm, "cfa": cfa, "csflow": csflow, "dne": dne, "fastflow": fastflow,
+make_frozen, step = {"stpm": stpm, "cfa": cfa, "csflow": csflow, "dne": dne,
+                     "dinomaly": functools.partial(time_dinomaly.dinomaly, bench), "fastflow": fastflow,
                      "simplenet": simplenet, "prn": prn, "rd4ad": rd4ad, "regad": regad,
                      "supersimplenet": supersimplenet, "uniad": uniad, **labelled}[detector]()
 

@@ -230,7 +230,7 @@ static imiad_status visit_outputs(efficientad *m, training_run *run)
 /* ---- the two maps and their quantiles: section 3.4 ---- */
 
 /* The sums over channels of (teacher - student)^2 and (autoencoder - student)^2; n x h x w. */
-static void compare(imiad_detector *self, tensor *images, tensor *out[TWO_MAPS])
+static void compare(imiad_detector *self, tensor *images, tensor *out[MOST_MAPS])
 {
     const efficientad *m = self->state;
     images = t_channels_last(images);
@@ -248,7 +248,7 @@ static imiad_status scale_maps(imiad_detector *self, train_set *images, const pr
 {
     const efficientad *m = self->state;
     const char *folder = options_text(self->options, "quantile_images");
-    map_values v = {.maps = compare, .channels = m->outputs};
+    map_values v = {.maps = compare, .count = TWO_MAPS, .channels = m->outputs};
     float found[MAP_QUANTILES];
     imiad_status status = folder[0] ? map_values_of_folder(&v, self, folder, p)
                                     : map_values_of_set(&v, self, images, m->held, p);
@@ -427,6 +427,7 @@ static imiad_status distil(imiad_detector *self, train_set *images, const progre
                              .steps = options_int(o, "distil_steps"),
                              .batch = options_int(o, "distil_batch"),
                              .outputs = m->outputs,
+                             .loss = pdn_lesson_loss,
                              .side = (int32_t)m->side,
                              .backbone_side = (int32_t)(larger ? larger : 2 * m->side),
                              .rate = options_real(o, "learning_rate"),
@@ -530,7 +531,7 @@ static imiad_status fit_more(imiad_detector *self, train_set *images, const prog
 static void score(imiad_detector *self, const batch *b, scores *out)
 {
     const efficientad *m = self->state;
-    tensor *maps[TWO_MAPS];
+    tensor *maps[MOST_MAPS];
     if (b->height != m->side || b->width != m->side) {
         t_fail(IMIAD_MISMATCH, "detector efficientad: an image of %lld x %lld pixels, not %lld",
                (long long)b->width, (long long)b->height, (long long)m->side);

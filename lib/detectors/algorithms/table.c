@@ -16,6 +16,7 @@
     DO(efficientad) \
     DO(fastflow) \
     DO(favae) \
+    DO(gcad) \
     DO(graphcore) \
     DO(igd) \
     DO(mh_patchcore) \

@@ -77,7 +77,7 @@ imiad_status pdn_lesson_make(const pdn_lesson *l, const made_from *from, made_ou
 
 struct pdn_target {
     layer_list layers;
-    patch_embedding *embedding;
+    patch_embedding *embedding; /* NULL: the layers' means over all positions */
     int64_t outputs, positions;
     channel_statistics statistics;
     tensor *mean, *deviation; /* kept, 1 x outputs x 1 x 1 */
@@ -92,17 +92,24 @@ static imiad_status make_room(pdn_target *t, device d)
     return scope_end(&s);
 }
 
+static imiad_status parse_layers(layer_list *out, const imiad_detector *self, const char *layers)
+{
+    char owner[64];
+    snprintf(owner, sizeof owner, "detector %s", self->ops->name);
+    return layer_list_parse(out, owner, layers, self->backbone);
+}
+
 imiad_status pdn_target_create(pdn_target **out, imiad_detector *self, const pdn_lesson *l)
 {
     pdn_target *t = calloc(1, sizeof *t);
     if (!t)
         return fail_memory("a teacher's target", sizeof *t);
     t->outputs = l->outputs;
-    t->positions = pdn_positions(l->side, true);
+    t->positions = l->pooled ? 1 : pdn_positions(l->side, true);
     imiad_status status = channel_statistics_open(&t->statistics, l->outputs);
     if (status == IMIAD_OK)
-        status = layer_list_parse(&t->layers, "detector efficientad", l->layers, self->backbone);
-    if (status == IMIAD_OK)
+        status = parse_layers(&t->layers, self, l->layers);
+    if (status == IMIAD_OK && !l->pooled)
         status = patch_embedding_create(&t->embedding, t->layers.count, t->layers.channels, PATCH,
                                         LEVEL_DIMENSION, l->outputs);
     if (status == IMIAD_OK)
@@ -127,6 +134,15 @@ void pdn_target_free(pdn_target *t)
     free(t);
 }
 
+/* n x (channels of all layers) x 1 x 1. */
+static tensor *pool(const pdn_target *t, tensor *features[MOST_LAYERS])
+{
+    tensor *means[MOST_LAYERS];
+    for (int i = 0; i < t->layers.count; ++i)
+        means[i] = t_adaptive_avg_pool2d(features[i], 1, 1);
+    return t_cat(means, t->layers.count, 1);
+}
+
 tensor *pdn_target_of(pdn_target *t, imiad_detector *self, tensor *images)
 {
     tensor *features[MOST_LAYERS];
@@ -135,6 +151,8 @@ tensor *pdn_target_of(pdn_target *t, imiad_detector *self, tensor *images)
                      .height = t_size(images, 2),
                      .width = t_size(images, 3)};
     detector_features(self, &b, t->layers.names, t->layers.count, features);
+    if (!t->embedding)
+        return pool(t, features);
     const int64_t shape[] = {b.count, t_size(features[0], 2), t_size(features[0], 3), t->outputs};
     tensor *rows = t_zeros(4, shape, F32, CPU);
     float *values = t_data(rows);
@@ -162,7 +180,7 @@ static size_t *draw_row(size_t count, size_t images, random_stream *s)
 }
 
 typedef struct lesson_run {
-    const pdn *network;
+    const void *network;
     const pdn_lesson *lesson;
     pdn_target *target;
     imiad_detector *detector;
@@ -179,18 +197,22 @@ static void look(lesson_run *run, const batch *b)
     channel_statistics_add(&run->target->statistics, target);
 }
 
+tensor *pdn_lesson_loss(const void *network, tensor *images, tensor *wanted)
+{
+    return t_mse_loss(pdn_run(network, images, true), wanted);
+}
+
 static void learn(lesson_run *run, const batch *b)
 {
     const pdn_lesson *l = run->lesson;
     tensor *wanted = pdn_target_of(run->target, run->detector, b->made[1]);
     wanted = t_div(t_sub(wanted, run->target->mean), run->target->deviation);
     scope s = scope_begin_grad();
-    tensor *loss = t_mse_loss(pdn_run(run->network, b->made[0], true), wanted);
+    tensor *loss = l->loss(run->network, b->made[0], wanted);
     double value = t_item(loss);
     if (!t_failed() && !isfinite(value))
-        t_fail(IMIAD_NOT_FINITE,
-               "detector efficientad: the loss of distilling is %g in step %lld of %lld", value,
-               (long long)run->step + 1, (long long)l->steps);
+        t_fail(IMIAD_NOT_FINITE, "detector %s: the loss of distilling is %g in step %lld of %lld",
+               run->detector->ops->name, value, (long long)run->step + 1, (long long)l->steps);
     optimizer_zero_grad(run->adam);
     t_backward(loss);
     optimizer_step(run->adam, l->rate);
@@ -200,7 +222,7 @@ static void learn(lesson_run *run, const batch *b)
         run->last[0] += value;
         run->last[1] += 1;
     }
-    log_message(IMIAD_LOG_DEBUG, "efficientad: distilling: step %lld: loss %.9g",
+    log_message(IMIAD_LOG_DEBUG, "%s: distilling: step %lld: loss %.9g", run->detector->ops->name,
                 (long long)run->step, value);
 }
 
@@ -371,7 +393,9 @@ static imiad_status run_passes(lesson_run *run, train_set *images, const train_m
     size_t known = train_set_count(images), all = (size_t)(l->steps * l->batch);
     size_t different = l->folder ? texture_source_count(l->folder) : known;
     size_t counted = different < MOST_STATISTICS ? different : MOST_STATISTICS;
-    random_stream s = random_open(l->seed, "efficientad/distil/order");
+    char purpose[96];
+    snprintf(purpose, sizeof purpose, "%s/distil/order", run->detector->ops->name);
+    random_stream s = random_open(l->seed, purpose);
     size_t *row = draw_row(all > counted ? all : counted, known, &s);
     bool found = false;
     if (!row)
@@ -395,7 +419,7 @@ static imiad_status run_passes(lesson_run *run, train_set *images, const train_m
     return status;
 }
 
-imiad_status pdn_distil(char said[512], const pdn *network, params *store, const pdn_lesson *l,
+imiad_status pdn_distil(char said[512], const void *network, params *store, const pdn_lesson *l,
                         imiad_detector *self, train_set *images, const train_maker *maker,
                         const progress *p)
 {

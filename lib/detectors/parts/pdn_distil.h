@@ -1,6 +1,6 @@
-/* A teacher of the caller's own: a patch description network learns what a backbone says of
- * patches, PatchCore's embedding of two or more of its layers, averaged down to the network's
- * outputs. Batzner, Heckler, König: WACV 2024, section 3.1. */
+/* A teacher of the caller's own: a small network learns what a backbone says of patches. Of
+ * EfficientAD's that is PatchCore's embedding of two or more of its layers, averaged down to the
+ * network's outputs. Batzner, Heckler, König: WACV 2024, section 3.1. */
 #ifndef DETECTORS_PARTS_PDN_DISTIL_H
 #define DETECTORS_PARTS_PDN_DISTIL_H
 
@@ -8,10 +8,21 @@
 #include "detectors/parts/pdn.h"
 #include "synthesis/texture_source.h"
 
+/* The loss of a step: of the network that pdn_distil was handed, on its images; `wanted` is the
+ * target with its channels brought to mean 0 and deviation 1. */
+typedef tensor *(*lesson_loss)(const void *network, tensor *images, tensor *wanted);
+/* The mean squared error of a padded patch description network. */
+tensor *pdn_lesson_loss(const void *network, tensor *images, tensor *wanted);
+
 typedef struct pdn_lesson {
     const char *layers;     /* of the backbone: "layer2,layer3" */
     texture_source *folder; /* of images; NULL: the training images */
     int64_t steps, batch, outputs;
+    lesson_loss loss;
+    /* The target is the mean over all positions, of one layer beside the other, instead of
+     * PatchCore's embedding: the backbone's images are single patches. `outputs` are then the
+     * layers' channels. */
+    bool pooled;
     int32_t side, backbone_side; /* of the images that each of the two networks sees, squares */
     double rate, weight_decay;   /* of Adam */
     uint64_t seed;
@@ -34,7 +45,7 @@ tensor *pdn_target_of(pdn_target *t, imiad_detector *self, tensor *images);
 
 /* Trains the network, whose parameters are the store's, from the present ones on; stage "distil".
  * `maker` makes with pdn_lesson_make. *loss: the mean of the last tenth of the steps. */
-imiad_status pdn_distil(char said[512], const pdn *network, params *store, const pdn_lesson *l,
+imiad_status pdn_distil(char said[512], const void *network, params *store, const pdn_lesson *l,
                         imiad_detector *self, train_set *images, const train_maker *maker,
                         const progress *p);
 

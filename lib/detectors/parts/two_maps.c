@@ -1,5 +1,6 @@
 #include "detectors/parts/two_maps.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,7 +10,8 @@
 #include "synthesis/texture_source.h"
 
 static const double quantiles[] = {0.9, 0.995};
-static const double apart = 0.1; /* of these two, once the map is scaled */
+static const double apart = 0.1;     /* of these two, once the map is scaled */
+static const double rounding = 1e-9; /* of a map beside its mean */
 
 imiad_status map_values_choose(bool **chosen, bool *spared, const imiad_detector *self,
                                const train_set *images, double share)
@@ -39,7 +41,7 @@ imiad_status map_values_choose(bool **chosen, bool *spared, const imiad_detector
 
 void map_values_free(map_values *v)
 {
-    for (int i = 0; i < TWO_MAPS; ++i)
+    for (int i = 0; i < v->count; ++i)
         free(v->values[i]);
 }
 
@@ -48,7 +50,7 @@ static imiad_status grow(map_values *v, size_t more)
     if (v->used + more <= v->room)
         return IMIAD_OK;
     size_t room = 2 * v->room + more;
-    for (int i = 0; i < TWO_MAPS; ++i) {
+    for (int i = 0; i < v->count; ++i) {
         float *grown = realloc(v->values[i], room * sizeof *grown);
         if (!grown)
             return fail_memory("maps", room * sizeof *grown);
@@ -60,12 +62,12 @@ static imiad_status grow(map_values *v, size_t more)
 
 static void add(map_values *v, imiad_detector *self, tensor *images)
 {
-    tensor *maps[TWO_MAPS];
+    tensor *maps[MOST_MAPS];
     v->maps(self, images, maps);
     size_t count = (size_t)t_count(maps[0]);
     if (t_failed() || !t_try(grow(v, count)))
         return;
-    for (int i = 0; i < TWO_MAPS; ++i)
+    for (int i = 0; i < v->count; ++i)
         t_read(t_contiguous(t_mul_scalar(maps[i], 1.0 / (double)v->channels)),
                v->values[i] + v->used, count * sizeof **v->values);
     v->used += count;
@@ -135,14 +137,49 @@ imiad_status map_values_of_folder(map_values *v, imiad_detector *self, const cha
     return status;
 }
 
-imiad_status map_values_quantiles(float out[MAP_QUANTILES], const map_values *v)
+imiad_status map_values_quantiles(float *out, const map_values *v)
 {
     const int64_t count = (int64_t)v->used;
-    for (int i = 0; i < MAP_QUANTILES; ++i) {
+    for (int i = 0; i < 2 * v->count; ++i) {
         scope s = scope_begin();
         tensor *values = t_view_of(v->values[i / 2], 1, &count, F32);
         out[i] = (float)quantile_select(values, quantiles[i % 2]);
         TRY(scope_end(&s));
+    }
+    return IMIAD_OK;
+}
+
+void map_values_moments(double *out, const map_values *v)
+{
+    for (int i = 0; i < v->count; ++i) {
+        double mean = 0, square = 0, count = (double)v->used;
+        for (size_t j = 0; j < v->used; ++j)
+            mean += (double)v->values[i][j] / count;
+        for (size_t j = 0; j < v->used; ++j)
+            square += pow((double)v->values[i][j] - mean, 2) / count;
+        out[2 * i] = mean;
+        out[2 * i + 1] = sqrt(square);
+    }
+}
+
+imiad_status map_values_places(map_place out[MOST_MAPS], const map_values *v, bool by_quantiles)
+{
+    double moments[2 * MOST_MAPS];
+    float found[2 * MOST_MAPS];
+    if (by_quantiles)
+        TRY(map_values_quantiles(found, v));
+    else
+        map_values_moments(moments, v);
+    for (int i = 0; i < v->count; ++i) {
+        double low = by_quantiles ? (double)found[2 * i] : moments[2 * i];
+        double width = by_quantiles ? ((double)found[2 * i + 1] - low) / apart : moments[2 * i + 1];
+        if (!(width > rounding * low)) {
+            log_message(IMIAD_LOG_WARNING,
+                        "a map is the same everywhere on the good images that set its scale: it "
+                        "keeps its own");
+            width = 1;
+        }
+        out[i] = (map_place){(float)low, (float)width};
     }
     return IMIAD_OK;
 }

@@ -15,6 +15,9 @@ folder=$1
 shift
 [ -f "$folder/build.ninja" ] || meson setup "$folder" -Db_sanitize=address,undefined \
     -Db_lundef=false -Dbuildtype=debugoptimized -Dpython= -Dexamples=true
-export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
+# GCC 12.2 puts vectors of 64 bytes into unaligned frames where returned ones are watched (its bug 110027)
+watched=1
+grep -qs avx512f /proc/cpuinfo && watched=0
+export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=$watched:strict_string_checks=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 exec meson test -C "$folder" --timeout-multiplier 15 --num-processes 1 --print-errorlogs "$@"

@@ -133,6 +133,16 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Texts first, in bytewise order, then numbers, the largest first. */
+static int compare_texts(const void *a, const void *b)
+{
+    const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+    long m = strtol(x, NULL, 10), n = strtol(y, NULL, 10);
+    if (m > 0 && n > 0)
+        return (m < n) - (m > n);
+    return m > 0 || n > 0 ? (m > 0) - (n > 0) : strcmp(x, y);
+}
+
 typedef struct row {
     const char *detector, *way;
 } row;
@@ -248,6 +258,10 @@ static imiad_status print_table(const table *t)
     for (size_t i = 0; i < t->count; ++i)
         failed |= (t->list[i].threads == 0 && add(&categories, t->list[i].category) != 0) ||
                   add(&detectors, t->list[i].detector) != 0 || add(&ways, t->list[i].way) != 0;
+    if (detectors.count > 1)
+        qsort(detectors.list, detectors.count, sizeof *detectors.list, compare_texts);
+    if (ways.count > 1)
+        qsort(ways.list, ways.count, sizeof *ways.list, compare_texts);
     if (!failed)
         print_head(t, &categories);
     for (size_t d = 0; !failed && d < detectors.count; ++d)

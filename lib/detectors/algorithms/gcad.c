@@ -398,17 +398,6 @@ static void make_networks(gcad *m, const imiad_detector *self, params *const sto
     m->places = buffer_add(&maps, "places", 2, (int64_t[]){MOST_MAPS, 2}, 1);
 }
 
-/* Losses are means over positions, the paper's are sums: with decay and epsilon divided as the loss
- * is, Adam takes the same steps. */
-static optimizer_options adam_of(const gcad *m, const imiad_detector *self)
-{
-    double positions = (double)(m->side * m->side);
-    return (optimizer_options){.kind = OPTIMIZER_ADAM,
-                               .weight_decay =
-                                   options_real(self->options, "weight_decay") / positions,
-                               .eps = 1e-8 / positions};
-}
-
 /* New networks with nothing learned; for scoring alone, and without first weights, where a file has
  * others. */
 static imiad_status begin(imiad_detector *self, bool learning)
@@ -425,7 +414,7 @@ static imiad_status begin(imiad_detector *self, bool learning)
     scope s = scope_begin();
     make_networks(m, self, stores, learning);
     TRY(scope_end(&s));
-    const optimizer_options adam = adam_of(m, self);
+    const optimizer_options adam = gcad_adam(options_real(self->options, "weight_decay"), m->side);
     for (int i = 0; learning && i < m->count; ++i) {
         params_set_trainable(stores[i], "descriptor.", false);
         const char *name = m->training.stores[i].name;

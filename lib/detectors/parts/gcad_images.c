@@ -9,7 +9,7 @@
 #include "image/turn.h"
 #include "synthesis/color_jitter.h"
 
-static const double tiny = 1e-12; /* beside the square of a channel's deviation */
+static const double tiny = 1e-30; /* beside a product of two sums of squares */
 
 /* ---- images of a step ---- */
 

@@ -83,6 +83,13 @@ tensor *gcad_loss(const gcad_networks *n, tensor *images, tensor *described,
     return total;
 }
 
+optimizer_options gcad_adam(double decay, int64_t side)
+{
+    double positions = (double)(side * side);
+    return (optimizer_options){
+        .kind = OPTIMIZER_ADAM, .weight_decay = decay / positions, .eps = 1e-8 / positions};
+}
+
 static tensor *distance(tensor *a, tensor *b)
 {
     return t_norm(t_sub(a, b), 2, 1, false);

@@ -7,6 +7,7 @@
 #include "detectors/parts/patch_descriptor.h"
 #include "detectors/parts/squeezing_network.h"
 #include "detectors/parts/unet.h"
+#include "nn/optimizer.h"
 
 enum { GCAD_UPSCALE = 3, GCAD_MAPS = 2 /* local, global */ };
 
@@ -39,6 +40,10 @@ void gcad_networks_finish(gcad_networks *n, params *store);
  * the images. `restoring`: with the term of R_glo. */
 tensor *gcad_loss(const gcad_networks *n, tensor *images, tensor *described,
                   const double skips[SQUEEZING_LEVELS], bool restoring);
+/* Adam for this loss. The paper's is a sum over positions: with decay and epsilon divided as the
+ * loss is, the steps are the same. */
+optimizer_options gcad_adam(double decay, int64_t side);
+
 /* The norms over channels of E_loc - R_loc and of E_glo - R_glo, n x side x side; NULL of a branch
  * that is not there. */
 void gcad_maps(const gcad_networks *n, tensor *images, tensor *out[GCAD_MAPS]);

@@ -87,6 +87,7 @@ static inline imiad_detector *product_line_detector(const product_line *l, const
                                          {"coupling_layers", "2"},
                                          {"width", "8"},
                                          {"attention_blocks", "1"},
+                                         {"patches", "33"},
                                          {"supports", "2"},
                                          {"feedforward", "16"},
                                          {"encoder_layers", "1"},

@@ -28,7 +28,7 @@ setting_options() {
 }
 has() { grep -q "^$detector $1" "$options"; }
 for option in epochs=2 steps=2 distil_steps=2 distil_batch=2 reconstruction_width=4 discrimination_width=4 hidden=8 \
-    coupling_layers=2 width=8 supports=2 attention_blocks=1 feedforward=16 encoder_layers=1 \
+    coupling_layers=2 width=8 patches=33 supports=2 attention_blocks=1 feedforward=16 encoder_layers=1 \
     decoder_layers=1 pretrain_embed_dimension=32 target_embed_dimension=32; do
     ! has "${option%=*} " || tiny="$tiny --set $option"
 done

@@ -27,7 +27,7 @@ _imiad()
         COMPREPLY=($(compgen -W "$("$program" --help 2>/dev/null | grep -o -- '--[a-z][a-z-]*' | sort -u)" -- "$cur"))
         return
     fi
-    [[ $program == *benchmark ]] && ((cword <= 2)) && COMPREPLY=($(compgen -W 'list estimate run status merge report slurm' -- "$cur"))
+    [[ $program == *benchmark ]] && ((cword <= 2)) && COMPREPLY=($(compgen -W 'list estimate run status merge report table slurm' -- "$cur"))
     [[ $program == *inspect ]] && ((cword <= 2)) && COMPREPLY=($(compgen -W 'learn check' -- "$cur"))
     COMPREPLY+=($(compgen -f -- "$cur"))
 }

@@ -149,7 +149,7 @@ IMIAD_API imiad_status imiad_bank_estimate(imiad_bank_needs *out, int64_t rows, 
  * again, two of these in turn, as a binary counter carries, so that memory grows with the logarithm
  * of the number of rows. Each thinning is greedy and begins with the row farthest from the mean;
  * nothing is drawn. The bank covers the rows less well than a coreset chosen from all of them at
- * once: docs/performance.md has by how much. A stream is for one thread at a time. Merge and
+ * once: docs/performance.md says by how much. A stream is for one thread at a time. Merge and
  * reduce: Har-Peled and Mazumdar, STOC 2004; for memory banks: Ferrari et al., arXiv 2605.27748. */
 typedef struct imiad_bank_stream imiad_bank_stream;
 

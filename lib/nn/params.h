@@ -79,6 +79,11 @@ enum {
  * them. "num_batches_tracked" is never unexpected: PyTorch writes that counter for every batch
  * norm. */
 imiad_status params_load(params *p, const weights *w, const char *prefix, int allowed);
+/* First values from a file: a checkpoint of somebody's, or a saved detector, whose names begin with
+ * `prefix`; `name` is one that tells which. What the file has beside them is passed over. `who`
+ * begins the message. */
+imiad_status params_load_initial(params *p, const char *path, const char *prefix, const char *name,
+                                 const char *who);
 /* Hands every tensor to the writer as prefix + name. Works in the caller's open scope, which holds
  * what had to be copied to the host: it must stay open until the writer commits. */
 imiad_status params_save(const params *p, const char *prefix, weights_writer *w);

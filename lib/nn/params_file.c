@@ -146,6 +146,19 @@ imiad_status params_load(params *p, const weights *w, const char *prefix, int al
     return status;
 }
 
+imiad_status params_load_initial(params *p, const char *path, const char *prefix, const char *name,
+                                 const char *who)
+{
+    char owned[256];
+    weights *file;
+    TRY(weights_open(&file, path));
+    snprintf(owned, sizeof owned, "%s%s", prefix, name);
+    imiad_status status =
+        params_load(p, file, weights_find(file, owned) ? prefix : "", PARAMS_EXTRA_ALLOWED);
+    weights_free(file);
+    return status == IMIAD_OK ? status : fail_within(status, "%s: initial weights %s", who, path);
+}
+
 imiad_status params_save(const params *p, const char *prefix, weights_writer *w)
 {
     for (size_t i = 0; i < params_count(p); ++i) {

@@ -340,26 +340,15 @@ static imiad_status begin(imiad_detector *self, bool drawn)
     return IMIAD_OK;
 }
 
-/* From a checkpoint of the authors', which has the frozen network too, or from a saved detector. */
-static imiad_status take_initial(params *learned, const char *path)
-{
-    weights *file;
-    TRY(weights_open(&file, path));
-    const char *own = "reconstruction.";
-    const char *prefix = weights_find(file, "reconstruction.decoder.0.norm1.weight") ? own : "";
-    imiad_status status = params_load(learned, file, prefix, PARAMS_EXTRA_ALLOWED);
-    weights_free(file);
-    return status == IMIAD_OK ? status
-                              : fail_within(status, "detector dinomaly: initial weights %s", path);
-}
-
 static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
 {
     dinomaly *m = self->state;
     const char *initial = options_text(self->options, "initial");
     TRY(begin(self, !initial[0]));
     if (initial[0])
-        TRY(take_initial(m->training.stores[0].parameters, initial));
+        /* the authors' checkpoint has the frozen network too, which is passed over */
+        TRY(params_load_initial(m->training.stores[0].parameters, initial, "reconstruction.",
+                                "decoder.0.norm1.weight", "detector dinomaly"));
     if (options_int(self->options, "epochs") == 0)
         return IMIAD_OK;
     return training_fit(self, normals, p);

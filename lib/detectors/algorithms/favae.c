@@ -429,24 +429,14 @@ static imiad_status fold(imiad_detector *self)
     return scope_end(&s);
 }
 
-static imiad_status take_initial(params *store, const char *path)
-{
-    weights *file;
-    TRY(weights_open(&file, path));
-    const char *prefix = weights_find(file, "vae.encode.0.weight") ? "vae." : "";
-    imiad_status status = params_load(store, file, prefix, PARAMS_EXTRA_ALLOWED);
-    weights_free(file);
-    return status == IMIAD_OK ? status
-                              : fail_within(status, "detector favae: initial weights %s", path);
-}
-
 static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
 {
     favae *m = self->state;
     const char *initial = options_text(self->options, "initial");
     TRY(begin(self, !initial[0]));
     if (initial[0])
-        TRY(take_initial(m->training.stores[0].parameters, initial));
+        TRY(params_load_initial(m->training.stores[0].parameters, initial, "vae.",
+                                "encode.0.weight", "detector favae"));
     if (options_int(self->options, "epochs") > 0)
         TRY(training_fit(self, normals, p));
     return fold(self);

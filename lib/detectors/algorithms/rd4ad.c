@@ -189,26 +189,15 @@ static imiad_status begin(imiad_detector *self, bool drawn)
     return IMIAD_OK;
 }
 
-/* From a checkpoint of the authors', whose unused branch (bn.conv4, bn.bn4) is passed over, or from
- * a saved detector. */
-static imiad_status take_initial(params *student, const char *path)
-{
-    weights *file;
-    TRY(weights_open(&file, path));
-    const char *prefix = weights_find(file, "student.bn.conv1.weight") ? "student." : "";
-    imiad_status status = params_load(student, file, prefix, PARAMS_EXTRA_ALLOWED);
-    weights_free(file);
-    return status == IMIAD_OK ? status
-                              : fail_within(status, "detector rd4ad: initial weights %s", path);
-}
-
 static imiad_status fit(imiad_detector *self, train_set *normals, const progress *p)
 {
     rd4ad *m = self->state;
     const char *initial = options_text(self->options, "initial");
     TRY(begin(self, !initial[0]));
     if (initial[0])
-        TRY(take_initial(m->training.stores[0].parameters, initial));
+        /* the authors' unused branch (bn.conv4, bn.bn4) is passed over */
+        TRY(params_load_initial(m->training.stores[0].parameters, initial, "student.",
+                                "bn.conv1.weight", "detector rd4ad"));
     if (options_int(self->options, "epochs") == 0)
         return IMIAD_OK;
     return training_fit(self, normals, p);

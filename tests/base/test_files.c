@@ -22,14 +22,16 @@ static void write_filled(const char *path, int value, size_t size)
     free(bytes);
 }
 
+/* One assertion for all bytes: each allocates a message, from fresh memory under a sanitizer. */
 static void read_filled(const char *path, int value, size_t size)
 {
     file_view view;
     ck_ok(file_read_briefly(&view, path));
     ck_assert_uint_eq(view.size, size);
-    for (size_t i = 0; i < size; i += 512)
-        ck_assert_int_eq(view.bytes[i], value);
-    ck_assert_int_eq(view.bytes[size - 1], value);
+    size_t right = 0;
+    for (size_t i = 0; i < size; ++i)
+        right += view.bytes[i] == value;
+    ck_assert_uint_eq(right, size);
     file_unmap(&view);
 }
 

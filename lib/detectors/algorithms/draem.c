@@ -186,37 +186,67 @@ static judge add_judge(const builder *root, int64_t w)
     return j;
 }
 
-static tensor *run_block(const block *b, tensor *x, bool learns)
+/* Parts of the networks run in scopes of their own: what they compute on the way dies with them,
+ * but for what gradients need. At the default widths a map of the first layers takes 34 MB. */
+static scope begin_part(bool learns)
 {
-    return conv_block_run(&b->second, conv_block_run(&b->first, x, learns), learns);
+    return learns ? scope_begin_grad() : scope_begin();
 }
 
-static tensor *enlarge(tensor *x)
+static tensor *run_block(const block *b, tensor *x, bool learns)
 {
-    return t_interpolate(x, 2 * t_size(x, 2), 2 * t_size(x, 3), BILINEAR, true);
+    scope s = begin_part(learns);
+    x = conv_block_run(&b->second, conv_block_run(&b->first, x, learns), learns);
+    return scope_return(&s, x);
+}
+
+static tensor *halve(tensor *x)
+{
+    return t_max_pool2d(x, 2, 2, 0, false);
+}
+
+/* Enlarged and convolved. */
+static tensor *widen(const conv_block *c, tensor *x, bool learns)
+{
+    scope s = begin_part(learns);
+    x = t_interpolate(x, 2 * t_size(x, 2), 2 * t_size(x, 3), BILINEAR, true);
+    return scope_return(&s, conv_block_run(c, x, learns));
+}
+
+static tensor *encode(const repairer *r, tensor *x, bool learns)
+{
+    scope s = begin_part(learns);
+    for (int i = 0; i < REPAIR_LEVELS; ++i)
+        x = run_block(&r->down[i], i > 0 ? halve(x) : x, learns);
+    return scope_return(&s, x);
 }
 
 static tensor *repair(const repairer *r, tensor *x, bool learns)
 {
-    for (int i = 0; i < REPAIR_LEVELS; ++i)
-        x = run_block(&r->down[i], i > 0 ? t_max_pool2d(x, 2, 2, 0, false) : x, learns);
+    scope s = begin_part(learns);
+    x = encode(r, x, learns);
     for (int i = 0; i < REPAIR_LEVELS - 1; ++i)
-        x = run_block(&r->up[i], conv_block_run(&r->widened[i], enlarge(x), learns), learns);
-    return conv2d_run(&r->out, x);
+        x = run_block(&r->up[i], widen(&r->widened[i], x, learns), learns);
+    return scope_return(&s, conv2d_run(&r->out, x));
+}
+
+/* Joins what came up and what is handed across. */
+static tensor *join(const block *b, tensor *x, tensor *across, bool learns)
+{
+    scope s = begin_part(learns);
+    return scope_return(&s, run_block(b, t_cat((tensor *[]){x, across}, 2, 1), learns));
 }
 
 /* Logits: normal, damaged. */
 static tensor *compare(const judge *j, tensor *repaired, tensor *given, bool learns)
 {
+    scope s = begin_part(learns);
     tensor *levels[JUDGE_LEVELS], *x = t_cat((tensor *[]){repaired, given}, 2, 1);
     for (int i = 0; i < JUDGE_LEVELS; ++i)
-        levels[i] = x = run_block(&j->down[i], i > 0 ? t_max_pool2d(x, 2, 2, 0, false) : x, learns);
-    for (int i = 0; i < JUDGE_LEVELS - 1; ++i) {
-        x = conv_block_run(&j->widened[i], enlarge(x), learns);
-        x = run_block(&j->up[i], t_cat((tensor *[]){x, levels[JUDGE_LEVELS - 2 - i]}, 2, 1),
-                      learns);
-    }
-    return conv2d_run(&j->out, x);
+        levels[i] = x = run_block(&j->down[i], i > 0 ? halve(x) : x, learns);
+    for (int i = 0; i < JUDGE_LEVELS - 1; ++i)
+        x = join(&j->up[i], widen(&j->widened[i], x, learns), levels[JUDGE_LEVELS - 2 - i], learns);
+    return scope_return(&s, conv2d_run(&j->out, x));
 }
 
 /* ---- damage: section 3.3, on the loader's threads ---- */

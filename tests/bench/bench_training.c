@@ -3,12 +3,12 @@
  * every step. One thread, seconds of CPU, the least of some rounds, so that a busy machine disturbs
  * little.
  * bench-training [IMAGES [BATCH [SIZE [DETECTOR]]]]    default: 16 8 256 stpm; or bgad, cfa,
- * csflow, devnet, dinomaly, dne, dra, fastflow, prn, rd4ad, regad, semirest, simplenet,
+ * csflow, devnet, dinomaly, dne, dra, draem, fastflow, prn, rd4ad, regad, semirest, simplenet,
  * supersimplenet, uniad. RegAD's images are of another category, and two more are the target's;
- * DNE's network is ViT-B/16, Dinomaly's ViT-S/14. Every second image of BGAD, DevNet, DRA and
- * SemiREST is defective, in a corner; none is turned, and BGAD pastes none. SemiREST has its
- * compact preset, and 256 pixels are a window. IMIAD_PYTHON names the Python that has torch and
- * torchvision, "/usr/bin/python3" by default. */
+ * DNE's network is ViT-B/16, Dinomaly's ViT-S/14, and DRAEM has none, its networks 16 channels
+ * wide. Every second image of BGAD, DevNet, DRA and SemiREST is defective, in a corner; none is
+ * turned, and BGAD pastes none. SemiREST has its compact preset, and 256 pixels are a window.
+ * IMIAD_PYTHON names the Python that has torch and torchvision, "/usr/bin/python3" by default. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +43,8 @@ static const choice choices[] = {
     {"devnet", {{"rotation", "0"}}, 1, true, true},
     {"dinomaly", {{NULL}}, 0, false, true},
     {"dra", {{"rotation", "0"}}, 1, true, true},
+    /* Its own 128 and 64 channels are for GPUs, too. */
+    {"draem", {{"reconstruction_width", "16"}, {"discrimination_width", "16"}}, 2, false, false},
     {"semirest", {{"preset", "compact"}, {"variants", "0"}}, 2, true, true},
 };
 

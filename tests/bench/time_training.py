@@ -18,6 +18,7 @@ from torch.nn import functional
 
 import peer_blas
 import time_dinomaly
+import time_draem
 import time_labelled
 
 peer_blas.require()
@@ -545,7 +546,8 @@ bench = types.SimpleNamespace(batch=batch, size=size, images=images, network=net
                               take_step=take_step)
 labelled = {name: functools.partial(make, bench) for name, make in time_labelled.STEPS.items()}
 make_frozen, step = {"stpm": stpm, "cfa": cfa, "csflow": csflow, "dne": dne,
-                     "dinomaly": functools.partial(time_dinomaly.dinomaly, bench), "fastflow": fastflow,
+                     "dinomaly": functools.partial(time_dinomaly.dinomaly, bench),
+                     "draem": functools.partial(time_draem.draem, bench), "fastflow": fastflow,
                      "simplenet": simplenet, "prn": prn, "rd4ad": rd4ad, "regad": regad,
                      "supersimplenet": supersimplenet, "uniad": uniad, **labelled}[detector]()
 

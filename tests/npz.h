@@ -41,7 +41,8 @@ static inline double npz_number(const uint8_t *at, const char *type)
 static inline npy npy_parse(const uint8_t *bytes, size_t size)
 {
     size_t header = 10u + bytes[8] + 256u * bytes[9];
-    char type[4] = "", *text = strndup((const char *)bytes + 10, header - 10);
+    char type[4] = "", *text = calloc(header - 9, 1);
+    memcpy(text, bytes + 10, header - 10);
     sscanf(strstr(text, "'descr': '") + 10, "%3[^']", type);
     free(text);
     size_t width = (size_t)(type[2] - '0');

@@ -3,6 +3,7 @@
 . "$IMIAD_SOURCE/tests/script.sh"
 . "$IMIAD_SOURCE/tests/abi/check_abi.sh"
 library=$1 described=$2 sanitizers=$3
+shift 3 # what remains links what a build for sanitizers has at its start
 headers=$IMIAD_SOURCE/include/imiad
 [ "$sanitizers" = none ] || sanitize=-fsanitize=$sanitizers
 update="if it is meant, tests/abi/update.sh takes it over"
@@ -58,7 +59,8 @@ works "and in C++" ${CXX:-c++} -x c++ -std=c++17 -Wall -Wextra -Wpedantic -Werro
 # ---- a program of the first version ----
 folder=$(dirname "$library")
 works "a program of the first version links" ${CC:-cc} -std=c11 ${sanitize:-} -Wno-builtin-declaration-mismatch \
-    "$IMIAD_SOURCE/tests/abi/first_consumer.c" -o "$scratch/first_consumer" "$library" "-Wl,-rpath,$(realpath "$folder")"
+    "$IMIAD_SOURCE/tests/abi/first_consumer.c" -o "$scratch/first_consumer" "$library" \
+    "-Wl,-rpath,$(realpath "$folder")" "$@"
 works "and runs" "$scratch/first_consumer"
 
 finish abi-kept

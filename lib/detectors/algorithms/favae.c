@@ -178,7 +178,7 @@ static void encode(imiad_detector *self, const autoencoder *a, tensor *images, t
                    bool learning)
 {
     int64_t latent = options_int(self->options, "latent");
-    tensor *both = sequential_run(&a->encode, t_channels_last(images), learning);
+    tensor *both = sequential_run(&a->encode, images, learning);
     both = t_flatten(both, 1, 3);
     code[0] = t_slice(both, 1, 0, latent);
     code[1] = t_slice(both, 1, latent, 2 * latent);
@@ -390,6 +390,7 @@ static imiad_status begin(imiad_detector *self, bool drawn)
     params *store;
     forget(m);
     TRY(training_store(&store, &m->training, "vae"));
+    params_lay_planes(store); /* oneDNN's transposed convolutions learn faster from such */
     scope s = scope_begin();
     make_autoencoder(&m->learned, self, store, drawn);
     TRY(scope_end(&s));

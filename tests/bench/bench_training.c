@@ -3,12 +3,13 @@
  * every step. One thread, seconds of CPU, the least of some rounds, so that a busy machine disturbs
  * little.
  * bench-training [IMAGES [BATCH [SIZE [DETECTOR]]]]    default: 16 8 256 stpm; or bgad, cfa,
- * csflow, devnet, dinomaly, dne, dra, draem, fastflow, prn, rd4ad, regad, semirest, simplenet,
- * supersimplenet, uniad. RegAD's images are of another category, and two more are the target's;
- * DNE's network is ViT-B/16, Dinomaly's ViT-S/14, and DRAEM has none, its networks 16 channels
- * wide. Every second image of BGAD, DevNet, DRA and SemiREST is defective, in a corner; none is
- * turned, and BGAD pastes none. SemiREST has its compact preset, and 256 pixels are a window.
- * IMIAD_PYTHON names the Python that has torch and torchvision, "/usr/bin/python3" by default. */
+ * csflow, cutpaste, devnet, dinomaly, dne, dra, draem, fastflow, favae, igd, prn, rd4ad, regad,
+ * semirest, simplenet, supersimplenet, uniad. RegAD's images are of another category, and two more
+ * are the target's; DNE's network is ViT-B/16, Dinomaly's ViT-S/14, and DRAEM has none, its
+ * networks 16 channels wide. Every second image of BGAD, DevNet, DRA and SemiREST is defective, in
+ * a corner; none is turned, and BGAD pastes none. SemiREST has its compact preset, and 256 pixels
+ * are a window. IMIAD_PYTHON names the Python that has torch and torchvision, "/usr/bin/python3" by
+ * default. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,11 +41,14 @@ static const choice choices[] = {
     {"bgad", {{"sub_epochs", "1"}, {"repeats", "1"}, {"pasted", "0"}}, 3, true, false},
     /* CS-Flow's own 1024 hidden channels are for GPUs. */
     {"csflow", {{"hidden", "64"}}, 1, false, false},
+    {"cutpaste", {{"frozen_steps", "0"}}, 1, false, true},
     {"devnet", {{"rotation", "0"}}, 1, true, true},
     {"dinomaly", {{NULL}}, 0, false, true},
     {"dra", {{"rotation", "0"}}, 1, true, true},
     /* Its own 128 and 64 channels are for GPUs, too. */
     {"draem", {{"reconstruction_width", "16"}, {"discrimination_width", "16"}}, 2, false, false},
+    /* IGD's 64 channels are of images of 256 pixels. */
+    {"igd", {{"width", "16"}}, 1, false, false},
     {"semirest", {{"preset", "compact"}, {"variants", "0"}}, 2, true, true},
 };
 

@@ -19,6 +19,7 @@ from torch.nn import functional
 import peer_blas
 import time_dinomaly
 import time_draem
+import time_encoders
 import time_labelled
 
 peer_blas.require()
@@ -544,12 +545,13 @@ def best(action):
 
 bench = types.SimpleNamespace(batch=batch, size=size, images=images, network=network, features=features,
                               take_step=take_step)
-labelled = {name: functools.partial(make, bench) for name, make in time_labelled.STEPS.items()}
+others = {name: functools.partial(make, bench)
+          for name, make in {**time_labelled.STEPS, **time_encoders.STEPS}.items()}
 make_frozen, step = {"stpm": stpm, "cfa": cfa, "csflow": csflow, "dne": dne,
                      "dinomaly": functools.partial(time_dinomaly.dinomaly, bench),
                      "draem": functools.partial(time_draem.draem, bench), "fastflow": fastflow,
                      "simplenet": simplenet, "prn": prn, "rd4ad": rd4ad, "regad": regad,
-                     "supersimplenet": supersimplenet, "uniad": uniad, **labelled}[detector]()
+                     "supersimplenet": supersimplenet, "uniad": uniad, **others}[detector]()
 
 
 def frozen():

@@ -2,13 +2,13 @@
 """The public FAVAE and the IM-IAD code, trained from libimiad's first parameters on its batches.
 
     tests/golden/make_favae.py FAVAE OPEN_IAD SHARED [CASE...]
-    tests/golden/make_favae.py train FAVAE SHARED EPOCHS SIZE BATCH
+    tests/golden/make_favae.py train FAVAE SHARED EPOCHS SIZE BATCH [SEED [RATE]]
     tests/golden/make_favae.py checkpoint FAVAE SHARED SIZE FILE
 
 The table is of four cases: make_favae.py FAVAE OPEN_IAD SHARED still still_iad procedural procedural_iad >
 tests/golden/favae.csv
-train: as many epochs of all training images as asked, then image and pixel AUROC; in double precision
-where FAVAE_TYPE=double is set. checkpoint: writes FILE as their EarlyStop does, of other random weights and of
+train: as many epochs of all training images as asked, then image and pixel AUROC, all that is random from
+SEED, the VGG-16 too; in double precision where FAVAE_TYPE=double is set. checkpoint: writes FILE as their EarlyStop does, of other random weights and of
 statistics that one batch moved, and prints the scores of some images.
 
 FAVAE is a checkout of github.com/xiahaifeng1995/FAVAE-anomaly-detection-localization-master, OPEN_IAD
@@ -275,13 +275,14 @@ def run_procedural(folder):
     return list(meter.losses), learned(model), {}
 
 
-def train(folder, shared, epochs, size, batch):
+def train(folder, shared, epochs, size, batch, seed=SEED, rate=0.005):
     """The public training from end to end, without images held out."""
+    globals()["SEED"] = seed
     type = torch.float64 if os.environ.get("FAVAE_TYPE") == "double" else torch.float32
     vae, train, meter, func = load_official(folder)
-    model, teacher = begin(vae(), size).to(type), make_vgg().to(type)
+    model, teacher = begin(vae(), size, seed).to(type), make_vgg(seed).to(type)
     Noise(model)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.005, weight_decay=1e-5)
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=1e-5)
     train.device = "cpu"
     images = [load_image(name, size, False).to(type) for name in training_names(shared)]
     for epoch in range(epochs):
@@ -335,7 +336,7 @@ def golden(official, open_iad, shared, *cases):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     if sys.argv[1] == "train":
-        train(*sys.argv[2:4], *map(int, sys.argv[4:]))
+        train(*sys.argv[2:4], *map(int, sys.argv[4:8]), *map(float, sys.argv[8:]))
     elif sys.argv[1] == "checkpoint":
         checkpoint(*sys.argv[2:4], int(sys.argv[4]), sys.argv[5])
     else:

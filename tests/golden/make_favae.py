@@ -8,8 +8,9 @@
 The table is of four cases: make_favae.py FAVAE OPEN_IAD SHARED still still_iad procedural procedural_iad >
 tests/golden/favae.csv
 train: as many epochs of all training images as asked, then image and pixel AUROC, all that is random from
-SEED, the VGG-16 too; in double precision where FAVAE_TYPE=double is set. checkpoint: writes FILE as their EarlyStop does, of other random weights and of
-statistics that one batch moved, and prints the scores of some images.
+SEED, the VGG-16 too; in double precision where FAVAE_TYPE=double is set. checkpoint: writes FILE as their
+EarlyStop does, of other random weights and of statistics that one batch moved, and prints the scores of some
+images.
 
 FAVAE is a checkout of github.com/xiahaifeng1995/FAVAE-anomaly-detection-localization-master, OPEN_IAD
 one of github.com/M-3LAB/open-iad. SHARED holds the transistor images of MVTec AD. Their networks,

@@ -2,7 +2,7 @@
 """The IM-IAD code's IGD, trained from libimiad's first parameters on its batches.
 
     tests/golden/make_igd.py OPEN_IAD MSSSIM SHARED > tests/golden/igd.csv
-    tests/golden/make_igd.py OPEN_IAD MSSSIM SHARED EPOCHS BATCH
+    tests/golden/make_igd.py OPEN_IAD MSSSIM SHARED EPOCHS BATCH WIDTH [SEED]
 
 OPEN_IAD is a checkout of github.com/M-3LAB/open-iad, whose arch/igd.py and models/igd are those of the
 authors' p256 (tianyu0207/IGD) but for the loop around them; MSSSIM one of github.com/VainF/pytorch-msssim,
@@ -17,9 +17,11 @@ its gradient, in double precision:
     msssim,CASE,HEIGHTxWIDTH,VALUE,SAMPLES...   samples of the gradient with respect to the second image
     score,CASE,IMAGE,VALUE
 
-The second form trains on all images for so many epochs and prints the image AUROC of all test images.
+The second form trains networks of WIDTH channels on all images for so many epochs, on the means of layer3 of
+ResNet-18 with the weights of SHARED, which end there, and prints the image AUROC of all test images; in double
+precision where IGD_TYPE=double is set.
 The first parameters, orders and shares are libimiad's random streams, computed here once more.
-Needs torch, numpy, SciPy and Pillow.
+Needs torch, numpy, SciPy and Pillow, a training torchvision and scikit-learn too.
 """
 import glob
 import os
@@ -34,7 +36,7 @@ sys.modules.setdefault("torchvision", types.ModuleType("torchvision"))
 from make_stpm import line, normal, print_epochs, print_runs, sample, shuffled, training_names  # noqa: E402
 from make_favae import load_image, uniform  # noqa: E402
 
-SEED, IMAGES, BATCH, EPOCHS, WIDTH, LATENT = 66, 8, 2, 3, 4, 128
+SEED, IMAGES, BATCH, EPOCHS, WIDTH, LATENT, FEATURES = 66, 8, 2, 3, 4, 128, 512
 TESTED = ("test/bent_lead/000.png", "test/good/000.png", "test/misplaced/004.png")
 
 
@@ -94,9 +96,36 @@ def resnet18(pretrained=True):
     return network
 
 
+class Means(torch.nn.Module):
+    """Of layer3, 256 numbers, and zeros behind them, for the code wants 512."""
+    def __init__(self, shared):
+        from make_fastflow import Extractor
+        super().__init__()
+        self.extractor = Extractor(shared).eval()
+
+    def forward(self, x):
+        return torch.nn.functional.pad(self.extractor(x)[2].mean((2, 3)), (0, 256))[:, :, None, None]
+
+
+def resnet18_to_layer3(shared):
+    for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    import torchvision  # noqa: F401
+    means = Means(shared)
+    network = torch.nn.Module()
+    network.children = lambda: iter([Frozen([means]), torch.nn.Identity()])
+    return lambda pretrained=True: network
+
+
 def begin(network, purpose):
     for name, module in network.named_modules():
         if name.startswith("pretrain"):
+            continue
+        if name == "ln11" and FEATURES < 512:
+            module.weight.data.zero_()
+            module.weight.data[:, :FEATURES] = uniform(SEED, f"{purpose}ln11.weight", (LATENT, FEATURES),
+                                                       FEATURES ** -0.5)
+            module.bias.data = uniform(SEED, f"{purpose}ln11.bias", (LATENT,), FEATURES ** -0.5)
             continue
         if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)):
             bound = module.weight[0].numel() ** -0.5
@@ -139,7 +168,7 @@ class Orders(list):
             yield {"img": torch.stack([self.images[j] for j in order[i:i + BATCH]])}
 
 
-def load(open_iad, msssim):
+def load(open_iad, msssim, resnet18):
     base = types.ModuleType("arch.base")
 
     class ModelBase:
@@ -230,11 +259,12 @@ def similarity(height, width):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    module = load(sys.argv[1], sys.argv[2])
     if len(sys.argv) > 4:
-        EPOCHS, BATCH = int(sys.argv[4]), int(sys.argv[5])
-        train(module, sys.argv[3])
+        EPOCHS, BATCH, WIDTH, SEED = map(int, [*sys.argv[4:], "66"][:4])
+        FEATURES = 256
+        train(load(sys.argv[1], sys.argv[2], resnet18_to_layer3(sys.argv[3])), sys.argv[3])
         sys.exit()
+    module = load(sys.argv[1], sys.argv[2], resnet18)
     for height, width in ((161, 161), (176, 176), (165, 187), (192, 170), (256, 256)):
         similarity(height, width)
     names = training_names(sys.argv[3])[:IMAGES]

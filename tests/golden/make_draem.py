@@ -3,7 +3,8 @@
 
     tests/golden/make_draem.py DRAEM > tests/golden/draem.csv
     tests/golden/make_draem.py DRAEM checkpoint FILE.pckl
-    tests/golden/make_draem.py DRAEM train SHARED TEXTURES EPOCHS SIZE WIDTH SEED
+    tests/golden/make_draem.py DRAEM prepare SHARED FOLDER SIZE
+    tests/golden/make_draem.py DRAEM train FOLDER FOLDER/textures EPOCHS SIZE WIDTH SEED RATE
 
 DRAEM is a checkout of github.com/VitjanZ/DRAEM: its networks (model_unet.py), losses (loss.py) and
 what train_DRAEM.py and test_DRAEM.py do with them. Both networks are 4 channels wide, images are
@@ -13,13 +14,17 @@ where what is repaired reaches below -0.5 or above 128, which changes SSIM's ran
 parameters, of an image whose channels are blue, green, red, as the authors read it. `spread` is how far the same code in single
 precision lies from that. The second form writes those parameters as the authors' checkpoints:
 FILE.pckl and FILE_seg.pckl.
-The third form runs their train_on_device and test on the transistor images, at another size and width, with the
-textures TEXTURES/*/*.jpg, WIDTH channels wide where the authors' have 128 and 64. What it draws
-are its own random numbers.
-First parameters are libimiad's random streams, computed here once more. Needs torch and numpy; a training
+The third form makes what both trainings read, so that neither resizes: FOLDER/data/mvtec_ad, the transistor images
+with SIZE pixels a side, and FOLDER/textures, twelve of each of five kinds that the library draws. It needs the
+library's Python package, imiad.
+The fourth form runs their train_on_device and test on these images, WIDTH channels wide where the authors' have 128 and
+64, at the learning rate RATE, with the textures TEXTURES/*/*.jpg. What it draws are its own random numbers.
+First parameters of the others are libimiad's random streams, computed here once more. Needs torch and numpy; a training
 imgaug, OpenCV and scikit-learn too.
 """
+import ctypes
 import functools
+import glob
 import os
 import sys
 import tempfile
@@ -167,7 +172,32 @@ def load_script(folder, name, size):
     return module
 
 
-def train(folder, shared, textures, epochs, size, width, seed):
+def prepare(shared, folder, size):
+    import cv2
+    import imiad
+    from imiad import _abi, _images, _library
+    images, below = f"{shared}/data/mvtec_ad/", f"{folder}/data/mvtec_ad/"
+    for path in sorted(glob.glob(images + "transistor/**/*.png", recursive=True)):
+        image = imiad.read_image(path)
+        if image.ndim == 2:  # a mask
+            image = cv2.resize(image, (size, size), interpolation=cv2.INTER_NEAREST)
+        else:
+            image = imiad.resize(image, size, size)
+        imiad.write_png(image, below + path[len(images):])
+    ground = numpy.zeros((size, size, 3), numpy.uint8)
+    for kind in ("clouds", "gratings", "cells", "tiles", "blobs"):
+        os.makedirs(f"{folder}/textures/{kind}", exist_ok=True)
+        for i in range(12):
+            out = ctypes.POINTER(_abi.imiad_image)()
+            _library.lib.imiad_synthesize(out, None, f"texture_{kind}".encode(), _images.given(ground), None, i,
+                                          b"make_draem")
+            cv2.imwrite(f"{folder}/textures/{kind}/{i}.jpg", _images.taken(out)[:, :, ::-1],
+                        [cv2.IMWRITE_JPEG_QUALITY, 98])
+
+
+def train(folder, shared, textures, epochs, size, width, seed, rate):
+    epochs, size, width, seed, rate = int(epochs), int(size), int(width), int(seed), float(rate)
+    numpy.bool, numpy.int, numpy.float, numpy.complex, numpy.object = bool, int, float, complex, object  # for imgaug
     torch.manual_seed(seed), numpy.random.seed(seed), imgaug_seed(seed)
     torch.Tensor.cuda = torch.nn.Module.cuda = lambda self: self
     sys.modules["tensorboard_visualizer"] = types.SimpleNamespace(TensorboardVisualizer=lambda log_dir: None)
@@ -183,11 +213,11 @@ def train(folder, shared, textures, epochs, size, width, seed):
         os.chdir(scratch)
         sys.stdout = sys.stderr
         learning.train_on_device(["transistor"], types.SimpleNamespace(
-            checkpoint_path=scratch, log_path=scratch, lr=0.0001, bs=8, epochs=epochs, visualize=False,
+            checkpoint_path=scratch, log_path=scratch, lr=rate, bs=8, epochs=epochs, visualize=False,
             data_path=f"{shared}/data/mvtec_ad/", anomaly_source_path=textures))
         sys.stdout = sys.__stdout__
         testing.test(["transistor"], f"{shared}/data/mvtec_ad/", scratch,
-                     f"DRAEM_test_0.0001_{epochs}_bs8")
+                     f"DRAEM_test_{rate}_{epochs}_bs8")
         os.chdir("/")
 
 
@@ -198,9 +228,12 @@ def imgaug_seed(seed):
 
 def main():
     sys.path.insert(0, sys.argv[1])
+    if sys.argv[2:3] == ["prepare"]:
+        prepare(*sys.argv[3:5], int(sys.argv[5]))
+        return
     if sys.argv[2:3] == ["train"]:
         torch.set_num_threads(1)
-        train(sys.argv[1], *sys.argv[3:5], *map(int, sys.argv[5:]))
+        train(sys.argv[1], *sys.argv[3:])
         return
     import loss
     import model_unet

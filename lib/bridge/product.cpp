@@ -13,10 +13,9 @@
 namespace
 {
 
-/* Multiplications of an image from which preparing pays. Rows times one weight always go to oneDNN,
- * however few and short: OpenBLAS rounds a row otherwise alone than among others, and an image
- * would score other bits alone than in a batch. */
-enum : int64_t { WORTH_IMAGE = 1 << 17 };
+/* Multiplications of a row, or of an image, from which preparing pays. How many rows or images
+ * there are must not count: an image would score other bits alone than in a batch. */
+enum : int64_t { WORTH_ROW = 1 << 11, WORTH_IMAGE = 1 << 17 };
 
 bool goes_to_onednn(const at::Tensor &a, const at::Tensor &b)
 {
@@ -66,6 +65,27 @@ bool is_recorded(const at::Tensor &x, const at::Tensor &weight)
     return at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
 }
 
+/* Of few numbers and not recorded: summed in their order, so that every BLAS and processor gives
+ * what the reference BLAS gives. OpenBLAS rounds a row otherwise alone than among others. */
+at::Tensor short_product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias)
+{
+    const at::Tensor rows = x.contiguous(), filters = weight.contiguous();
+    const at::Tensor added = bias.defined() ? bias.contiguous() : bias;
+    const int64_t columns = rows.size(1), outputs = filters.size(0);
+    at::Tensor out = at::empty({rows.size(0), outputs}, rows.options());
+    const float *given = rows.data_ptr<float>(), *factors = filters.data_ptr<float>();
+    const float *more = added.defined() ? added.data_ptr<float>() : nullptr;
+    float *sums = out.data_ptr<float>();
+    for (int64_t i = 0; i < rows.size(0); ++i)
+        for (int64_t o = 0; o < outputs; ++o) {
+            float sum = 0;
+            for (int64_t c = 0; c < columns; ++c)
+                sum += given[i * columns + c] * factors[o * columns + c];
+            sums[i * outputs + o] = more ? sum + more[o] : sum;
+        }
+    return out;
+}
+
 /* Matrices of equal shape in all leading dimensions, one by one. Unbound together: taken one after
  * the other, each would have a gradient of the size of all of them. */
 at::Tensor multiply_each(const at::Tensor &a, const at::Tensor &b)
@@ -86,13 +106,14 @@ at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, const at::Tenso
 {
     bool fits = x.dim() > 0 && weight.dim() == 2 && x.size(-1) == weight.size(1) &&
                 (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)));
-    if (!fits || !goes_to_onednn(x, weight))
+    bool is_short = weight.numel() < WORTH_ROW;
+    if (!fits || !goes_to_onednn(x, weight) || (is_short && is_recorded(x, weight)))
         return at::linear(x, weight, bias);
     std::vector<int64_t> shape = x.sizes().vec();
     shape.back() = weight.size(0);
     at::Tensor rows = x.reshape({-1, x.size(-1)});
     if (!is_recorded(x, weight))
-        return product(rows, weight, bias).reshape(shape);
+        return (is_short ? short_product : product)(rows, weight, bias).reshape(shape);
     at::Tensor recorded = recorded_product::apply(rows, weight).reshape(shape);
     return bias.defined() ? recorded + bias : recorded;
 }

@@ -191,8 +191,9 @@ IMIAD_API imiad_status imiad_bank_stream_bank(imiad_bank **out, const imiad_bank
 /* The k nearest rows of each of `count` queries (row-major): squared Euclidean distances ascending,
  * ties by lower row; both outputs are count x k, indices may be NULL. Exact: distances are sums of
  * squared float32 differences, to the last bit the same for any batch, CPU and number of threads.
- * The first search of many queries makes an index beside the rows, a little more than one byte for
- * each of their numbers; where the budget lacks room for it, searches are slower.
+ * The first search of many queries makes an index beside the rows: one byte for each of their
+ * numbers, as if columns were a multiple of 64, and 88 for each row; where the budget lacks room
+ * for it, searches are slower.
  * Errors: IMIAD_OUT_OF_RANGE where k is below 1 or above the number of rows. */
 IMIAD_API imiad_status imiad_bank_search(float *distances, int64_t *indices, const imiad_bank *bank,
                                          const float *queries, int64_t count, int32_t k);

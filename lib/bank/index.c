@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/threads.h"
 
-enum { PIECE = 512, FEWEST_ROWS = 64, FEWEST_COLUMNS = 32 };
+enum { PIECE = 512, FEWEST_ROWS = 64 };
 
 static size_t round_up(size_t value, size_t step)
 {
@@ -29,7 +29,7 @@ static size_t lay_out(bank_index *index, char *block, size_t rows, size_t column
 uint64_t index_bytes(int64_t rows, int64_t dimension)
 {
     bank_index index;
-    if (rows < FEWEST_ROWS || dimension < FEWEST_COLUMNS || dimension > CODE_MOST_COLUMNS)
+    if (rows < FEWEST_ROWS || dimension > CODE_MOST_COLUMNS)
         return 0;
     return lay_out(&index, NULL, (size_t)rows, (size_t)dimension);
 }
@@ -159,9 +159,19 @@ bool index_probe_make(index_probe *out, int8_t *code, float *scratch, const bank
     return true;
 }
 
-void index_probe_bound(index_probe *p, float distance)
+/* Two steps up, as roots of neighbouring numbers are one. */
+void index_probe_limit(index_probe *p, float most)
 {
+    float distance = nextafterf(nextafterf(sqrtf(most), INFINITY), INFINITY);
     p->limit = sketch_limit(p->slack, distance);
     p->reach = (double)distance * (double)p->slack.relative + (double)p->slack.absolute +
                (double)p->size.rest;
+}
+
+float index_row_most(const index_probe *p, const bank_index *index, size_t row, double apart)
+{
+    double rests = (double)p->size.rest + (double)index->sizes[row].rest;
+    double far = sqrt(apart > 0 ? apart : 0) + rests;
+    double most = far * (double)p->slack.relative + (double)p->slack.absolute;
+    return nextafterf((float)(most * most), INFINITY);
 }

@@ -28,8 +28,8 @@ typedef struct bank_index {
     size_t bytes; /* of the block that holds these three */
 } bank_index;
 
-/* NULL where there is no gain (few rows or columns), the budget leaves no room, or a distance would
- * leave the range of squares: the plain search does it then. */
+/* NULL where there is no gain (few rows, very many columns), the budget leaves no room, or a
+ * distance would leave the range of squares: the plain search does it then. */
 imiad_status index_create(bank_index **out, const imiad_bank *bank, const kernels *k);
 void index_free(bank_index *index);
 uint64_t index_bytes(int64_t rows, int64_t dimension); /* 0 where there is no gain */
@@ -49,18 +49,25 @@ typedef struct index_probe {
  * such query: a distance would leave the range of squares. */
 bool index_probe_make(index_probe *out, int8_t *code, float *scratch, const bank_index *index,
                       const float *query, const kernels *k);
-void index_probe_bound(index_probe *p, float distance); /* not squared */
-/* By the product of the query's code and the row's. */
-static inline bool index_row_is_far(const index_probe *p, const bank_index *index, size_t row,
-                                    int32_t product)
+/* Rows that are farther than this, squared, do not matter from here on; those as far do. */
+void index_probe_limit(index_probe *p, float most);
+/* The squared distance of the query's code from the row's, by their product. */
+static inline double index_apart(const index_probe *p, const bank_index *index, size_t row,
+                                 int32_t product)
 {
     const code_size *size = &index->sizes[row];
     product -= index->offset * p->size.sum;
-    double square = p->size.square + size->square -
-                    2 * (double)p->size.scale * (double)size->scale * (double)product;
-    double needed = p->reach + (double)size->rest;
-    return square >= needed * needed;
+    return p->size.square + size->square -
+           2 * (double)p->size.scale * (double)size->scale * (double)product;
 }
+static inline bool index_row_is_far(const index_probe *p, const bank_index *index, size_t row,
+                                    double apart)
+{
+    double needed = p->reach + (double)index->sizes[row].rest;
+    return apart >= needed * needed;
+}
+/* No squared_distance of the row is larger. */
+float index_row_most(const index_probe *p, const bank_index *index, size_t row, double apart);
 
 /* Writes stride bytes, of parts up to `most`; `centred` is scratch of the columns' size. */
 code_size index_code(int8_t *code, int most, float *centred, const bank_index *index,

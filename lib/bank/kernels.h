@@ -11,9 +11,18 @@
 enum { LANES = 16 };
 
 enum { CODES = 4 };
-enum { SKETCH = 16 }; /* numbers that stand for a row: see sketch.h */
+enum { TILE_QUERIES = 64, TILE_ROWS = 12 }; /* codes of so many by so many are multiplied at once */
+enum { SKETCH = 16 };                       /* numbers that stand for a row: see sketch.h */
 
 typedef enum kernel_level { KERNEL_PLAIN, KERNEL_AVX2, KERNEL_AVX512, KERNEL_LEVELS } kernel_level;
+
+/* What decides on the rows of a tile, for each of its queries: with the product p of its code and a
+ * row's, |query - row| of the codes, squared, is square + row.square - row.scale * scale *
+ * (p - offset). Once that is the square of reach + row.rest, the row is far. Squares of infinity
+ * stand for no query. */
+typedef struct tile_limits {
+    double square[TILE_QUERIES], scale[TILE_QUERIES], offset[TILE_QUERIES], reach[TILE_QUERIES];
+} tile_limits;
 
 typedef struct kernels {
     const char *name;
@@ -40,6 +49,15 @@ typedef struct kernels {
     /* out[r] = sum_i a[i] b[r][i], exactly, for CODES codes at once, of parts up to 127 in a and
      * 2 code_most + 1 in b; count is a multiple of 64 and at most 2^15 */
     void (*code_products)(int32_t *out, const int8_t *a, const uint8_t *const *b, size_t count);
+    /* The same products, out[r * TILE_QUERIES + q], of TILE_ROWS rows with `groups` times LANES
+     * queries. Each group of queries lies in fours: four parts of each one, the next four, and so
+     * on. */
+    void (*tile_products)(int32_t *out, const int8_t *queries, size_t groups,
+                          const uint8_t *const *rows, size_t count);
+    /* one bit for each of these queries that a row is not far from, by its products */
+    uint64_t (*tile_near)(const int32_t *products, size_t groups, const tile_limits *limits,
+                          double square, double scale, double rest);
+    int crowd; /* how soon a tile is faster than rows alone: see search_indexed.c */
     void (*subtract)(float *out, const float *a, const float *b, size_t columns);
     void (*add_multiple)(float *out, float factor, const float *a, size_t columns);
     float (*largest)(const float *a, size_t columns); /* without its sign */

@@ -2,7 +2,9 @@
  *     NAME(word)  the identifier for this set
  *     TARGET      the attribute that allows its instructions
  *     LESS(a, b)  one bit for each element of a that is less than b's
- *     CODE_PRODUCTS, CODE_MOST  kernels.code_products and .code_most
+ *     LESS_DOUBLES(a, b)  the same for vectors of half as many doubles
+ *     CODE_PRODUCTS, CODE_MOST, TILE_PRODUCTS, CROWD  kernels.code_products, .code_most,
+ *                 .tile_products, .crowd
  *     ADD_SQUARE(sum, d)  sum + d * d, rounded once or twice
  *     WIDTH       the floats of one of its vectors, a divisor of LANES
  * GCC and Clang turn operations on these vector types into single instructions. */
@@ -171,6 +173,30 @@ TARGET static void NAME(apart)(float *out, const float *groups, size_t count, co
     }
 }
 
+typedef double NAME(doubles)
+    __attribute__((vector_size(WIDTH * sizeof(float)), aligned(8), may_alias));
+typedef int32_t NAME(integers)
+    __attribute__((vector_size(WIDTH / 2 * sizeof(int32_t)), aligned(4), may_alias));
+#define DOUBLES(from, at) (*(const NAME(doubles) *)((from) + (at)))
+
+TARGET static uint64_t NAME(tile_near)(const int32_t *products, size_t groups,
+                                       const tile_limits *limits, double square, double scale,
+                                       double rest)
+{
+    uint64_t near = 0;
+    for (size_t q = 0; q < groups * LANES; q += WIDTH / 2) {
+        NAME(doubles)
+        product = __builtin_convertvector(*(const NAME(integers) *)(products + q), NAME(doubles));
+        NAME(doubles)
+        apart = DOUBLES(limits->square, q) + square -
+                scale * DOUBLES(limits->scale, q) * (product - DOUBLES(limits->offset, q));
+        NAME(doubles) needed = DOUBLES(limits->reach, q) + rest;
+        near |= (uint64_t)LESS_DOUBLES(apart, needed * needed) << q;
+    }
+    return near;
+}
+#undef DOUBLES
+
 TARGET static void NAME(subtract)(float *out, const float *a, const float *b, size_t columns)
 {
     for (size_t j = 0; j < columns; ++j)
@@ -237,6 +263,9 @@ static const kernels NAME(kernels) = {NAME_TEXT,
                                       NAME(apart),
                                       CODE_MOST,
                                       CODE_PRODUCTS,
+                                      TILE_PRODUCTS,
+                                      NAME(tile_near),
+                                      CROWD,
                                       NAME(subtract),
                                       NAME(add_multiple),
                                       NAME(largest),
@@ -249,8 +278,11 @@ static const kernels NAME(kernels) = {NAME_TEXT,
 #undef WIDTH
 #undef TILE
 #undef LESS
+#undef LESS_DOUBLES
 #undef ADD_SQUARE
 #undef CODE_PRODUCTS
+#undef TILE_PRODUCTS
+#undef CROWD
 #undef CODE_MOST
 #undef LOAD
 #undef BY_STORAGE

@@ -71,13 +71,10 @@ typedef struct sketched {
     float limits[LANES]; /* the probe's */
 } sketched;
 
-/* Rows come in no order: one that is as far as the k-th may stand before it. Two steps up, as roots
- * of neighbouring numbers are one. */
+/* Rows come in no order: one that is as far as the k-th may stand before it. */
 static void set_limit(sketched *s)
 {
-    float most = nearest_limit(s->found);
-    float root = nextafterf(nextafterf(sqrtf(most), INFINITY), INFINITY);
-    index_probe_bound(&s->probe, root);
+    index_probe_limit(&s->probe, nearest_limit(s->found));
     for (size_t l = 0; l < LANES; ++l)
         s->limits[l] = s->probe.limit;
 }
@@ -100,9 +97,12 @@ static void offer_near(sketched *s, const int64_t *rows, size_t count)
         for (size_t r = 0; r < CODES; ++r)
             codes[r] = index->codes + (size_t)rows[i + r < count ? i + r : i] * index->stride;
         kernels_best()->code_products(products, s->code, codes, index->stride);
-        for (size_t r = 0; r < CODES && i + r < count; ++r)
-            if (!index_row_is_far(&s->probe, index, (size_t)rows[i + r], products[r]))
+        for (size_t r = 0; r < CODES && i + r < count; ++r) {
+            size_t row = (size_t)rows[i + r];
+            double apart = index_apart(&s->probe, index, row, products[r]);
+            if (!index_row_is_far(&s->probe, index, row, apart))
                 offer_row(s, rows[i + r]);
+        }
     }
 }
 

@@ -201,6 +201,120 @@ START_TEST(passing_over_rows_gives_the_neighbours_of_the_plain_search)
 }
 END_TEST
 
+/* What a search makes of codes: each pair's bounds hold what is measured, and a row that is as far
+ * as what still matters is not passed over. */
+START_TEST(bounds_of_codes_hold_what_is_measured)
+{
+    enum { ROWS = 150, COLUMNS = 75, STRIDE = 128 };
+    const kernels *kernel = kernels_best();
+    float *rows = random_rows((enum row_kind)_i, ROWS, COLUMNS, 3), scratch[COLUMNS];
+    imiad_bank *bank = bank_of(rows, ROWS, COLUMNS);
+    bank_index *index = NULL;
+    ck_ok(index_create(&index, bank, kernel));
+    ck_assert_uint_eq(index->stride, STRIDE);
+    for (int i = 0; i < ROWS; i += 5) {
+        int8_t code[STRIDE];
+        index_probe probe;
+        ck_assert(index_probe_make(&probe, code, scratch, index, rows + i * COLUMNS, kernel));
+        for (size_t j = 0; j < ROWS; ++j) {
+            const uint8_t *other = index->codes + j * STRIDE;
+            int32_t products[CODES];
+            kernel->code_products(products, code, (const uint8_t *[]){other, other, other, other},
+                                  STRIDE);
+            double apart = index_apart(&probe, index, j, products[0]);
+            float measured =
+                kernel->squared_distance(rows + i * COLUMNS, rows + j * COLUMNS, COLUMNS);
+            ck_assert_float_ge(index_row_most(&probe, index, j, apart), measured);
+            index_probe_limit(&probe, measured);
+            ck_assert(!index_row_is_far(&probe, index, j, apart));
+        }
+    }
+    index_free(index);
+    imiad_bank_free(bank);
+    free(rows);
+}
+END_TEST
+
+/* Rows that bounds have trouble with. */
+enum trouble { NOISE, EQUAL, OUTLIER, DENORMAL, HUGE_AND_TINY, ZEROS, BEYOND, TROUBLES };
+
+static float *troubled_rows(enum trouble kind, size_t rows, size_t columns, uint64_t seed)
+{
+    float *values = malloc(rows * columns * sizeof *values);
+    random_stream s = random_open(seed, "trouble");
+    for (size_t i = 0; i < rows; ++i)
+        for (size_t j = 0; j < columns; ++j) {
+            double x = random_normal(&s), size = kind == DENORMAL ? 1e-42
+                                                 : kind == BEYOND ? 1e30
+                                                                  : 1;
+            if (kind == EQUAL)
+                x = 0.1 * (double)(j % 5);
+            else if (kind == OUTLIER && j == columns / 2)
+                size = 1e6;
+            else if (kind == HUGE_AND_TINY)
+                size = i % 3 == 0 ? 1e13 : i % 3 == 1 ? 1 : 1e-20;
+            else if (kind == ZEROS && i % 2 == 0)
+                size = 0;
+            values[i * columns + j] = (float)(size * x);
+        }
+    return values;
+}
+
+static void check_index(const imiad_bank *bank, const float *asked, size_t queries, size_t k,
+                        const kernels *kernel)
+{
+    float *expected = malloc(2 * queries * k * sizeof *expected), *d = expected + queries * k;
+    int64_t *neighbours = malloc(2 * queries * k * sizeof *neighbours);
+    bank_index *index = NULL;
+    search_plain(expected, neighbours, bank, asked, queries, k, kernels_at(KERNEL_PLAIN));
+    ck_ok(index_create(&index, bank, kernel));
+    if (index)
+        ck_ok(search_indexed(d, neighbours + queries * k, bank, index, asked, queries, k, kernel));
+    else
+        ck_ok(imiad_bank_search(d, neighbours + queries * k, bank, asked, (int64_t)queries,
+                                (int32_t)k));
+    ck_assert_mem_eq(d, expected, queries * k * sizeof *d);
+    ck_assert_mem_eq(neighbours, neighbours + queries * k, queries * k * sizeof *neighbours);
+    index_free(index);
+    free(neighbours);
+    free(expected);
+}
+
+/* Every storage and kernel; rows alone, in tiles, and as the kernel chooses. */
+START_TEST(troubled_rows_have_the_neighbours_of_the_plain_search)
+{
+    static const size_t widths[] = {1, 2, 31, 64, 65, 300};
+    random_stream s = random_open((uint64_t)_i, "troubled sets");
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; ++w) {
+        size_t rows = 64 + (size_t)random_below(&s, w == 2 ? 2500 : 300), columns = widths[w];
+        size_t queries = 16 + (size_t)random_below(&s, 70);
+        size_t k = 1 + (size_t)random_below(&s, w == 1 ? rows : 12);
+        float *data = troubled_rows((enum trouble)_i, rows, columns, w);
+        float *asked = troubled_rows((enum trouble)_i, queries, columns, w + 100);
+        memcpy(asked, data + columns * (rows / 2), columns * sizeof *asked);
+        imiad_bank *bank = NULL;
+        imiad_storage storage = (imiad_storage)(1 + w % 3);
+        if (storage == IMIAD_STORAGE_FLOAT16 &&
+            (_i == HUGE_AND_TINY || _i == BEYOND || _i == OUTLIER))
+            storage = IMIAD_STORAGE_FLOAT32; /* too large for it */
+        ck_ok(imiad_bank_create_stored(&bank, (int64_t)columns, storage, 0));
+        ck_ok(imiad_bank_add(bank, data, (int64_t)rows));
+        for (int level = 0; level < KERNEL_LEVELS; ++level)
+            for (int crowd = 0; kernels_at((kernel_level)level) && crowd < 3; ++crowd) {
+                kernels kernel = *kernels_at((kernel_level)level);
+                kernel.crowd = crowd == 0 ? kernel.crowd : crowd == 1 ? 0 : 10000;
+                check_index(bank, asked, queries, k, &kernel);
+            }
+        asked[columns / 2] = NAN;
+        ck_fails(imiad_bank_search(asked, NULL, bank, asked, (int64_t)queries, 1), IMIAD_NOT_FINITE,
+                 "query 0");
+        imiad_bank_free(bank);
+        free(asked);
+        free(data);
+    }
+}
+END_TEST
+
 /* The bound that lets codes pass a row over, against distances in double. */
 START_TEST(codes_never_prove_too_much)
 {
@@ -408,10 +522,81 @@ START_TEST(products_of_codes_are_exact)
 }
 END_TEST
 
+/* Sums of whole numbers, so that any order gives them: those of the definition. */
+START_TEST(products_of_tiles_are_exact)
+{
+    const kernels *k = kernels_at((kernel_level)_i);
+    if (!k)
+        SKIP("this CPU lacks the instructions of kernel level %d", _i);
+    enum { MOST = 1 << 15 };
+    static const size_t counts[] = {64, 192, 1024, MOST};
+    int8_t *queries = malloc((size_t)TILE_QUERIES * MOST);
+    uint8_t *rows = malloc((size_t)TILE_ROWS * MOST);
+    int32_t products[TILE_ROWS * TILE_QUERIES];
+    random_stream s = random_open(1, "tiles");
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; ++c) {
+        size_t count = counts[c], groups = c + 1;
+        const uint8_t *codes[TILE_ROWS];
+        bool extreme = count == MOST; /* the largest sums that there can be */
+        for (size_t i = 0; i < groups * LANES * count; ++i)
+            queries[i] = (int8_t)(extreme ? -127 : (int)random_below(&s, 255) - 127);
+        for (size_t i = 0; i < TILE_ROWS * count; ++i)
+            rows[i] = (uint8_t)(extreme ? 2 * k->code_most + 1
+                                        : (int)random_below(&s, 2 * (uint64_t)k->code_most + 2));
+        for (size_t r = 0; r < TILE_ROWS; ++r)
+            codes[r] = rows + (r == 5 ? 0 : r) * count; /* a row may stand twice */
+        k->tile_products(products, queries, groups, codes, count);
+        for (size_t r = 0; r < TILE_ROWS; ++r)
+            for (size_t q = 0; q < groups * LANES; ++q) {
+                const int8_t *fours = queries + q / LANES * LANES * count + q % LANES * 4;
+                int32_t product = 0;
+                for (size_t i = 0; i < count; ++i)
+                    product += fours[i / 4 * 4 * LANES + i % 4] * codes[r][i];
+                ck_assert_int_eq(products[r * TILE_QUERIES + q], product);
+            }
+    }
+    free(rows);
+    free(queries);
+}
+END_TEST
+
+START_TEST(rows_of_tiles_are_near_as_defined)
+{
+    const kernels *k = kernels_at((kernel_level)_i), *plain = kernels_at(KERNEL_PLAIN);
+    if (!k)
+        SKIP("this CPU lacks the instructions of kernel level %d", _i);
+    random_stream s = random_open(1, "near tiles");
+    for (int round = 0; round < 2000; ++round) {
+        int32_t products[TILE_QUERIES];
+        tile_limits l;
+        size_t groups = 1 + (size_t)round % 4;
+        double square = random_between(&s, 0, 100), scale = random_between(&s, 0, 0.1), rest = 0.3;
+        uint64_t expected = 0;
+        for (size_t q = 0; q < TILE_QUERIES; ++q) {
+            products[q] = (int32_t)random_below(&s, 200000) - 100000;
+            l.square[q] = random_below(&s, 8) ? random_between(&s, 0, 100) : INFINITY;
+            l.scale[q] = random_between(&s, 0, 0.1);
+            l.offset[q] = (double)random_below(&s, 1000);
+            l.reach[q] = random_below(&s, 8) ? random_between(&s, 0, 30) : INFINITY;
+            double apart = l.square[q] + square - scale * l.scale[q] * (products[q] - l.offset[q]);
+            double needed = l.reach[q] + rest;
+            if (q < groups * LANES && apart < needed * needed)
+                expected |= (uint64_t)1 << q;
+        }
+        ck_assert(k->tile_near(products, groups, &l, square, scale, rest) == expected);
+        ck_assert(plain->tile_near(products, groups, &l, square, scale, rest) == expected);
+    }
+}
+END_TEST
+
 SUITE("search", LOOP_TEST(neighbours_are_those_of_brute_force, ROW_KINDS),
       LOOP_TEST(a_thousand_sets_with_ties_give_brute_forces_rows, 4),
       TEST(a_search_reports_and_can_be_stopped),
       LOOP_TEST(passing_over_rows_gives_the_neighbours_of_the_plain_search, 3),
+      LOOP_TEST(troubled_rows_have_the_neighbours_of_the_plain_search, TROUBLES),
+      LOOP_TEST(bounds_of_codes_hold_what_is_measured, ROW_KINDS),
+      LOOP_TEST(products_of_tiles_are_exact, KERNEL_LEVELS),
+      LOOP_TEST(rows_of_tiles_are_near_as_defined, KERNEL_LEVELS),
       LOOP_TEST(codes_never_prove_too_much, ROW_KINDS), TEST(several_threads_may_search_one_bank),
       TEST(a_bank_that_changes_is_searched_as_it_is_now),
       TEST(a_budget_without_room_for_an_index_changes_no_result),

@@ -242,11 +242,11 @@ def load_mask(path, size):
 
 class MixedEpochs:
     """Every normal image once and every labelled defect ten times, in libimiad's order; an incomplete step is
-    left out. While only normal images count, the others of a step are."""
+    left out. While only normal images count, the others of a step are, and a step without any."""
     def __init__(self, normal, defective, seed, type, batch=32, repeats=10):
         self.normal, self.batch, self.epoch, self.seed, self.type = normal, batch, 0, seed, type
         self.items = normal + [item for item in defective for _ in range(repeats)]
-        self.normals_only = True
+        self.normals_only, self.step = True, -1
 
     def __len__(self):
         return 2  # what their warming up counts
@@ -255,8 +255,11 @@ class MixedEpochs:
         order = shuffled(self.seed, f"bgad/draw/{self.epoch}", len(self.items))
         self.epoch += 1
         for i in range(0, len(order) - self.batch + 1, self.batch):
+            self.step += 1
             chosen = [j for j in order[i:i + self.batch]
                       if not self.normals_only or j < len(self.normal)]
+            if not chosen:
+                continue
             image = torch.stack([self.items[j][0] for j in chosen]).to(self.type)
             mask = torch.stack([self.items[j][1] for j in chosen]).to(self.type)
             yield (image, None, mask, None, None) if self.normals_only else (image, None, mask)
@@ -296,9 +299,9 @@ def train(folder, freia, shared, meta_epochs, sub_epochs, size, patches, blocks,
 
     def permutation(count):
         nonlocal asked
-        turn, index = asked % LEVELS, asked // LEVELS
+        turn = asked % LEVELS
         asked += 1
-        return torch.tensor(shuffled(seed, f"bgad/patches/{turn}/{index}", count))
+        return torch.tensor(shuffled(seed, f"bgad/patches/{turn}/{batches.step}", count))
     torch.randperm = permutation
     for epoch in range(meta_epochs):
         batches.normals_only = epoch == 0

@@ -2,7 +2,7 @@
 """Golden values of PRN from the public re-implementation; the authors published none.
 
     tests/golden/make_prn.py PRNET > tests/golden/prn.csv
-    tests/golden/make_prn.py PRNET SHARED RESULTS.json TEXTURES EPOCHS BATCH SIZE WIDTH RATE SEED
+    tests/golden/make_prn.py PRNET SHARED RESULTS.json TEXTURES EPOCHS BATCH SIZE WIDTH BLOCKS RATE SEED...
 
 PRNET is a checkout of github.com/xcyao00/PRNet (2cbf856): its models, losses and utils.py are run, in
 double precision. Weights, maps and masks are numbers that this script and the test both compute
@@ -18,9 +18,11 @@ double precision. Weights, maps and masks are numbers that this script and the t
 
 The second form trains on the transistor images, on the draw of defects that the library made
 (examples/supervised --json), their data set, k-means, network, losses and step, with the textures
-TEXTURES/*/*.jpg; then it prints image and pixel AUROC of the test images. The backbone is the library's
-EfficientNet-Lite0 with the default weights, by its Python bindings (IMIAD_LIBRARY), of which the first
-WIDTH channels count, twice as many at each further level. Random numbers are their own.
+TEXTURES/*/*.jpg; then it prints AUROC and AP of the test images and AUROC, AP and AUPRO of their maps, for
+each seed, and means and deviations over them. The backbone is the library's EfficientNet-Lite0 with the
+default weights, by its Python bindings (IMIAD_LIBRARY), of which the WIDTH channels count that the library
+draws, twice as many at each further level. There are BLOCKS blocks of attention a level. Random numbers
+are their own.
 
 Needs torch and numpy; a training imgaug, OpenCV, albumentations 1.0.3, scikit-image and scikit-learn too.
 """
@@ -36,6 +38,8 @@ import numpy
 import torch
 
 from formula import noise
+from make_devnet import judge, print_trained
+from make_stpm import shuffled
 
 SAMPLES, SIDE, IMAGES, PROTOTYPES = 16, 128, 3, 4
 CHANNELS, SIDES = (2, 4, 8, 16), (32, 16, 8, 4)
@@ -99,10 +103,14 @@ class Lite0(torch.nn.Module):
     """Takes images that are normalised by ImageNet's numbers, which is not what its weights want."""
     LAYERS = ("blocks.1", "blocks.2", "blocks.4", "blocks.6")
 
-    def __init__(self, width):
+    CHANNELS = (24, 40, 112, 320)
+
+    def __init__(self, width, seed):
         import imiad
         super().__init__()
-        self.width, self.network = width, imiad.Backbone("efficientnet_lite0", weights=os.path.expanduser(
+        self.chosen = [sorted(shuffled(seed, f"prn/channels/{i}", all_of)[:width << i])
+                       for i, all_of in enumerate(self.CHANNELS)]
+        self.network = imiad.Backbone("efficientnet_lite0", weights=os.path.expanduser(
             os.environ.get("IMIAD_WEIGHTS", "~/.cache/imiad/efficientnet-lite0-57934424.pth")))
         mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in self.network.input)
         wide, middle = torch.tensor([0.229, 0.224, 0.225]), torch.tensor([0.485, 0.456, 0.406])
@@ -110,8 +118,8 @@ class Lite0(torch.nn.Module):
 
     def forward(self, x):
         x = (x * self.factor + self.offset).numpy()
-        return [torch.from_numpy(self.network.features(layer, x))[:, :self.width << i].contiguous()
-                for i, layer in enumerate(self.LAYERS)]
+        return [torch.from_numpy(self.network.features(layer, x))[:, chosen].contiguous()
+                for layer, chosen in zip(self.LAYERS, self.chosen)]
 
 
 def transforms_stub():
@@ -146,10 +154,10 @@ def shrink(root, folder, size):
     for path, _, files in os.walk(root):
         inside = os.path.join(folder, "transistor", os.path.relpath(path, root))
         os.makedirs(inside, exist_ok=True)
-        how = Image.NEAREST if "ground_truth" in path else Image.BILINEAR
+        how, mode = (Image.NEAREST, "L") if "ground_truth" in path else (Image.BILINEAR, "RGB")
         for file in files:
             if file.endswith(".png"):
-                Image.open(f"{path}/{file}").resize((size, size), how).save(f"{inside}/{file}")
+                Image.open(f"{path}/{file}").convert(mode).resize((size, size), how).save(f"{inside}/{file}")
 
 
 def prototypes_of(model, images, share=0.1):
@@ -164,73 +172,90 @@ def prototypes_of(model, images, share=0.1):
     return out
 
 
-def train(shared, results, textures, epochs, batch, size, width, rate, seed):
+def draw_set(mvtec, folder, textures, tested, size):
+    """Their data set of the images that the library did not test."""
+    root = f"{folder}/transistor"
+
+    def load_dataset_folder(self):
+        good = sorted(f"{root}/train/good/{name}" for name in os.listdir(f"{root}/train/good"))
+        drawn = [f"{kind}/{name}" for kind in sorted(os.listdir(f"{root}/test")) if kind != "good"
+                 for name in sorted(os.listdir(f"{root}/test/{kind}")) if f"{kind}/{name}" not in tested]
+        return (good, [0] * len(good), [None] * len(good), [f"{root}/test/{name}" for name in drawn],
+                [1] * len(drawn), [f"{root}/ground_truth/{name[:-4]}_mask.png" for name in drawn])
+    mvtec.TRAINMVTEC.load_dataset_folder = load_dataset_folder
+    sizes = dict.fromkeys(("img_size", "crp_size", "msk_size", "msk_crp_size"), size)
+    return mvtec.TRAINMVTEC(folder, textures, class_name="transistor", in_fg_region=False, **sizes)
+
+
+def train_once(data, read, epochs, batch, size, blocks, rate):
+    """What their train.py does; the network, its prototypes and the mean loss of each epoch."""
+    from losses.focal_loss import FocalLoss
+    from losses.smooth_l1_loss import SmoothL1Loss
+    from models.attention import MultiSizeAttentionModule
+    from models.prnet import PRNet
+    loader = torch.utils.data.DataLoader(data, batch_size=batch, shuffle=True, drop_last=True)
+    model = PRNet("", num_classes=1, input_size=(size, size), device=torch.device("cpu"))
+    model.attn_module = MultiSizeAttentionModule([2 * n for n in model.feature_dimensions[:-1]],
+                                                 model.heights[:-1], num_layers=blocks)
+    centres = prototypes_of(model, [read(path) for path in data.n_imgs])
+    smooth, focal = SmoothL1Loss(), FocalLoss(alpha=0.5, gamma=4)
+    adam = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=1e-2)
+    means = []
+    for epoch in range(epochs):
+        model.train()
+        losses = []
+        for images, _, mask in loader:
+            scores = torch.sigmoid(model(images, centres))
+            loss = smooth(scores, mask.float()) + 5 * focal(torch.cat([1 - scores, scores], 1), mask.float())
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            losses.append(loss.item())
+        means.append(sum(losses) / len(losses))
+    return model.eval(), centres, means
+
+
+def train(aupro, shared, results, textures, epochs, batch, size, width, blocks, rate, seeds):
     from PIL import Image
-    from sklearn.metrics import roc_auc_score
     numpy.bool, Image.ANTIALIAS = bool, Image.LANCZOS
-    random.seed(seed), numpy.random.seed(seed), torch.manual_seed(seed)
     timm = types.ModuleType("timm")
-    timm.create_model = lambda *arguments, **named: Lite0(width)
     sys.modules["timm"] = timm
     transforms_stub()
     from datasets import mvtec
-    from losses.focal_loss import FocalLoss
-    from losses.smooth_l1_loss import SmoothL1Loss
-    from models.prnet import PRNet
+    with open(results) as file:
+        tested = sorted(i["path"].split("/test/")[1] for i in json.load(file)["categories"][0]["images"])
     with tempfile.TemporaryDirectory() as folder:
         shrink(f"{shared}/data/mvtec_ad/transistor", folder, size)
-        with open(results) as file:
-            tested = sorted(i["path"].split("/test/")[1] for i in json.load(file)["categories"][0]["images"])
         root = f"{folder}/transistor"
-
-        def load_dataset_folder(self):
-            good = sorted(f"{root}/train/good/{name}" for name in os.listdir(f"{root}/train/good"))
-            drawn = [f"{kind}/{name}" for kind in sorted(os.listdir(f"{root}/test")) if kind != "good"
-                     for name in sorted(os.listdir(f"{root}/test/{kind}")) if f"{kind}/{name}" not in tested]
-            return (good, [0] * len(good), [None] * len(good), [f"{root}/test/{name}" for name in drawn],
-                    [1] * len(drawn), [f"{root}/ground_truth/{name[:-4]}_mask.png" for name in drawn])
-        mvtec.TRAINMVTEC.load_dataset_folder = load_dataset_folder
-        sizes = dict.fromkeys(("img_size", "crp_size", "msk_size", "msk_crp_size"), size)
-        data = mvtec.TRAINMVTEC(folder, textures, class_name="transistor", in_fg_region=False, **sizes)
-        loader = torch.utils.data.DataLoader(data, batch_size=batch, shuffle=True, drop_last=True)
+        data = draw_set(mvtec, folder, textures, tested, size)
 
         def read(path):
             return data.normalize(data.transform_img(Image.open(path)))
-        model = PRNet("", num_classes=1, input_size=(size, size), device=torch.device("cpu"))
-        centres = prototypes_of(model, [read(path) for path in data.n_imgs])
-        smooth, focal = SmoothL1Loss(), FocalLoss(alpha=0.5, gamma=4)
-        adam = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=1e-2)
-        for epoch in range(epochs):
-            model.train()
-            losses = []
-            for images, _, mask in loader:
-                scores = torch.sigmoid(model(images, centres))
-                loss = smooth(scores, mask.float()) + 5 * focal(torch.cat([1 - scores, scores], 1), mask.float())
-                adam.zero_grad()
-                loss.backward()
-                adam.step()
-                losses.append(loss.item())
-            print(f"epoch {epoch + 1} loss {sum(losses) / len(losses):.6g}", flush=True)
-        model.eval()
-        labels, scores, maps, truth = [], [], [], []
-        for name in tested:
+        masks = numpy.zeros((len(tested), size, size), numpy.uint8)
+        for mask, name in zip(masks, tested):
+            if not name.startswith("good/"):
+                with Image.open(f"{root}/ground_truth/{name[:-4]}_mask.png") as drawn:
+                    mask[:] = numpy.asarray(drawn.convert("L")) > 0
+
+        def one_seed(seed):
+            random.seed(seed), numpy.random.seed(seed), torch.manual_seed(seed)
+            timm.create_model = lambda *arguments, **named: Lite0(width, seed)
+            model, centres, losses = train_once(data, read, epochs, batch, size, blocks, rate)
             with torch.no_grad():
-                found = torch.sigmoid(model(read(f"{root}/test/{name}")[None], centres))[0, 0].numpy()
-            good = name.startswith("good/")
-            labels.append(not good)
-            scores.append(numpy.sort(found.ravel())[-100:].mean())
-            maps.append(found)
-            truth.append(numpy.zeros_like(found) if good else numpy.asarray(
-                Image.open(f"{root}/ground_truth/{name[:-4]}_mask.png").convert("L")))
-    print(f"seed {seed}: image AUROC {roc_auc_score(labels, scores):.4f}, pixel AUROC "
-          f"{roc_auc_score(numpy.stack(truth).ravel() > 0, numpy.stack(maps).ravel()):.4f}")
+                maps = numpy.stack([torch.sigmoid(model(read(f"{root}/test/{name}")[None], centres))[0, 0].numpy()
+                                    for name in tested])
+            scores = numpy.sort(maps.reshape(len(maps), -1))[:, -100:].mean(1)
+            return losses, (*judge(scores, masks.any((1, 2))), *judge(maps, masks), aupro(maps, masks, 0.3))
+        print_trained(seeds, ("image AUROC", "AP", "pixel AUROC", "AP", "AUPRO"), one_seed)
 
 
 def main():
     sys.path.insert(0, sys.argv[1])
     if len(sys.argv) > 2:
         torch.set_num_threads(1)
-        train(*sys.argv[2:5], *map(int, sys.argv[5:9]), float(sys.argv[9]), int(sys.argv[10]))
+        sys.path.append(os.path.join(os.path.dirname(__file__), "../bench"))
+        from metrics_reference import aupro
+        train(aupro, *sys.argv[2:5], *map(int, sys.argv[5:10]), float(sys.argv[10]), [int(s) for s in sys.argv[11:]])
         return
     torch.set_default_dtype(torch.float64)
     # the code's masks of classes are single precision, whatever the type of everything else

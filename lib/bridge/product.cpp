@@ -6,6 +6,7 @@
  * it, as a 1x1 convolution over an image whose pixels are the rows. */
 #include "bridge/bridge.h"
 
+#include <algorithm>
 #include <vector>
 
 #include <torch/csrc/autograd/custom_function.h>
@@ -197,11 +198,37 @@ side_of_phase side(int64_t phase, int64_t kernel, const window &w, int64_t outpu
     return {first, ahead - taps + 1, ahead + outputs};
 }
 
-/* Phase by phase, and the phases put between one another. */
+/* The taps that a phase meets, turned around: [channels of the output, of x, v taps, h taps]. Plain
+ * loops: libtorch would copy two or three numbers at a time, three times over. */
+at::Tensor taps_of_phase(const at::Tensor &weight, const side_of_phase &v, const side_of_phase &h,
+                         int64_t stride)
+{
+    enum : int64_t { TILE = 16 };
+    const int64_t inputs = weight.size(0), outputs = weight.size(1), height = weight.size(2),
+                  width = weight.size(3), high = (height - v.first + stride - 1) / stride,
+                  wide = (width - h.first + stride - 1) / stride, count = high * wide;
+    std::vector<int64_t> places;
+    for (int64_t y = high - 1; y >= 0; --y)
+        for (int64_t x = wide - 1; x >= 0; --x)
+            places.push_back((v.first + y * stride) * width + h.first + x * stride);
+    at::Tensor taps = at::empty({outputs, inputs, high, wide}, weight.options());
+    const float *from = weight.data_ptr<float>();
+    float *to = taps.data_ptr<float>();
+    for (int64_t first = 0; first < outputs; first += TILE)
+        for (int64_t i = 0; i < inputs; ++i)
+            for (int64_t o = first; o < std::min(outputs, first + TILE); ++o)
+                for (int64_t k = 0; k < count; ++k)
+                    to[(o * inputs + i) * count + k] =
+                        from[(i * outputs + o) * height * width + places[k]];
+    return taps;
+}
+
+/* Phase by phase, and the phases put between one another. Not recorded. */
 at::Tensor transpose_by_phases(const at::Tensor &x, const at::Tensor &weight, const window &w,
                                int64_t rows, int64_t columns)
 {
     int64_t s = w.stride, high = (rows + s - 1) / s, wide = (columns + s - 1) / s;
+    const at::Tensor filters = weight.contiguous();
     std::vector<at::Tensor> phases;
     for (int64_t i = 0; i < s; ++i)
         for (int64_t j = 0; j < s; ++j) {
@@ -209,11 +236,8 @@ at::Tensor transpose_by_phases(const at::Tensor &x, const at::Tensor &weight, co
                           h = side(j, weight.size(3), w, wide);
             at::Tensor pixels =
                 at::constant_pad_nd(x, {-h.from, h.end - x.size(3), -v.from, v.end - x.size(2)});
-            at::Tensor taps = weight.slice(2, v.first, weight.size(2), s)
-                                  .slice(3, h.first, weight.size(3), s)
-                                  .flip({2, 3})
-                                  .transpose(0, 1);
-            phases.push_back(convolve(pixels, taps, at::Tensor(), {1, 0, 1}, 1));
+            phases.push_back(
+                convolve(pixels, taps_of_phase(filters, v, h, s), at::Tensor(), {1, 0, 1}, 1));
         }
     if (s == 1)
         return phases[0];
@@ -224,6 +248,38 @@ at::Tensor transpose_by_phases(const at::Tensor &x, const at::Tensor &weight, co
         .slice(2, 0, rows)
         .slice(3, 0, columns);
 }
+
+/* The same, recorded. What goes back is the convolution that this one is the transpose of. Recorded
+ * phase by phase, every phase would have a gradient of the size of the whole kernel. */
+struct recorded_transpose : torch::autograd::Function<recorded_transpose> {
+    using context = torch::autograd::AutogradContext;
+    using variables = torch::autograd::variable_list;
+
+    static at::Tensor forward(context *c, const at::Tensor &x, const at::Tensor &weight,
+                              int64_t stride, int64_t padding, int64_t rows, int64_t columns)
+    {
+        c->save_for_backward({x, weight});
+        c->saved_data["stride"] = stride;
+        c->saved_data["padding"] = padding;
+        return transpose_by_phases(x, weight, {stride, padding, 1}, rows, columns);
+    }
+
+    static variables backward(context *c, variables gradients)
+    {
+        const variables saved = c->get_saved_variables();
+        const at::Tensor &x = saved[0], &weight = saved[1];
+        const int64_t stride = c->saved_data["stride"].toInt(),
+                      padding = c->saved_data["padding"].toInt();
+        at::Tensor g = gradients[0].contiguous(), of_x, of_weight;
+        if (c->needs_input_grad(0))
+            of_x = convolve(g, weight, at::Tensor(), {stride, padding, 1}, 1);
+        if (c->needs_input_grad(1))
+            of_weight = std::get<1>(at::convolution_backward(
+                x.contiguous(), g, weight, c10::nullopt, {stride, stride}, {padding, padding},
+                {1, 1}, false, {0, 0}, 1, {false, true, false}));
+        return {of_x, of_weight, {}, {}, {}, {}};
+    }
+};
 
 } // namespace
 
@@ -249,7 +305,12 @@ at::Tensor convolve_transposed(const at::Tensor &x, const at::Tensor &weight,
     bool is_pixel = x.size(2) == 1 && x.size(3) == 1;
     bool is_apart = w.padding == 0 && output_padding == 0 &&
                     (is_pixel || (weight.size(2) == w.stride && weight.size(3) == w.stride));
-    at::Tensor out =
-        is_apart ? transpose_apart(x, weight) : transpose_by_phases(x, weight, w, rows, columns);
+    at::Tensor out;
+    if (is_apart)
+        out = transpose_apart(x, weight);
+    else if (is_recorded(x, weight))
+        out = recorded_transpose::apply(x, weight, w.stride, w.padding, rows, columns);
+    else
+        out = transpose_by_phases(x, weight, w, rows, columns);
     return bias.defined() ? out + bias.view({-1, 1, 1}) : out;
 }

@@ -90,6 +90,9 @@ tensor *t_view_of(void *host, int rank, const int64_t *shape, dtype type);
 void t_read(tensor *t, void *host, size_t bytes);
 /* The memory of a contiguous CPU tensor, for C kernels; NULL and a failure otherwise. */
 void *t_data(tensor *t);
+/* The memory of floats on the CPU that lie without gaps in the order of `like`'s, for C kernels that
+ * take number after number; NULL, without a failure, for every other tensor. */
+float *t_floats_like(tensor *t, tensor *like);
 
 int t_rank(const tensor *t);
 int64_t t_size(const tensor *t, int dim);

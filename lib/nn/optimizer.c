@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "nn/optimizer_host.h"
 
 enum { MOST_STATE = 3 };
 
@@ -203,18 +204,45 @@ static void step_adam(const optimizer_options *options, const target *t, tensor 
     t_addcdiv_(t->value, mean, root, -rate / bias1);
 }
 
+/* False where the numbers are no floats that lie one behind the other in the host's memory, and in
+ * the same order: nothing was done. */
+static bool step_on_host(const optimizer_options *options, const target *t, tensor *gradient,
+                         double rate, int64_t step)
+{
+    host_numbers numbers = {.value = t_floats_like(t->value, t->value),
+                            .gradient = t_floats_like(gradient, t->value),
+                            .count = (size_t)t_count(t->value)};
+    bool lies = numbers.value && numbers.gradient;
+    for (int i = 0; i < MOST_STATE && lies && t->state[i]; ++i)
+        lies = (numbers.state[i] = t_floats_like(t->state[i], t->value)) != NULL;
+    if (lies && options->kind == OPTIMIZER_SGD)
+        optimizer_host_sgd(options, &numbers, rate);
+    else if (lies)
+        optimizer_host_adam(options, &numbers, rate, step);
+    return lies;
+}
+
+static void step_one(const optimizer_options *options, const target *t, double rate, int64_t *step)
+{
+    tensor *gradient = t_grad(t->value);
+    if (!gradient)
+        return;
+    ++*step;
+    if (step_on_host(options, t, gradient, rate, *step) || t_failed())
+        return;
+    if (options->kind == OPTIMIZER_SGD)
+        step_sgd(options, t, gradient, rate);
+    else
+        step_adam(options, t, gradient, rate, *step);
+}
+
 void optimizer_step(optimizer *o, double learning_rate)
 {
     scope s = scope_begin();
     int64_t *steps = t_data(o->steps);
     for (size_t i = 0; i < o->count && !t_failed(); ++i) {
         scope one = scope_begin(); /* what one parameter's step makes is as large as itself */
-        const target *t = &o->targets[i];
-        tensor *gradient = t_grad(t->value);
-        if (gradient && ++steps[i] && o->options.kind == OPTIMIZER_SGD)
-            step_sgd(&o->options, t, gradient, learning_rate);
-        else if (gradient)
-            step_adam(&o->options, t, gradient, learning_rate, steps[i]);
+        step_one(&o->options, &o->targets[i], learning_rate, &steps[i]);
         scope_return(&one, NULL);
     }
     scope_return(&s, NULL);

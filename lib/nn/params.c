@@ -7,9 +7,10 @@
 
 #include "base/arrays.h"
 #include "base/error.h"
+#include "base/threads.h"
 #include "weights/weights.h"
 
-enum { CLIPPED_AT_ONCE = 1 << 16 }; /* numbers of a gradient */
+enum { AT_ONCE = 1 << 16 }; /* numbers of a gradient that is clipped */
 
 struct params {
     param *list;
@@ -241,12 +242,53 @@ void params_clear_grad(params *p)
     scope_return(&s, NULL);
 }
 
+enum { LANES = 8 };
+
+typedef struct squared {
+    const float *numbers;
+    double *sums; /* one of each piece */
+} squared;
+
+static void square_piece(void *context, size_t begin, size_t end)
+{
+    const squared *s = context;
+    double lanes[LANES] = {0}, sum = 0;
+    size_t i = begin;
+    for (; i + LANES <= end; i += LANES)
+        for (size_t lane = 0; lane < LANES; ++lane)
+            lanes[lane] += (double)s->numbers[i + lane] * (double)s->numbers[i + lane];
+    for (; i < end; ++i)
+        sum += (double)s->numbers[i] * (double)s->numbers[i];
+    for (size_t lane = 0; lane < LANES; ++lane)
+        sum += lanes[lane];
+    s->sums[begin / AT_ONCE] = sum;
+}
+
+static double sum_of_squared_floats(const float *numbers, size_t count)
+{
+    size_t pieces = (count + AT_ONCE - 1) / AT_ONCE;
+    squared s = {numbers, calloc(pieces + 1, sizeof *s.sums)};
+    if (!s.sums) {
+        t_try(fail_memory("a gradient's norm", (pieces + 1) * sizeof *s.sums));
+        return NAN;
+    }
+    parallel_for(count, AT_ONCE, square_piece, &s);
+    double sum = 0;
+    for (size_t i = 0; i < pieces; ++i)
+        sum += s.sums[i];
+    free(s.sums);
+    return sum;
+}
+
 /* A few rows at a time: a copy of all in double precision, and its squares, would be four times the
  * gradient, from memory that is new in every step. */
 static double sum_of_squares(tensor *t)
 {
+    const float *numbers = t_floats_like(t, t);
+    if (numbers)
+        return sum_of_squared_floats(numbers, (size_t)t_count(t));
     int64_t rows = t_rank(t) > 0 ? t_size(t, 0) : 1, row = rows > 0 ? t_count(t) / rows : 1;
-    int64_t some = row < CLIPPED_AT_ONCE ? CLIPPED_AT_ONCE / (row > 0 ? row : 1) : 1;
+    int64_t some = row < AT_ONCE ? AT_ONCE / (row > 0 ? row : 1) : 1;
     double sum = 0;
     for (int64_t first = 0; first < rows && !t_failed(); first += some) {
         int64_t end = first + some < rows ? first + some : rows;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "check_suite.h"
+#include "imiad/imiad.h"
 #include "nn/optimizer.h"
 #include "nn/schedule.h"
 #include "weights/weights.h"
@@ -199,6 +200,67 @@ START_TEST(the_first_step_of_adam_has_the_length_of_the_rate)
 }
 END_TEST
 
+enum { HOST_KINDS = CASES + 2, HOST_ROWS = 3, HOST_COUNT = HOST_ROWS * 5 * 67 * 71 };
+
+/* The cases above, and the two that they lack. */
+static optimizer_options host_options(int i)
+{
+    return i < CASES ? cases[i].options
+                     : (optimizer_options){.kind = OPTIMIZER_STABLE_ADAMW,
+                                           .weight_decay = 0.05,
+                                           .amsgrad = i > CASES};
+}
+
+/* Kernels, channels-last as trained networks have them, after four steps down a wave; with a norm
+ * above the clipping's. */
+static void step_down_a_wave(int i, dtype type, bool channels_last, double out[HOST_COUNT])
+{
+    static const int64_t shape[] = {HOST_ROWS, 5, 67, 71};
+    optimizer_options options = host_options(i);
+    params *p = NULL;
+    optimizer *o = NULL;
+    ck_ok(params_create(&p));
+    scope s = scope_begin_grad();
+    tensor *angles = t_view(t_arange(HOST_COUNT, F64, CPU), 4, shape);
+    tensor *start = t_to(t_cos(t_mul_scalar(angles, 0.37)), type);
+    tensor *w = params_add(p, "w", channels_last ? t_channels_last(start) : start, true);
+    ck_ok(optimizer_create(&o, p, NULL, &options));
+    for (int step = 1; step <= 4; ++step) {
+        tensor *wave = t_to(t_sin(t_mul_scalar(angles, 0.11 * step)), type);
+        optimizer_zero_grad(o);
+        t_backward(t_sum_all(t_mul(t_mul(w, w), wave)));
+        double norm = optimizer_clip_grad(o, 10);
+        ck_assert_double_gt(norm, 10);
+        optimizer_step(o, 0.01);
+    }
+    t_read(t_to(w, F64), out, HOST_COUNT * sizeof *out);
+    ck_ok(scope_end(&s));
+    optimizer_free(o);
+    params_free(p);
+}
+
+START_TEST(floats_on_the_host_take_the_steps_of_doubles)
+{
+    static double exact[HOST_COUNT], floats[HOST_COUNT], more[HOST_COUNT];
+    step_down_a_wave(_i, F64, false, exact); /* by libtorch's operations */
+    ck_ok(imiad_set_threads(1));
+    step_down_a_wave(_i, F32, false, floats);
+    double largest = 0;
+    for (int i = 0; i < HOST_COUNT; ++i)
+        largest = fmax(largest, fabs(floats[i] - exact[i]));
+    ck_assert_msg(largest < 2e-6, "%.2g", largest);
+    ck_ok(imiad_set_threads(2));
+    step_down_a_wave(_i, F32, false, more);
+    ck_assert_mem_eq(more, floats, sizeof floats);
+    step_down_a_wave(_i, F32, true, more);
+    ck_ok(imiad_set_threads(0));
+    largest = 0;
+    for (int i = 0; i < HOST_COUNT; ++i)
+        largest = fmax(largest, fabs(more[i] - exact[i]));
+    ck_assert_msg(largest < 2e-6, "channels-last: %.2g", largest);
+}
+END_TEST
+
 START_TEST(an_optimiser_moves_its_prefix_only)
 {
     params *p = start();
@@ -277,6 +339,7 @@ END_TEST
 
 SUITE("optimizer", LOOP_TEST(optimisers_follow_torch_step_for_step, CASES),
       LOOP_TEST(training_resumes_exactly_from_saved_state, CASES),
+      LOOP_TEST(floats_on_the_host_take_the_steps_of_doubles, HOST_KINDS),
       TEST(a_step_of_sgd_is_the_gradient_times_the_rate),
       TEST(the_first_step_of_adam_has_the_length_of_the_rate),
       TEST(an_optimiser_moves_its_prefix_only), TEST(options_without_sense_are_refused),

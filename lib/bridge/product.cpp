@@ -11,12 +11,16 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "base/threads.h"
+#include "bridge/small_products.h"
+
 namespace
 {
 
-/* Multiplications of a row, or of an image, from which preparing pays. How many rows or images
+/* Multiplications of a row, or of a matrix, from which preparing pays. How many rows or images
  * there are must not count: an image would score other bits alone than in a batch. */
-enum : int64_t { WORTH_ROW = 1 << 11, WORTH_IMAGE = 1 << 17 };
+enum : int64_t { WORTH_ROW = 1 << 11, WORTH_MATRIX = 1 << 20 };
+enum : size_t { AT_ONCE = 1 << 18 }; /* multiplications that a thread takes */
 
 bool goes_to_onednn(const at::Tensor &a, const at::Tensor &b)
 {
@@ -87,6 +91,60 @@ at::Tensor short_product(const at::Tensor &x, const at::Tensor &weight, const at
     return out;
 }
 
+/* Where each of the matrices in the leading dimensions begins. */
+std::vector<int64_t> begins_of(const at::Tensor &matrices)
+{
+    std::vector<int64_t> begins = {0};
+    for (int64_t dim = 0; dim < matrices.dim() - 2; ++dim) {
+        std::vector<int64_t> more;
+        for (int64_t begin : begins)
+            for (int64_t i = 0; i < matrices.size(dim); ++i)
+                more.push_back(begin + i * matrices.stride(dim));
+        begins = std::move(more);
+    }
+    return begins;
+}
+
+at::Tensor multiply_small(const at::Tensor &a, const at::Tensor &b)
+{
+    const std::vector<int64_t> left = begins_of(a), right = begins_of(b);
+    std::vector<int64_t> shape = a.sizes().vec();
+    shape.back() = b.size(-1);
+    at::Tensor out = at::empty(shape, a.options());
+    small_products p = {out.data_ptr<float>(),
+                        {a.data_ptr<float>(), left.data(), a.stride(-2), a.stride(-1)},
+                        {b.data_ptr<float>(), right.data(), b.stride(-2), b.stride(-1)},
+                        static_cast<int64_t>(left.size()),
+                        a.size(-2),
+                        a.size(-1),
+                        b.size(-1)};
+    const size_t one = static_cast<size_t>(p.rows * p.inner * p.columns);
+    parallel_for(left.size(), one < AT_ONCE ? AT_ONCE / one : 1, small_products_piece, &p);
+    return out;
+}
+
+struct recorded_small : torch::autograd::Function<recorded_small> {
+    using context = torch::autograd::AutogradContext;
+    using variables = torch::autograd::variable_list;
+
+    static at::Tensor forward(context *c, const at::Tensor &a, const at::Tensor &b)
+    {
+        c->save_for_backward({a, b});
+        return multiply_small(a, b);
+    }
+
+    static variables backward(context *c, variables gradients)
+    {
+        const variables saved = c->get_saved_variables();
+        at::Tensor of_a, of_b;
+        if (c->needs_input_grad(0))
+            of_a = ::multiply(gradients[0], saved[1].transpose(-2, -1));
+        if (c->needs_input_grad(1))
+            of_b = ::multiply(saved[0].transpose(-2, -1), gradients[0]);
+        return {of_a, of_b};
+    }
+};
+
 /* Matrices of equal shape in all leading dimensions, one by one. Unbound together: taken one after
  * the other, each would have a gradient of the size of all of them. */
 at::Tensor multiply_each(const at::Tensor &a, const at::Tensor &b)
@@ -125,10 +183,12 @@ at::Tensor multiply(const at::Tensor &a, const at::Tensor &b)
     int64_t one = fits ? a.size(-2) * a.size(-1) * b.size(-1) : 0;
     if (fits && b.dim() == 2)
         return goes_to_onednn(a, b) ? linear(a, b.t(), at::Tensor()) : at::matmul(a, b);
-    if (fits && a.dim() == b.dim() && one >= WORTH_IMAGE && goes_to_onednn(a, b) &&
-        a.sizes().slice(0, a.dim() - 2) == b.sizes().slice(0, b.dim() - 2))
+    if (!fits || a.dim() != b.dim() || !goes_to_onednn(a, b) ||
+        a.sizes().slice(0, a.dim() - 2) != b.sizes().slice(0, b.dim() - 2))
+        return at::matmul(a, b);
+    if (one >= WORTH_MATRIX)
         return multiply_each(a, b);
-    return at::matmul(a, b);
+    return is_recorded(a, b) ? recorded_small::apply(a, b) : multiply_small(a, b);
 }
 
 /* libtorch leaves 1x1 convolutions of small batches on one thread to the BLAS as well, and those of

@@ -154,6 +154,7 @@ OP(searchsorted, t_searchsorted(x[0], x[1], false))
 OP(searchsorted_right, t_searchsorted(x[0], x[1], true))
 
 OP(matmul, t_matmul(x[0], x[1]))
+OP(matmul_turned, t_matmul(t_transpose(x[0], 2, 3), t_transpose(x[1], 1, 2)))
 OP(bmm, t_bmm(x[0], x[1]))
 OP(einsum, t_einsum("ij,kj->ik", x, 2))
 OP(cdist, t_cdist(x[0], x[1]))
@@ -352,6 +353,9 @@ static const struct large {
     {"matmul", op_matmul, 2, {{90, 70}, {70, 80}}},
     {"matmul of a batch by one", op_matmul, 2, {{3, 50, 40}, {40, 60}}},
     {"matmul of batches", op_matmul, 2, {{2, 2, 60, 40}, {2, 2, 40, 70}}},
+    {"matmul of deep batches", op_matmul, 2, {{2, 3, 7, 300}, {2, 3, 300, 35}}},
+    {"matmul of views", op_matmul_turned, 2, {{2, 3, 40, 13}, {2, 40, 3, 33}}},
+    {"matmul of large batches", op_matmul, 2, {{2, 120, 110}, {2, 110, 90}}},
     {"matmul that broadcasts", op_matmul, 2, {{2, 60, 40}, {1, 40, 70}}},
     {"bmm", op_bmm, 2, {{3, 60, 40}, {3, 40, 70}}},
     {"conv2d 1x1", op_conv2d, 3, {{2, 20, 20, 20}, {24, 20, 1, 1}, {24}}},
@@ -482,12 +486,12 @@ START_TEST(a_row_has_the_same_product_alone_as_among_others)
         for (int64_t outputs = 1; outputs <= WIDEST; outputs *= 4) {
             scope s = scope_begin();
             tensor *weight = t_from(values, 2, (int64_t[]){outputs, columns}, F32, CPU);
-            tensor *rows = t_from(given, 2, (int64_t[]){COUNT, columns}, F32, CPU);
-            const float *all = t_data(t_linear(rows, weight, NULL));
-            const float *product = t_data(t_contiguous(t_matmul(rows, t_transpose(weight, 0, 1))));
+            tensor *many = t_from(given, 2, (int64_t[]){COUNT, columns}, F32, CPU);
+            const float *all = t_data(t_linear(many, weight, NULL));
+            const float *product = t_data(t_contiguous(t_matmul(many, t_transpose(weight, 0, 1))));
             for (int64_t i = 0; !t_failed() && i < COUNT; ++i) {
-                tensor *row = t_from(given + i * columns, 2, (int64_t[]){1, columns}, F32, CPU);
-                const float *alone = t_data(t_linear(row, weight, NULL));
+                tensor *single = t_from(given + i * columns, 2, (int64_t[]){1, columns}, F32, CPU);
+                const float *alone = t_data(t_linear(single, weight, NULL));
                 for (int64_t o = 0; alone && o < outputs; ++o) {
                     ck_assert_float_eq(alone[o], all[i * outputs + o]);
                     ck_assert_float_eq(alone[o], product[i * outputs + o]);
@@ -503,9 +507,36 @@ START_TEST(a_row_has_the_same_product_alone_as_among_others)
 }
 END_TEST
 
+/* Whatever the BLAS: so that attention over a few positions gives the same everywhere. */
+START_TEST(small_matrices_are_multiplied_in_their_order)
+{
+    enum { PAIRS = 6, HIGH = 7, DEEP = 200, WIDE = 37 };
+    static float left[PAIRS * HIGH * DEEP], right[PAIRS * DEEP * WIDE];
+    random_stream random = random_open(8, "products");
+    for (int i = 0; i < PAIRS * HIGH * DEEP; ++i)
+        left[i] = (float)random_normal(&random);
+    for (int i = 0; i < PAIRS * DEEP * WIDE; ++i)
+        right[i] = (float)random_normal(&random);
+    scope s = scope_begin();
+    tensor *a = t_from(left, 4, (int64_t[]){2, 3, HIGH, DEEP}, F32, CPU);
+    tensor *b = t_from(right, 4, (int64_t[]){2, 3, DEEP, WIDE}, F32, CPU);
+    const float *all = t_data(t_matmul(a, b));
+    for (int p = 0; all && p < PAIRS; ++p)
+        for (int i = 0; i < HIGH; ++i)
+            for (int j = 0; j < WIDE; ++j) {
+                float sum = 0;
+                for (int l = 0; l < DEEP; ++l)
+                    sum += left[(p * HIGH + i) * DEEP + l] * right[(p * DEEP + l) * WIDE + j];
+                ck_assert_float_eq(all[(p * HIGH + i) * WIDE + j], sum);
+            }
+    ck_ok(scope_end(&s));
+}
+END_TEST
+
 SUITE("bridge-operations", LOOP_TEST(operations_give_the_values_calculated_by_hand, 2),
       TEST(operations_refuse_shapes_that_do_not_fit),
       TEST(gradients_are_those_of_central_differences),
       LOOP_TEST(large_products_and_their_gradients_are_exact, 2),
       TEST(bfloat16_computes_what_float32_does_roughly),
-      TEST(a_row_has_the_same_product_alone_as_among_others))
+      TEST(a_row_has_the_same_product_alone_as_among_others),
+      TEST(small_matrices_are_multiplied_in_their_order))

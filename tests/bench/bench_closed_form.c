@@ -2,19 +2,22 @@
  * on the same images, weights and number of threads.
  *
  *     ninja tests/bench/bench-closed-form && tests/bench/bench-closed-form \
- *         [BACKBONE [WEIGHTS ROOT CATEGORY [TRAIN TEST [THREADS]]]]
+ *         [BACKBONE [WEIGHTS ROOT CATEGORY [TRAIN TEST [THREADS [SIZE [DETECTOR...]]]]]]
  *
  * Without WEIGHTS ("-"): random weights and procedural images; otherwise images of MVTec AD's
  * layout below ROOT. Default: wide_resnet50_2, 60 training and 40 test images of 224 pixels, 1
- * thread. Seconds are processor time, the backbone's kept apart, so that other work on the machine
- * does not show; with more than one thread, libraries that wait actively show it. Each detector
- * runs in a process of its own, whose largest memory is given above what it had before fitting.
+ * thread, all detectors. BACKBONE may also be efficientnet_lite0. Seconds are processor time, the
+ * backbone's kept apart, so that other work on the machine does not show; with more than one
+ * thread, libraries that wait actively show it. Each detector runs in a process of its own, whose
+ * largest memory is given above what it had before fitting.
  *
  * IMIAD_PYTHON names a Python with torch, torchvision, scipy and, for SoftPatch, scikit-learn and
- * faiss, for SubspaceAD scikit-learn, OpenCV and tqdm ("python3"). IMIAD_SOFTPATCH and
- * IMIAD_SUBSPACEAD name the src folders of checkouts of the official codes, without which their
- * references are left out. Ends in 1 where a reference fails or its scores and
- * maps are others than the library's, so that only the same work is compared. */
+ * faiss, for PatchCore faiss and tqdm, for SubspaceAD scikit-learn, OpenCV and tqdm ("python3"),
+ * for an EfficientNet timm. IMIAD_SOFTPATCH, IMIAD_PATCHCORE and IMIAD_SUBSPACEAD name the src
+ * folders of checkouts of the official codes, without which their references are left out.
+ * PatchCore's takes the library's coreset, as its own starts from other rows. Ends in 1 where a
+ * reference fails or its scores and maps are others than the library's, so that only the same work
+ * is compared. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +30,7 @@
 #include "imiad/imiad.h"
 #include "measure.h"
 
-enum { SIZE = 224, NOT_FOUND = 127 /* the shell's status for a missing program */ };
+enum { NOT_FOUND = 127 /* the shell's status for a missing program */ };
 
 /* The linker gives every clock_seconds of the library to this one (--wrap in meson.build): the
  * timings of a detector become processor time. */
@@ -38,7 +41,7 @@ double __wrap_clock_seconds(void)
 }
 
 typedef struct settings {
-    const char *backbone, *weights, *root, *category, *folder;
+    const char *backbone, *weights, *root, *category, *folder, *size;
     size_t train, test;
     int threads;
 } settings;
@@ -137,8 +140,8 @@ static imiad_detector *make(const settings *s, const char *name)
     check(imiad_backbone_create(&backbone, s->backbone, &b));
     /* The resized side is the crop's, so that images that were preprocessed once, for Python too,
      * stay as they are when the detector preprocesses them again. */
-    imiad_option options[4] = {{"resize", "224"}, {"smoothing", "4"}};
-    size_t count = strcmp(name, "subspacead") == 0 ? 1 : 2; /* it has a blur of its own */
+    imiad_option options[5] = {{"resize", s->size}, {"crop", s->size}, {"smoothing", "4"}};
+    size_t count = strcmp(name, "subspacead") == 0 ? 2 : 3; /* it has a blur of its own */
     bool wide = strcmp(s->backbone, "wide_resnet50_2") == 0;
     if (strcmp(name, "padim") == 0)
         options[count++] =
@@ -223,12 +226,13 @@ static void run(const settings *s, const char *name)
 static bool ask_python(const settings *s, const char *name)
 {
     const char *python = getenv("IMIAD_PYTHON");
-    const char *official =
-        getenv(strcmp(name, "subspacead") == 0 ? "IMIAD_SUBSPACEAD" : "IMIAD_SOFTPATCH");
-    char command[8192];
-    snprintf(command, sizeof command, "%s tests/bench/time_closed_form.py %s %s %s %zu %d %d %s",
-             python ? python : "python3", s->folder, name, s->backbone, s->train, SIZE, s->threads,
-             official ? official : "");
+    char variable[64] = "IMIAD_", command[8192];
+    for (size_t i = 0; name[i] && i < 32; ++i)
+        variable[6 + i] = (char)(name[i] - 'a' + 'A');
+    const char *official = getenv(variable);
+    snprintf(command, sizeof command, "%s tests/bench/time_closed_form.py %s %s %s %zu %s %d %s",
+             python ? python : "python3", s->folder, name, s->backbone, s->train, s->size,
+             s->threads, official ? official : "");
     int status = system(command);
     bool missing = WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND;
     if (missing)
@@ -265,8 +269,8 @@ static void remove_files(const settings *s)
 int main(int count, char **arguments)
 {
     char folder[] = "/tmp/imiad-bench-XXXXXX";
-    const char *given[8] = {NULL};
-    for (int i = 1; i < count && i < 8; ++i)
+    const char *given[9] = {NULL};
+    for (int i = 1; i < count && i < 9; ++i)
         given[i] = strcmp(arguments[i], "-") == 0 ? NULL : arguments[i];
     settings s = {.backbone = given[1] ? given[1] : "wide_resnet50_2",
                   .weights = given[2],
@@ -275,16 +279,20 @@ int main(int count, char **arguments)
                   .folder = mkdtemp(folder),
                   .train = given[5] ? strtoul(given[5], NULL, 10) : 60,
                   .test = given[6] ? strtoul(given[6], NULL, 10) : 40,
-                  .threads = given[7] ? atoi(given[7]) : 1};
-    static const char *const detectors[] = {"padim", "spade", "softpatch", "subspacead"};
+                  .threads = given[7] ? atoi(given[7]) : 1,
+                  .size = given[8] ? given[8] : "224"};
+    static const char *const detectors[] = {"padim", "spade", "softpatch", "subspacead",
+                                            "patchcore"};
     if (!s.folder)
         return EXIT_FAILURE;
     printf(
-        "%s, %s, %s, %zu training and %zu test images of %d pixels, %d threads, processor time\n",
+        "%s, %s, %s, %zu training and %zu test images of %s pixels, %d threads, processor time\n",
         s.backbone, s.weights ? s.weights : "random weights", s.root ? s.root : "procedural",
-        s.train, s.test, SIZE, s.threads);
+        s.train, s.test, s.size, s.threads);
     bool right = true;
-    for (size_t i = 0; i < sizeof detectors / sizeof *detectors; ++i)
+    for (int i = 9; i < count; ++i)
+        right &= compare(&s, arguments[i]);
+    for (size_t i = 0; count <= 9 && i < sizeof detectors / sizeof *detectors; ++i)
         right &= compare(&s, detectors[i]);
     remove_files(&s);
     return right ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -1,20 +1,28 @@
 /* What a station feels: one image in memory to its verdict, one at a time.
  *
- *     bench-latency [--backbone resnet18] [--images 200] [--train 60] [--pixels 256] [--threads 1]
- *                   [--set NAME=VALUE]... [DETECTOR...]
+ *     bench-latency [--backbone resnet18] [--images 200] [--seconds 600] [--train 60] [--pixels
+ * 256]
+ *                   [--threads 1,2] [--priority 0] [--set NAME=VALUE]... [DETECTOR...]
  *
  * Each detector (all by default) learns from --train procedural images, as shortly as its options
  * allow, with random weights: time does not depend on what it has learned. What it learned is
- * saved, and a process of its own loads and scores it. A row says: size of the file; loading beside
+ * saved, and for each number of threads a process of its own loads and scores it: --images images,
+ * or fewer where they take longer than --seconds. A row says: size of the file; loading beside
  * reading the file once; the first verdict; median and 99th percentile of the others; how many
- * times the median the two are; the growth of the heap from the tenth image to the last. Times are
- * those of the clock, for a machine that does nothing else. */
+ * times the median the two are; the growth of the heap from the tenth image to the last, and the
+ * pages of memory that the system had to bring for an image. Times are those of the clock, for a
+ * machine that does nothing else. With --priority, 1 to 99, the scoring process has a real-time
+ * priority, so that other programs do not show. The system takes the processor from such programs
+ * after 0.95 s of a second: this one sleeps before that, and does not count the image after it. */
 #include <malloc.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/files.h"
@@ -22,10 +30,10 @@
 #include "imiad/imiad.h"
 #include "measure.h"
 
-enum { MOST_OPTIONS = 40, DIFFERENT = 8, WARM = 10 };
+enum { MOST_OPTIONS = 40, DIFFERENT = 8, WARM = 10, PIECE = 800, REST = 300 /* ms */ };
 
 typedef struct settings {
-    const char *backbone, *images, *train, *pixels, *threads;
+    const char *backbone, *images, *seconds, *train, *pixels, *threads, *priority;
     imiad_option options[MOST_OPTIONS]; /* of every detector that has them */
     size_t count;
 } settings;
@@ -100,9 +108,37 @@ static double verdict(imiad_detector *d, const imiad_image *image)
     return clock_seconds() - begin;
 }
 
+/* Before there are other threads, which are to have it too. */
+static void take_priority(int priority)
+{
+    const struct sched_param p = {.sched_priority = priority};
+    if (priority > 0 && sched_setscheduler(0, SCHED_RR, &p) != 0) {
+        perror("--priority");
+        exit(EXIT_FAILURE);
+    }
+}
+
+static double page_faults(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_minflt;
+}
+
+/* When it ended. */
+static double rest(imiad_detector *d, const imiad_image *image)
+{
+    const struct timespec time = {.tv_nsec = REST * 1000000L};
+    nanosleep(&time, NULL);
+    double end = clock_seconds();
+    verdict(d, image);
+    return end;
+}
+
 static void score(const char *path, const settings *s)
 {
-    int count = atoi(s->images);
+    int count = atoi(s->images), priority = atoi(s->priority);
+    take_priority(priority);
     imiad_dataset *drawn = draw_images(s);
     imiad_image *images[DIFFERENT];
     int32_t all = (int32_t)imiad_dataset_sample_count(drawn);
@@ -118,19 +154,28 @@ static void score(const char *path, const settings *s)
     check(imiad_detector_load(&d, path, NULL));
     double load = clock_seconds() - begin, first = verdict(d, images[0]);
     size_t heap = 0;
+    double faults = 0, spent = 0, since = begin;
     for (int i = 0; i < count; ++i) {
-        seconds[i] = verdict(d, images[i % DIFFERENT]);
-        if (i + 1 == WARM)
+        if (priority > 0 && 1e3 * (clock_seconds() - since) > PIECE)
+            since = rest(d, images[i % DIFFERENT]);
+        spent += seconds[i] = verdict(d, images[i % DIFFERENT]);
+        if (i + 1 == WARM) {
             heap = mallinfo2().uordblks;
+            faults = page_faults();
+        }
+        if (i >= WARM && spent > atof(s->seconds))
+            count = i + 1;
     }
     double growth = ((double)mallinfo2().uordblks - (double)heap) / 1e3;
+    faults = (page_faults() - faults) / (count - WARM);
     double middle = median(seconds, count), slow = seconds[(count - 1) * 99 / 100];
     struct stat file;
     if (stat(path, &file) != 0)
         exit(EXIT_FAILURE);
-    printf("%-11s %7.1f MB %8.1f %6.2f %9.1f %6.2f %9.2f %9.2f %6.2f %8.1f\n",
-           imiad_detector_name(d), (double)file.st_size / 1e6, 1e3 * load, load / read, 1e3 * first,
-           first / middle, 1e3 * middle, 1e3 * slow, slow / middle, growth);
+    printf("%-14s %s %7.1f MB %8.1f %6.2f %9.1f %6.2f %6d %9.2f %9.2f %6.2f %8.1f %8.1f\n",
+           imiad_detector_name(d), s->threads, (double)file.st_size / 1e6, 1e3 * load, load / read,
+           1e3 * first, first / middle, count, 1e3 * middle, 1e3 * slow, slow / middle, growth,
+           faults);
     free(seconds);
     imiad_detector_free(d);
     for (int i = 0; i < DIFFERENT; ++i)
@@ -139,11 +184,13 @@ static void score(const char *path, const settings *s)
 }
 
 /* In a process of its own, which has learned nothing. */
-static void score_apart(const char *path, const settings *s, char **environment)
+static void score_apart(const char *path, const settings *s, const char *threads,
+                        char **environment)
 {
-    const char *words[] = {"bench-latency", "--images", s->images, "--pixels",
-                           s->pixels,       "--train",  s->train,  "--threads",
-                           s->threads,      "--file",   path,      NULL};
+    const char *words[] = {"bench-latency", "--images",  s->images, "--seconds",
+                           s->seconds,      "--pixels",  s->pixels, "--train",
+                           s->train,        "--threads", threads,   "--priority",
+                           s->priority,     "--file",    path,      NULL};
     pid_t child;
     int status;
     fflush(stdout);
@@ -157,7 +204,13 @@ static void measure(const char *detector, const settings *s, char **environment)
     char path[] = "/tmp/imiad-latency-XXXXXX";
     close(mkstemp(path));
     learn(detector, s, path);
-    score_apart(path, s, environment);
+    for (const char *at = s->threads; *at;) {
+        char threads[8];
+        snprintf(threads, sizeof threads, "%d", atoi(at));
+        score_apart(path, s, threads, environment);
+        at += strcspn(at, ",");
+        at += strspn(at, ",");
+    }
     unlink(path);
 }
 
@@ -174,12 +227,13 @@ static void read_option(settings *s, char *text)
 
 int main(int argc, char **argv, char **environment)
 {
-    settings s = {"resnet18", "200", "60", "256", "1", {{0}}, 0};
+    settings s = {"resnet18", "200", "600", "60", "256", "1", "0", {{0}}, 0};
     const char *path = NULL;
     const struct {
         const char *name, **value;
-    } given[] = {{"--backbone", &s.backbone}, {"--images", &s.images},   {"--train", &s.train},
-                 {"--pixels", &s.pixels},     {"--threads", &s.threads}, {"--file", &path}};
+    } given[] = {{"--backbone", &s.backbone}, {"--images", &s.images}, {"--seconds", &s.seconds},
+                 {"--train", &s.train},       {"--pixels", &s.pixels}, {"--threads", &s.threads},
+                 {"--priority", &s.priority}, {"--file", &path}};
     int at = 1;
     for (; at + 1 < argc && strncmp(argv[at], "--", 2) == 0; at += 2) {
         if (strcmp(argv[at], "--set") == 0)
@@ -193,10 +247,10 @@ int main(int argc, char **argv, char **environment)
         score(path, &s);
         return 0;
     }
-    printf("%s with random weights, %s images of %s pixels, %s threads; times in milliseconds\n",
-           s.backbone, s.images, s.pixels, s.threads);
-    printf("%-11s %10s %8s %6s %9s %6s %9s %9s %6s %8s\n", "detector", "file", "load", "/read",
-           "first", "/p50", "p50", "p99", "/p50", "heap, kB");
+    printf("%s with random weights, %s images of %s pixels, %s threads; milliseconds\n", s.backbone,
+           s.images, s.pixels, s.threads);
+    printf("%-14s %s %10s %8s %6s %9s %6s %6s %9s %9s %6s %8s %8s\n", "detector", "t", "file",
+           "load", "/read", "first", "/p50", "images", "p50", "p99", "/p50", "heap, kB", "faults");
     for (int i = at; i < argc; ++i)
         measure(argv[i], &s, environment);
     for (size_t i = 0; at >= argc && i < imiad_detector_type_count(); ++i)

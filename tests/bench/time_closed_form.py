@@ -1,4 +1,4 @@
-"""PaDiM, SPADE, SoftPatch and SubspaceAD in Python, on what bench_closed_form.c left in a folder.
+"""PaDiM, SPADE, SoftPatch, SubspaceAD and PatchCore in Python, on what bench_closed_form.c left in a folder.
 
     time_closed_form.py FOLDER DETECTOR BACKBONE TRAIN SIZE THREADS [OFFICIAL]
 
@@ -10,7 +10,10 @@ image; SPADE with the differences to 100 gallery features at a time, of a few im
 that takes long, and again with torch.cdist for all, in float32 and in double: where many rows meet,
 cdist measures by |a|^2 - 2ab + |b|^2, which in float32 is too coarse to hold scores against. SoftPatch is the official code from the folder
 OFFICIAL, its random draws replaced by libimiad's (tests/golden/make_softpatch.py), and so are
-SubspaceAD's components, scores and maps, on the features of the network above.
+SubspaceAD's components, scores and maps, on the features of the network above. PatchCore is the
+official code with faiss, which takes the library's coreset in place of its own; its squared distances
+are compared with the squares of the library's. An EfficientNet is timm's, with weights and bias of
+the library's folded convolutions, and its batch norms as a factor of one.
 
 Prints seconds of processor time, and how far scores and maps differ. Ends in 1 where they differ
 too far to be the same computation; in 0, after a line that says so, where a module is missing.
@@ -55,9 +58,11 @@ from compare_features import read_safetensors
 # SoftPatch: two correct runs on MVTec AD came to differ by 12 % (docs/detectors/softpatch.md).
 ROUNDING = 1e-3, "both round to float32"
 TIES = 0.2, "rounding decides which of two equally far patches joins the coreset"
-LIMITS = {"padim": ROUNDING, "spade": ROUNDING, "softpatch": TIES, "subspacead": ROUNDING}
+LIMITS = {"padim": ROUNDING, "spade": ROUNDING, "softpatch": TIES, "subspacead": ROUNDING,
+          "patchcore": ROUNDING}
 NEIGHBOURS, FEW, CHUNK = 5, 1, 100
 MEAN, STD = (numpy.array(v, numpy.float32) for v in ((.485, .456, .406), (.229, .224, .225)))
+EFFICIENTNET_MEAN, EFFICIENTNET_STD = 127 / 255, 128 / 255
 
 
 def seconds():
@@ -71,9 +76,32 @@ def megabytes(resident=False):
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 10**6
 
 
+class Stages(torch.nn.Module):
+    """timm's EfficientNet with its stages called as torchvision calls a ResNet's."""
+
+    def __init__(self, network):
+        super().__init__()
+        blocks = network.blocks
+        self.conv1, self.bn1, self.relu, self.maxpool = network.conv_stem, network.bn1, *[torch.nn.Identity()] * 2
+        self.layer1 = torch.nn.Sequential(*blocks[:2])
+        self.layer2 = blocks[2]
+        self.layer3 = torch.nn.Sequential(*blocks[3:5])
+        self.layer4 = torch.nn.Sequential(*blocks[5:])
+
+    def forward(self, x):
+        return self.layer4(self.layer3(self.layer2(self.layer1(self.bn1(self.conv1(x))))))
+
+
+def create_network(backbone):
+    if hasattr(torchvision.models, backbone):
+        return getattr(torchvision.models, backbone)()
+    import timm
+    return timm.create_model("tf_" + backbone)
+
+
 def read_network(folder, backbone):
-    """torchvision's network with the folded convolutions of the file; the rest stays as it is."""
-    network = getattr(torchvision.models, backbone)()
+    """The network with the folded convolutions of the file; the rest stays as it is."""
+    network = create_network(backbone)
     weights = read_safetensors(os.path.join(folder, "detector"))
     for name, value in weights.items():
         parts = name.split(".")
@@ -87,22 +115,23 @@ def read_network(folder, backbone):
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eps = 0
+    network = Stages(network) if hasattr(network, "conv_stem") else network
     return network.eval().requires_grad_(False), weights
 
 
-def read_images(folder, size):
+def read_images(folder, size, mean, std):
     images = numpy.fromfile(os.path.join(folder, "images"), numpy.uint8)
     images = images.reshape(-1, size, size, 3).astype(numpy.float32) / 255
-    return torch.from_numpy(((images - MEAN) / STD).transpose(0, 3, 1, 2).copy())
+    return torch.from_numpy(((images - mean) / std).transpose(0, 3, 1, 2).copy())
 
 
-def features(network, images, layers):
+def features(network, images, layers, together=8):
     """Lists a layer; what the backbone took."""
     out = {layer: [] for layer in layers}
     handles = [getattr(network, layer).register_forward_hook(
         lambda module, inputs, value, layer=layer: out[layer].append(value)) for layer in layers]
     begin = seconds()
-    for batch in images.split(8):
+    for batch in images.split(together):
         x = network.maxpool(network.relu(network.bn1(network.conv1(batch))))
         for layer in ("layer1", "layer2", "layer3", "layer4"):
             if layer <= max(layers):
@@ -269,7 +298,7 @@ def subspacead(network, images, train, size, official):
     pca = PCAModel(ev=0.99).fit(lambda: (image.reshape(-1, columns) for image in rows), columns,
                                 rows.size // columns, train)
     fit = seconds() - begin
-    asked, backbone_score = features(network, images[train:], layers)
+    asked, backbone_score = features(network, images[train:], layers, 1)
     begin = seconds()
     maps = [scoring.post_process_map(scoring.calculate_anomaly_scores(
         image.reshape(-1, columns), pca, "reconstruction").reshape(grid), size)
@@ -278,6 +307,37 @@ def subspacead(network, images, train, size, official):
     score = (seconds() - begin) / len(maps)
     report("the official code", fit, backbone_fit, score, backbone_score / len(maps))
     return found, [[m.max() for m in maps]]
+
+
+# ---- PatchCore ----
+
+def patchcore(network, images, train, size, official, bank):
+    sys.path.insert(0, official)
+    try:
+        from patchcore import common, patchcore as code
+    except ImportError as missing:
+        leave_out(missing)
+    cpu = torch.device("cpu")
+    model = code.PatchCore(cpu)
+    model.load(backbone=network, layers_to_extract_from=("layer2", "layer3"), device=cpu,
+               input_shape=(3, size, size), pretrain_embed_dimension=1024, target_embed_dimension=1024,
+               nn_method=common.FaissNN(False, THREADS))
+    model.anomaly_scorer.fit(detection_features=[bank.numpy()])
+    spent, aggregator = [0.0], model.forward_modules["feature_aggregator"]
+    aggregate = aggregator.forward
+
+    def timed(batch):
+        begin = seconds()
+        out = aggregate(batch)
+        spent[0] += seconds() - begin
+        return out
+
+    aggregator.forward = timed
+    begin, count = seconds(), len(images) - train
+    found = [model._predict(image[None]) for image in images[train:]]
+    score = (seconds() - begin - spent[0]) / count
+    report("the official code, not fitted", 0, 0, score, spent[0] / count)
+    return [float(scores[0]) for scores, _ in found], [[maps[0].max() for _, maps in found]]
 
 
 def report(title, fit, backbone_fit, score, backbone_score):
@@ -304,12 +364,13 @@ def largest_difference(ours, theirs):
 
 def main():
     folder, detector, backbone, train, size = sys.argv[1:6]
-    if detector in ("softpatch", "subspacead") and len(sys.argv) < 8:
+    if detector in ("softpatch", "subspacead", "patchcore") and len(sys.argv) < 8:
         leave_out(f"IMIAD_{detector.upper()} is not set")
     torch.set_num_threads(THREADS)
     train, size = int(train), int(size)
     network, weights = read_network(folder, backbone)
-    images = read_images(folder, size)
+    standard = (EFFICIENTNET_MEAN, EFFICIENTNET_STD) if isinstance(network, Stages) else (MEAN, STD)
+    images = read_images(folder, size, *standard)
     global BEFORE
     BEFORE = megabytes(resident=True)
     if detector == "padim":
@@ -317,6 +378,8 @@ def main():
     elif detector == "spade":
         last = "layer4" if any(".layer4." in name for name in weights) else "layer3"
         scores, tops = spade(network, images, train, size, last)
+    elif detector == "patchcore":
+        scores, tops = patchcore(network, images, train, size, sys.argv[7], weights["bank"])
     else:
         method = softpatch if detector == "softpatch" else subspacead
         scores, tops = method(network, images, train, size, sys.argv[7])

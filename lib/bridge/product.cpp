@@ -70,27 +70,6 @@ bool is_recorded(const at::Tensor &x, const at::Tensor &weight)
     return at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
 }
 
-/* Of few numbers and not recorded: summed in their order, so that every BLAS and processor gives
- * what the reference BLAS gives. OpenBLAS rounds a row otherwise alone than among others. */
-at::Tensor short_product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias)
-{
-    const at::Tensor rows = x.contiguous(), filters = weight.contiguous();
-    const at::Tensor added = bias.defined() ? bias.contiguous() : bias;
-    const int64_t columns = rows.size(1), outputs = filters.size(0);
-    at::Tensor out = at::empty({rows.size(0), outputs}, rows.options());
-    const float *given = rows.data_ptr<float>(), *factors = filters.data_ptr<float>();
-    const float *more = added.defined() ? added.data_ptr<float>() : nullptr;
-    float *sums = out.data_ptr<float>();
-    for (int64_t i = 0; i < rows.size(0); ++i)
-        for (int64_t o = 0; o < outputs; ++o) {
-            float sum = 0;
-            for (int64_t c = 0; c < columns; ++c)
-                sum += given[i * columns + c] * factors[o * columns + c];
-            sums[i * outputs + o] = more ? sum + more[o] : sum;
-        }
-    return out;
-}
-
 /* Where each of the matrices in the leading dimensions begins. */
 std::vector<int64_t> begins_of(const at::Tensor &matrices)
 {
@@ -105,6 +84,8 @@ std::vector<int64_t> begins_of(const at::Tensor &matrices)
     return begins;
 }
 
+/* Summed in their order, so that every BLAS and processor gives what the reference BLAS gives.
+ * OpenBLAS rounds a row otherwise alone than among others. */
 at::Tensor multiply_small(const at::Tensor &a, const at::Tensor &b)
 {
     const std::vector<int64_t> left = begins_of(a), right = begins_of(b);
@@ -118,11 +99,13 @@ at::Tensor multiply_small(const at::Tensor &a, const at::Tensor &b)
                         a.size(-2),
                         a.size(-1),
                         b.size(-1)};
-    const size_t one = static_cast<size_t>(p.rows * p.inner * p.columns);
-    parallel_for(left.size(), one < AT_ONCE ? AT_ONCE / one : 1, small_products_piece, &p);
+    const size_t parts = small_products_parts(&p),
+                 one = static_cast<size_t>(out.numel() * p.inner) / parts;
+    parallel_for(parts, one < AT_ONCE ? AT_ONCE / one : 1, small_products_piece, &p);
     return out;
 }
 
+/* It can be differentiated twice where its gradients' products are small as well. */
 struct recorded_small : torch::autograd::Function<recorded_small> {
     using context = torch::autograd::AutogradContext;
     using variables = torch::autograd::variable_list;
@@ -165,16 +148,20 @@ at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, const at::Tenso
 {
     bool fits = x.dim() > 0 && weight.dim() == 2 && x.size(-1) == weight.size(1) &&
                 (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)));
-    bool is_short = weight.numel() < WORTH_ROW;
-    if (!fits || !goes_to_onednn(x, weight) || (is_short && is_recorded(x, weight)))
+    if (!fits || !goes_to_onednn(x, weight))
         return at::linear(x, weight, bias);
     std::vector<int64_t> shape = x.sizes().vec();
     shape.back() = weight.size(0);
-    at::Tensor rows = x.reshape({-1, x.size(-1)});
-    if (!is_recorded(x, weight))
-        return (is_short ? short_product : product)(rows, weight, bias).reshape(shape);
-    at::Tensor recorded = recorded_product::apply(rows, weight).reshape(shape);
-    return bias.defined() ? recorded + bias : recorded;
+    at::Tensor rows = x.reshape({-1, x.size(-1)}), out;
+    const bool recorded = is_recorded(x, weight);
+    if (weight.numel() < WORTH_ROW)
+        out = recorded ? recorded_small::apply(rows, weight.t()) : multiply_small(rows, weight.t());
+    else if (recorded)
+        out = recorded_product::apply(rows, weight);
+    else
+        return product(rows, weight, bias).reshape(shape);
+    out = out.reshape(shape);
+    return bias.defined() ? out + bias : out;
 }
 
 at::Tensor multiply(const at::Tensor &a, const at::Tensor &b)

@@ -12,7 +12,8 @@ enum {
     LANES = 16,
     WIDE = 2 * LANES, /* columns that are summed at once */
     HIGH = 4,         /* rows that share a load */
-    DEEP = 128        /* rows of the right matrix that lie packed: with WIDE columns, 16 KB */
+    DEEP = 128,       /* rows of the right matrix that lie packed: with WIDE columns, 16 KB */
+    TALL = 256        /* rows of a part */
 };
 typedef float floats __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
@@ -62,17 +63,29 @@ CLONES static void add_block(float *out, int64_t stride, int64_t rows, int64_t w
     }
 }
 
-static void one_product(const small_products *p, int64_t index)
+static int64_t parts_of_one(const small_products *p)
 {
-    const float *left = p->left.numbers + p->left.begins[index];
-    const float *right = p->right.numbers + p->right.begins[index];
-    float *out = p->out + index * p->rows * p->columns, packed[DEEP][WIDE];
+    return (p->rows + TALL - 1) / TALL;
+}
+
+size_t small_products_parts(const small_products *p)
+{
+    return (size_t)(p->count * parts_of_one(p));
+}
+
+static void one_part(const small_products *p, int64_t index)
+{
+    int64_t matrix = index / parts_of_one(p), top = index % parts_of_one(p) * TALL;
+    int64_t rows = p->rows - top < TALL ? p->rows - top : TALL;
+    const float *left = p->left.numbers + p->left.begins[matrix] + top * p->left.row;
+    const float *right = p->right.numbers + p->right.begins[matrix];
+    float *out = p->out + (matrix * p->rows + top) * p->columns, packed[DEEP][WIDE];
     for (int64_t c = 0; c < p->columns; c += WIDE) {
         int64_t width = p->columns - c < WIDE ? p->columns - c : WIDE;
         for (int64_t l = 0; l < p->inner; l += DEEP) {
             int64_t depth = p->inner - l < DEEP ? p->inner - l : DEEP;
             pack(packed, right + l * p->right.row + c * p->right.column, p, depth, width);
-            add_block(out + c, p->columns, p->rows, width, left + l * p->left.column, p->left.row,
+            add_block(out + c, p->columns, rows, width, left + l * p->left.column, p->left.row,
                       p->left.column, packed, depth, l == 0);
         }
     }
@@ -81,5 +94,5 @@ static void one_product(const small_products *p, int64_t index)
 void small_products_piece(void *products, size_t begin, size_t end)
 {
     for (size_t i = begin; i < end; ++i)
-        one_product(products, (int64_t)i);
+        one_part(products, (int64_t)i);
 }

@@ -24,7 +24,9 @@ typedef struct small_products {
     int64_t count, rows, inner, columns;
 } small_products;
 
-/* The products begin..end-1, for parallel_for. Every number is summed in the order of `inner`,
+/* How many parts the products have: a part is some rows of one. */
+size_t small_products_parts(const small_products *p);
+/* The parts begin..end-1, for parallel_for. Every number is summed in the order of `inner`,
  * products and sums rounded each, as the reference BLAS does: the same on every processor. `inner`
  * is at least 1. */
 void small_products_piece(void *products, size_t begin, size_t end);

@@ -12,7 +12,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "base/threads.h"
-#include "bridge/small_products.h"
+#include "bridge/ordered_products.h"
 
 namespace
 {
@@ -27,6 +27,20 @@ bool goes_to_onednn(const at::Tensor &a, const at::Tensor &b)
     return a.numel() > 0 && b.numel() > 0 && a.is_cpu() && b.is_cpu() &&
            a.scalar_type() == at::kFloat && b.scalar_type() == at::kFloat && !at::hasMKL() &&
            at::hasMKLDNN() && at::globalContext().userEnabledMkldnn();
+}
+
+bool is_recorded(const at::Tensor &a, const at::Tensor &b)
+{
+    return at::GradMode::is_enabled() && (a.requires_grad() || b.requires_grad());
+}
+
+/* The reference BLAS takes seconds for a product of a thousand rows and columns of doubles, and
+ * oneDNN has none. Recorded ones stay with libtorch, where tests take them for the truth. */
+bool is_of_doubles(const at::Tensor &a, const at::Tensor &b)
+{
+    return a.numel() > 0 && b.numel() > 0 && a.is_cpu() && b.is_cpu() &&
+           a.scalar_type() == at::kDouble && b.scalar_type() == at::kDouble && !at::hasMKL() &&
+           !is_recorded(a, b);
 }
 
 /* x times the transpose of weight, matrices both. */
@@ -65,11 +79,6 @@ struct recorded_product : torch::autograd::Function<recorded_product> {
     }
 };
 
-bool is_recorded(const at::Tensor &x, const at::Tensor &weight)
-{
-    return at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
-}
-
 /* Where each of the matrices in the leading dimensions begins. */
 std::vector<int64_t> begins_of(const at::Tensor &matrices)
 {
@@ -86,34 +95,35 @@ std::vector<int64_t> begins_of(const at::Tensor &matrices)
 
 /* Summed in their order, so that every BLAS and processor gives what the reference BLAS gives.
  * OpenBLAS rounds a row otherwise alone than among others. */
-at::Tensor multiply_small(const at::Tensor &a, const at::Tensor &b)
+at::Tensor multiply_in_order(const at::Tensor &a, const at::Tensor &b)
 {
     const std::vector<int64_t> left = begins_of(a), right = begins_of(b);
     std::vector<int64_t> shape = a.sizes().vec();
     shape.back() = b.size(-1);
     at::Tensor out = at::empty(shape, a.options());
-    small_products p = {out.data_ptr<float>(),
-                        {a.data_ptr<float>(), left.data(), a.stride(-2), a.stride(-1)},
-                        {b.data_ptr<float>(), right.data(), b.stride(-2), b.stride(-1)},
-                        static_cast<int64_t>(left.size()),
-                        a.size(-2),
-                        a.size(-1),
-                        b.size(-1)};
-    const size_t parts = small_products_parts(&p),
+    ordered_products p = {a.scalar_type() == at::kDouble,
+                          out.data_ptr(),
+                          {a.data_ptr(), left.data(), a.stride(-2), a.stride(-1)},
+                          {b.data_ptr(), right.data(), b.stride(-2), b.stride(-1)},
+                          static_cast<int64_t>(left.size()),
+                          a.size(-2),
+                          a.size(-1),
+                          b.size(-1)};
+    const size_t parts = ordered_products_parts(&p),
                  one = static_cast<size_t>(out.numel() * p.inner) / parts;
-    parallel_for(parts, one < AT_ONCE ? AT_ONCE / one : 1, small_products_piece, &p);
+    parallel_for(parts, one < AT_ONCE ? AT_ONCE / one : 1, ordered_products_piece, &p);
     return out;
 }
 
 /* It can be differentiated twice where its gradients' products are small as well. */
-struct recorded_small : torch::autograd::Function<recorded_small> {
+struct recorded_in_order : torch::autograd::Function<recorded_in_order> {
     using context = torch::autograd::AutogradContext;
     using variables = torch::autograd::variable_list;
 
     static at::Tensor forward(context *c, const at::Tensor &a, const at::Tensor &b)
     {
         c->save_for_backward({a, b});
-        return multiply_small(a, b);
+        return multiply_in_order(a, b);
     }
 
     static variables backward(context *c, variables gradients)
@@ -148,14 +158,16 @@ at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, const at::Tenso
 {
     bool fits = x.dim() > 0 && weight.dim() == 2 && x.size(-1) == weight.size(1) &&
                 (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)));
-    if (!fits || !goes_to_onednn(x, weight))
+    const bool doubles = fits && is_of_doubles(x, weight);
+    if (!doubles && (!fits || !goes_to_onednn(x, weight)))
         return at::linear(x, weight, bias);
     std::vector<int64_t> shape = x.sizes().vec();
     shape.back() = weight.size(0);
     at::Tensor rows = x.reshape({-1, x.size(-1)}), out;
     const bool recorded = is_recorded(x, weight);
-    if (weight.numel() < WORTH_ROW)
-        out = recorded ? recorded_small::apply(rows, weight.t()) : multiply_small(rows, weight.t());
+    if (doubles || weight.numel() < WORTH_ROW)
+        out = recorded ? recorded_in_order::apply(rows, weight.t())
+                       : multiply_in_order(rows, weight.t());
     else if (recorded)
         out = recorded_product::apply(rows, weight);
     else
@@ -168,14 +180,16 @@ at::Tensor multiply(const at::Tensor &a, const at::Tensor &b)
 {
     bool fits = a.dim() > 1 && b.dim() > 1 && a.size(-1) == b.size(-2);
     int64_t one = fits ? a.size(-2) * a.size(-1) * b.size(-1) : 0;
-    if (fits && b.dim() == 2)
-        return goes_to_onednn(a, b) ? linear(a, b.t(), at::Tensor()) : at::matmul(a, b);
-    if (!fits || a.dim() != b.dim() || !goes_to_onednn(a, b) ||
-        a.sizes().slice(0, a.dim() - 2) != b.sizes().slice(0, b.dim() - 2))
+    const bool doubles = fits && is_of_doubles(a, b);
+    if (!doubles && (!fits || !goes_to_onednn(a, b)))
         return at::matmul(a, b);
-    if (one >= WORTH_MATRIX)
+    if (b.dim() == 2)
+        return linear(a, b.t(), at::Tensor());
+    if (a.dim() != b.dim() || a.sizes().slice(0, a.dim() - 2) != b.sizes().slice(0, b.dim() - 2))
+        return at::matmul(a, b);
+    if (one >= WORTH_MATRIX && !doubles)
         return multiply_each(a, b);
-    return is_recorded(a, b) ? recorded_small::apply(a, b) : multiply_small(a, b);
+    return is_recorded(a, b) ? recorded_in_order::apply(a, b) : multiply_in_order(a, b);
 }
 
 /* libtorch leaves 1x1 convolutions of small batches on one thread to the BLAS as well, and those of

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "nn/flows_host.h"
 #include "nn/init.h"
 #include "weights/weights.h"
 
@@ -215,23 +216,70 @@ tensor *flow_forward(const flow_block *blocks, int count, tensor *x, tensor *con
     return x;
 }
 
+/* exp(j) of what the subnet said before it is multiplied by 0.1. */
+static tensor *factor_of(const flow_block *b, tensor *said)
+{
+    double c = b->shape.clamp;
+    tensor *s = t_mul_scalar(t_slice(said, 1, 0, moving(b)), 0.1);
+    tensor *j = t_tanh(b->shape.form == FLOW_TANH ? s : t_div_scalar(s, c));
+    t_mul_(j, c);
+    return t_exp(j);
+}
+
+static bool lies_in_planes(const flow_block *b, tensor *x)
+{
+    return t_rank(x) == 4 && t_type(x) == F32 && !t_device(x).cuda && moving(b) == passive(b);
+}
+
+/* g y + o, of a block that nobody learns from. */
+static tensor *finish_in_planes(const flow_block *b, tensor *x, tensor *order, tensor *x1)
+{
+    tensor *said = t_contiguous(layer(b, 1, t_relu_(layer(b, 0, x1))));
+    tensor *factor = t_contiguous(factor_of(b, said));
+    x = t_contiguous(x);
+    x1 = t_contiguous(x1);
+    if (t_failed())
+        return NULL;
+    const flow_planes planes = {.images = t_size(x, 0),
+                                .half = moving(b),
+                                .size = t_size(x, 2) * t_size(x, 3),
+                                .first = t_data(x1),
+                                .x = t_data(x),
+                                .order = order ? t_data(order) : NULL,
+                                .factor = t_data(factor),
+                                .scale = t_data(global_scale(b)),
+                                .offset = t_data(b->offset),
+                                .out = t_data(said)};
+    if (t_failed())
+        return NULL;
+    flow_finish(&planes);
+    return said;
+}
+
 tensor *flow_forward_unordered(const flow_block *blocks, int count, tensor *x,
                                tensor **log_determinant)
 {
     tensor *order = NULL; /* of the channels of x that the next block sees */
-    *log_determinant = NULL;
+    if (log_determinant)
+        *log_determinant = NULL;
     for (int i = 0; i < count; ++i) {
         const flow_block *b = &blocks[i];
         tensor *j, *t, *halves[2];
+        bool at_once = !log_determinant && lies_in_planes(b, x);
         int64_t from[] = {0, passive(b), b->shape.channels};
-        for (int h = 0; h < 2; ++h)
+        for (int h = 0; h < (at_once ? 1 : 2); ++h)
             halves[h] = order ? t_index_select(x, 1, t_slice(order, 0, from[h], from[h + 1]))
                               : t_slice(x, 1, from[h], from[h + 1]);
-        couple(b, halves[0], NULL, &j, &t);
-        tensor *g = global_scale(b);
-        halves[1] = t_add(t_mul(halves[1], t_exp(j)), t);
-        *log_determinant = t_plus(*log_determinant, log_determinant_of(j, g));
-        x = t_add(t_mul(t_cat(halves, 2, 1), g), b->offset);
+        if (at_once) {
+            x = finish_in_planes(b, x, order, halves[0]);
+        } else {
+            couple(b, halves[0], NULL, &j, &t);
+            tensor *g = global_scale(b);
+            halves[1] = t_add(t_mul(halves[1], t_exp(j)), t);
+            if (log_determinant)
+                *log_determinant = t_plus(*log_determinant, log_determinant_of(j, g));
+            x = t_add(t_mul(t_cat(halves, 2, 1), g), b->offset);
+        }
         order = b->mixing;
     }
     return x;

@@ -122,6 +122,8 @@ static tensor *run_same(const conv2d *c, tensor *x)
 tensor *conv2d_run(const conv2d *c, tensor *x)
 {
     const conv2d_spec *s = &c->spec;
+    if (s->turned)
+        return conv2d_run_turned(c, x);
     if (s->transposed)
         return t_conv_transpose2d(x, c->weight, c->bias, s->stride, s->padding, s->output_padding,
                                   s->groups);

@@ -62,6 +62,7 @@ typedef struct conv2d_spec {
     bool bias;
     bool transposed;    /* no dilation, no PADDING_SAME */
     int output_padding; /* of a transposed one */
+    bool turned;        /* conv2d_turn was here */
 } conv2d_spec;
 
 typedef struct conv2d {
@@ -90,6 +91,11 @@ tensor *batch_norm_run(const batch_norm *n, tensor *x, bool training);
  * store. Before params_to gives the store another type; optimisers made earlier must be gone. */
 void conv2d_fold(conv2d *c, batch_norm *n, params *store);
 void linear_fold(linear *l, batch_norm *n, params *store);
+/* Lays a transposed convolution's kernel out as the ordinary convolutions that it is, which no run
+ * then does again; for what learns no more, after conv2d_fold. Others than those that make a map
+ * exactly `stride` times larger stay as they are. Its parameter keeps its name, not its shape. */
+void conv2d_turn(conv2d *c);
+tensor *conv2d_run_turned(const conv2d *c, tensor *x); /* conv2d_run's, then */
 
 typedef struct layer_norm {
     tensor *weight, *bias;

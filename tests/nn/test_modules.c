@@ -445,6 +445,36 @@ START_TEST(a_folded_convolution_computes_what_it_did_before_its_batch_norm_left)
 }
 END_TEST
 
+static const conv2d_spec turnable[] = {
+    {.inputs = 4, .outputs = 6, .kernel = 3, .padding = 1, .bias = true, .transposed = true},
+    {.inputs = 4, .outputs = 6, .kernel = 4, .stride = 2, .padding = 1, .transposed = true},
+    {.inputs = 4, .outputs = 6, .kernel = 9, .stride = 3, .padding = 3, .transposed = true},
+    {.inputs = 4, .outputs = 6, .kernel = 2, .stride = 2, .bias = true, .transposed = true},
+    /* the rest stay as they are */
+    {.inputs = 4, .outputs = 6, .kernel = 3, .stride = 2, .padding = 1, .transposed = true},
+    {.inputs = 4, .outputs = 6, .kernel = 3, .groups = 2, .padding = 1, .transposed = true},
+    {.inputs = 4, .outputs = 6, .kernel = 3, .padding = 1},
+};
+
+START_TEST(a_turned_convolution_computes_the_same)
+{
+    params *store;
+    ck_ok(params_create(&store));
+    scope s = scope_begin();
+    const builder b = {.store = store};
+    conv2d c = conv2d_add(&b, "conv", turnable[_i]);
+    fill(store);
+    tensor *x = wave(cos, 4, (int64_t[]){2, 4, 6, 5}, 0.9, 0.2), *before = conv2d_run(&c, x);
+    conv2d_turn(&c);
+    ck_assert_int_eq(c.spec.turned, _i < 4);
+    conv2d_turn(&c); /* once */
+    ck_assert_double_lt(difference(before, conv2d_run(&c, x)), 1e-6);
+    ck_assert_double_lt(difference(before, conv2d_run(&c, t_channels_last(x))), 1e-6);
+    ck_ok(scope_end(&s));
+    params_free(store);
+}
+END_TEST
+
 START_TEST(folding_rounds_once)
 {
     params *store;
@@ -627,7 +657,8 @@ SUITE("modules", LOOP_TEST(every_layer_computes_and_learns_as_pytorchs_under_the
       TEST(layers_begin_with_the_values_that_pytorch_would_draw),
       TEST(first_values_depend_on_seed_purpose_and_name_and_on_nothing_else),
       LOOP_TEST(a_folded_convolution_computes_what_it_did_before_its_batch_norm_left, 5),
-      TEST(folding_rounds_once), TEST(a_sequence_folds_every_batch_norm_that_follows_a_layer),
+      LOOP_TEST(a_turned_convolution_computes_the_same, 7), TEST(folding_rounds_once),
+      TEST(a_sequence_folds_every_batch_norm_that_follows_a_layer),
       TEST(two_linear_layers_compose_to_one),
       TEST(a_frozen_batch_norm_keeps_its_statistics_in_training),
       TEST(the_parts_of_a_sequence_make_the_whole),

@@ -81,7 +81,8 @@ static void read_features(imiad_detector *self, const batch *b, tensor **out)
     }
 }
 
-/* The latent maps of a level: z, their channels in an order of their own. */
+/* The latent maps of a level: z, their channels in an order of their own. log_determinant: NULL
+ * where nothing learns. */
 static tensor *flow(const fastflow *m, const level *l, tensor *features, tensor **log_determinant)
 {
     tensor *x = t_contiguous(features);
@@ -298,7 +299,7 @@ static void score(imiad_detector *self, const batch *b, scores *out)
     tensor *features[MOST_LAYERS], *sum = NULL;
     read_features(self, b, features);
     for (int i = 0; i < m->layers.count; ++i) {
-        tensor *unused, *z = flow(m, &m->levels[i], features[i], &unused);
+        tensor *z = flow(m, &m->levels[i], features[i], NULL);
         tensor *half = t_mul_scalar(t_mean(t_square(z), 1, true), 0.5);
         tensor *unlikely = m->logarithmic ? half : t_neg(t_exp(t_neg(half)));
         sum = t_plus(sum, t_interpolate(unlikely, b->height, b->width, BILINEAR, false));

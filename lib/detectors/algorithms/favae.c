@@ -422,10 +422,13 @@ static imiad_status fold(imiad_detector *self)
         params_set_trainable(m->folded_store, NULL, false);
         sequential_fold(&m->folded.encode, m->folded_store);
         module *decoding = m->folded.decode.modules;
-        for (int i = 0; i + 1 < DECODER_LAYERS; ++i)
-            if (decoding[i].spec.kind == MODULE_CONV2D && !is_tap(i) &&
-                decoding[i + 1].spec.kind == MODULE_BATCH_NORM)
+        for (int i = 0; i + 1 < DECODER_LAYERS; ++i) {
+            if (decoding[i].spec.kind != MODULE_CONV2D)
+                continue;
+            if (!is_tap(i) && decoding[i + 1].spec.kind == MODULE_BATCH_NORM)
                 conv2d_fold(&decoding[i].conv, &decoding[i + 1].batch_norm, m->folded_store);
+            conv2d_turn(&decoding[i].conv);
+        }
     }
     return scope_end(&s);
 }

@@ -5,6 +5,8 @@
     tests/golden/make_draem.py DRAEM checkpoint FILE.pckl
     tests/golden/make_draem.py DRAEM prepare SHARED FOLDER SIZE
     tests/golden/make_draem.py DRAEM train FOLDER FOLDER/textures EPOCHS SIZE WIDTH SEED RATE
+    tests/golden/make_draem.py DRAEM first FOLDER WIDTH SEED
+    tests/golden/make_draem.py DRAEM beside FOLDER EPOCHS SIZE WIDTH RATE [WHICH]
 
 DRAEM is a checkout of github.com/VitjanZ/DRAEM: its networks (model_unet.py), losses (loss.py) and
 what train_DRAEM.py and test_DRAEM.py do with them. Both networks are 4 channels wide, images are
@@ -19,6 +21,10 @@ with SIZE pixels a side, and FOLDER/textures, twelve of each of five kinds that 
 library's Python package, imiad.
 The fourth form runs their train_on_device and test on these images, WIDTH channels wide where the authors' have 128 and
 64, at the learning rate RATE, with the textures TEXTURES/*/*.jpg. What it draws are its own random numbers.
+The fifth form writes first parameters that their programs draw: FOLDER/first.pckl and FOLDER/first_seg.pckl. The
+sixth form runs the same two programs from there on FOLDER/batches, which tests/bench/train_draem.c wrote while the
+library trained. WHICH is single, double, nudged or double_nudged: single or double precision, the latter two from
+parameters each of which was moved to the next number of that precision. It writes the losses to FOLDER/losses_WHICH.csv.
 First parameters of the others are libimiad's random streams, computed here once more. Needs torch and numpy; a training
 imgaug, OpenCV and scikit-learn too.
 """
@@ -195,20 +201,23 @@ def prepare(shared, folder, size):
                         [cv2.IMWRITE_JPEG_QUALITY, 98])
 
 
-def train(folder, shared, textures, epochs, size, width, seed, rate):
-    epochs, size, width, seed, rate = int(epochs), int(size), int(width), int(seed), float(rate)
+def load_programs(folder, size, seed):
+    """Their two programs, that which learns and that which tests."""
     numpy.bool, numpy.int, numpy.float, numpy.complex, numpy.object = bool, int, float, complex, object  # for imgaug
     torch.manual_seed(seed), numpy.random.seed(seed), imgaug_seed(seed)
     torch.Tensor.cuda = torch.nn.Module.cuda = lambda self: self
     sys.modules["tensorboard_visualizer"] = types.SimpleNamespace(TensorboardVisualizer=lambda log_dir: None)
+    return load_script(folder, "train_DRAEM", size), load_script(folder, "test_DRAEM", size)
+
+
+def narrow(program, width):
     import model_unet
+    program.ReconstructiveSubNetwork = functools.partial(model_unet.ReconstructiveSubNetwork, base_width=width)
+    program.DiscriminativeSubNetwork = functools.partial(model_unet.DiscriminativeSubNetwork, base_channels=width)
+
+
+def learn_and_test(learning, testing, shared, textures, epochs, rate):
     shared, textures = os.path.abspath(shared), os.path.abspath(textures)
-    learning, testing = load_script(folder, "train_DRAEM", size), load_script(folder, "test_DRAEM", size)
-    for program in (learning, testing):
-        program.ReconstructiveSubNetwork = functools.partial(model_unet.ReconstructiveSubNetwork,
-                                                             base_width=width)
-        program.DiscriminativeSubNetwork = functools.partial(model_unet.DiscriminativeSubNetwork,
-                                                             base_channels=width)
     with tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)
         sys.stdout = sys.stderr
@@ -219,6 +228,70 @@ def train(folder, shared, textures, epochs, size, width, seed, rate):
         testing.test(["transistor"], f"{shared}/data/mvtec_ad/", scratch,
                      f"DRAEM_test_{rate}_{epochs}_bs8")
         os.chdir("/")
+
+
+def train(folder, shared, textures, epochs, size, width, seed, rate):
+    learning, testing = load_programs(folder, int(size), int(seed))
+    narrow(learning, int(width)), narrow(testing, int(width))
+    learn_and_test(learning, testing, shared, textures, int(epochs), float(rate))
+
+
+def first(folder, out, width, seed):
+    learning, _ = load_programs(folder, SIDE, int(seed))
+    narrow(learning, int(width))
+    for network, ending in ((learning.ReconstructiveSubNetwork(), ""),
+                            (learning.DiscriminativeSubNetwork(in_channels=6, out_channels=2), "_seg")):
+        torch.save(network.apply(learning.weights_init).state_dict(), f"{out}/first{ending}.pckl")
+
+
+class Batches:
+    """As their loader of data: an epoch's batches each time. Blue, green, red, as the authors read images."""
+    def __init__(self, path, epochs, size, type):
+        self.file, self.size, self.type = open(path, "rb"), size, type
+        # of a step 4 bytes, and 28 of each pixel
+        self.images = os.path.getsize(path) // epochs // (28 * size * size)
+
+    def planes(self, count, channels):
+        values = numpy.fromfile(self.file, numpy.float32, count * channels * self.size**2)
+        return torch.from_numpy(values).reshape(count, channels, self.size, self.size).flip(1).to(self.type)
+
+    def __iter__(self):
+        left = self.images
+        while left > 0:
+            count = int(numpy.fromfile(self.file, numpy.int32, 1)[0])
+            yield {name: self.planes(count, channels) for name, channels in
+                   (("image", 3), ("augmented_image", 3), ("anomaly_mask", 1))}
+            left -= count
+
+
+def beside(folder, out, epochs, size, width, rate, which="single"):
+    epochs, size, out = int(epochs), int(size), os.path.abspath(out)
+    type = torch.float64 if "double" in which else torch.float32
+    learning, testing = load_programs(folder, size, 0)
+    narrow(learning, int(width)), narrow(testing, int(width))
+    drawn = learning.ReconstructiveSubNetwork, learning.DiscriminativeSubNetwork
+
+    def begun(make, path):
+        def network(**channels):
+            made = make(**channels)
+            made.load_state_dict(torch.load(path))
+            made.to(type)
+            for p in made.parameters() if "nudged" in which else ():
+                p.data = torch.nextafter(p.data, torch.tensor(numpy.inf, dtype=type))
+            return made
+        return network
+    learning.ReconstructiveSubNetwork = begun(drawn[0], f"{out}/first.pckl")
+    learning.DiscriminativeSubNetwork = begun(drawn[1], f"{out}/first_seg.pckl")
+    learning.weights_init = lambda module: None
+    learning.MVTecDRAEMTrainDataset = lambda *_, **__: None
+    learning.DataLoader = lambda *_, **__: Batches(f"{out}/batches", epochs, size, type)
+    backward = torch.Tensor.backward
+    with open(f"{out}/losses_{which}.csv", "w", encoding="ascii") as losses:
+        def keep(loss):
+            losses.write(f"{loss.item():.17g}\n")
+            backward(loss)
+        torch.Tensor.backward = keep
+        learn_and_test(learning, testing, out, out, epochs, float(rate))
 
 
 def imgaug_seed(seed):
@@ -234,6 +307,10 @@ def main():
     if sys.argv[2:3] == ["train"]:
         torch.set_num_threads(1)
         train(sys.argv[1], *sys.argv[3:])
+        return
+    if sys.argv[2:3] in (["first"], ["beside"]):
+        torch.set_num_threads(1)
+        {"first": first, "beside": beside}[sys.argv[2]](sys.argv[1], *sys.argv[3:])
         return
     import loss
     import model_unet

@@ -2,8 +2,9 @@
  *
  * libtorch multiplies through MKL where it was built with it. Debian's was not: it calls the
  * system's BLAS, which may be the reference implementation, on one thread. The oneDNN that the same
- * libtorch convolves with is much faster (tests/bench/bench_bridge), so there a product is asked of
- * it, as a 1x1 convolution over an image whose pixels are the rows. */
+ * libtorch convolves with is much faster (tests/bench/bench_bridge), so there a product of floats is
+ * asked of it, as a 1x1 convolution over an image whose pixels are the rows. Small products and
+ * those of doubles are summed by ordered_products.c. */
 #include "bridge/bridge.h"
 
 #include <algorithm>

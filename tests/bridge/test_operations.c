@@ -350,7 +350,10 @@ static const struct large {
 } large[] = {
     {"linear", op_linear, 3, {{3, 50, 40}, {60, 40}, {60}}},
     {"linear_plain", op_linear_plain, 2, {{150, 40}, {60, 40}}},
+    {"linear of few numbers", op_linear, 3, {{3, 50, 40}, {9, 40}, {9}}},
+    {"linear of few numbers of many rows", op_linear, 3, {{900, 40}, {9, 40}, {9}}},
     {"matmul", op_matmul, 2, {{90, 70}, {70, 80}}},
+    {"matmul of few numbers", op_matmul, 2, {{90, 70}, {70, 8}}},
     {"matmul of a batch by one", op_matmul, 2, {{3, 50, 40}, {40, 60}}},
     {"matmul of batches", op_matmul, 2, {{2, 2, 60, 40}, {2, 2, 40, 70}}},
     {"matmul of deep batches", op_matmul, 2, {{2, 3, 7, 300}, {2, 3, 300, 35}}},

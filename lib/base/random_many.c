@@ -6,12 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The widest form that the machine has runs; none contracts, so that all give the same numbers. */
-#if defined(__x86_64__) && defined(__GNUC__)
-#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define CLONES
-#endif
+#include "base/clones.h"
 
 enum { CHUNK = 128 };
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "base/clones.h"
 #include "base/error.h"
 #include "base/threads.h"
 
@@ -34,9 +35,8 @@ static int64_t mirror(int64_t i, int64_t size)
 }
 
 /* out = kernel * rows of `lines`: lines[radius + i] is the i-th row, mirrored rows around it. */
-__attribute__((target_clones("avx512f", "avx2", "default"))) static void
-weigh(float *out, const float *const *lines, const double *kernel, int radius, int64_t count,
-      double *sum)
+CLONES static void weigh(float *out, const float *const *lines, const double *kernel, int radius,
+                         int64_t count, double *sum)
 {
     for (int64_t x = 0; x < count; ++x)
         sum[x] = kernel[0] * (double)lines[radius][x];

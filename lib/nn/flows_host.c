@@ -1,13 +1,8 @@
 /* Every operation is rounded by itself and in the order of flow_block_forward: the same bytes. */
 #include "nn/flows_host.h"
 
+#include "base/clones.h"
 #include "base/threads.h"
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define CLONES
-#endif
 
 enum { GRAIN = 8 /* channels that a thread takes at once */ };
 

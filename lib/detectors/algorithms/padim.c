@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clones.h"
 #include "base/error.h"
 #include "base/random.h"
 #include "base/threads.h"
@@ -193,8 +194,7 @@ static int64_t nearest_place(int64_t place, int64_t inputs, int64_t outputs)
     return found < inputs ? found : inputs - 1;
 }
 
-__attribute__((target_clones("avx512f", "avx2", "default"))) static void
-gather(float *out, const float *values, const int64_t *chosen, int64_t count)
+CLONES static void gather(float *out, const float *values, const int64_t *chosen, int64_t count)
 {
     for (int64_t i = 0; i < count; ++i)
         out[i] = values[chosen[i]];

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clones.h"
 #include "base/error.h"
 #include "base/threads.h"
 
@@ -184,8 +185,8 @@ static void transpose(float *out, int64_t out_pitch, const float *in, int64_t in
             out[c * out_pitch + r] = in[r * in_pitch + c];
 }
 
-__attribute__((target_clones("avx512f", "avx2", "default"))) static void
-add_scaled(float *restrict sum, const float *restrict values, float weight, int64_t count)
+CLONES static void add_scaled(float *restrict sum, const float *restrict values, float weight,
+                              int64_t count)
 {
     for (int64_t i = 0; i < count; ++i)
         sum[i] += weight * values[i];
@@ -250,16 +251,15 @@ static void sum_level(piece *p, const embedding_job *job, int number, const int6
     }
 }
 
-__attribute__((target_clones("avx512f", "avx2", "default"))) static void
-add_position(float *restrict sum, const float *restrict values)
+CLONES static void add_position(float *restrict sum, const float *restrict values)
 {
     for (int i = 0; i < OUTPUTS; ++i)
         sum[i] += values[i];
 }
 
 /* corners: above left and right, below left and right */
-__attribute__((target_clones("avx512f", "avx2", "default"))) static void
-add_between(float *restrict sum, const float *const corners[4], float down, float right)
+CLONES static void add_between(float *restrict sum, const float *const corners[4], float down,
+                               float right)
 {
     const float *a = corners[0], *b = corners[1], *c = corners[2], *d = corners[3];
     for (int i = 0; i < OUTPUTS; ++i) {

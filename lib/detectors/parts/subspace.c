@@ -4,12 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clones.h"
 #include "base/error.h"
 #include "base/threads.h"
 
 /* ---- the scatter, on the CPU ---- */
-
-#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 
 enum {
     LANES = 8,

@@ -153,6 +153,10 @@ at::Tensor convolve(const at::Tensor &x, const at::Tensor &weight, const at::Ten
 at::Tensor convolve_transposed(const at::Tensor &x, const at::Tensor &weight,
                                const at::Tensor &bias, const window &w, int64_t output_padding,
                                int64_t groups);
+/* A transposed convolution by kernels that were turned beforehand. */
+at::Tensor turned_kernels(const at::Tensor &weight, const window &w);
+at::Tensor convolve_turned(const at::Tensor &x, const at::Tensor &kernels, const at::Tensor &bias,
+                           const window &w);
 
 at::ScalarType scalar_type(dtype type);
 at::Device torch_device(device d);

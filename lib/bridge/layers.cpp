@@ -26,6 +26,20 @@ tensor *t_conv_transpose2d(tensor *x, tensor *weight, tensor *bias, int stride, 
     });
 }
 
+tensor *t_turned_kernels(tensor *weight, int stride, int padding)
+{
+    return operation("turned_kernels", {weight}, [&] {
+        return turned_kernels(*weight, {stride, padding, 1});
+    });
+}
+
+tensor *t_conv_turned2d(tensor *x, tensor *kernels, tensor *bias, int stride, int padding)
+{
+    return operation("conv_turned2d", {2, {x, kernels, bias}}, [&] {
+        return convolve_turned(*x, *kernels, optional(bias), {stride, padding, 1});
+    });
+}
+
 tensor *t_batch_norm(tensor *x, tensor *weight, tensor *bias, tensor *running_mean,
                      tensor *running_var, bool training, double momentum, double eps)
 {

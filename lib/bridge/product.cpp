@@ -2,8 +2,8 @@
  *
  * libtorch multiplies through MKL where it was built with it. Debian's was not: it calls the
  * system's BLAS, which may be the reference implementation, on one thread. The oneDNN that the same
- * libtorch convolves with is much faster (tests/bench/bench_bridge), so there a product of floats is
- * asked of it, as a 1x1 convolution over an image whose pixels are the rows. Small products and
+ * libtorch convolves with is much faster (tests/bench/bench_bridge), so there a product of floats
+ * is asked of it, as a 1x1 convolution over an image whose pixels are the rows. Small products and
  * those of doubles are summed by ordered_products.c. */
 #include "bridge/bridge.h"
 
@@ -247,32 +247,30 @@ at::Tensor transpose_apart(const at::Tensor &x, const at::Tensor &weight)
         .reshape({images, channels, rows * height, columns * width});
 }
 
-/* The outputs `phase`, `phase` + stride, ... of a side meet every stride-th tap of the kernel, from
- * `first` on. Turned around, these are a convolution over the pixels from `from` to `end`. */
+/* The outputs `phase`, `phase` + stride, ... of a side meet every stride-th tap of the kernel.
+ * Turned around, these are a convolution over the pixels from `from` to `end`. */
 struct side_of_phase {
-    int64_t first, from, end;
+    int64_t from, end;
 };
 
-side_of_phase side(int64_t phase, int64_t kernel, const window &w, int64_t outputs)
+side_of_phase side(int64_t phase, int64_t taps, const window &w, int64_t outputs)
 {
-    int64_t first = (phase + w.padding) % w.stride, ahead = (phase + w.padding) / w.stride;
-    int64_t taps = (kernel - first + w.stride - 1) / w.stride;
-    return {first, ahead - taps + 1, ahead + outputs};
+    int64_t ahead = (phase + w.padding) / w.stride;
+    return {ahead - taps + 1, ahead + outputs};
 }
 
-/* The taps that a phase meets, turned around: [channels of the output, of x, v taps, h taps]. Plain
- * loops: libtorch would copy two or three numbers at a time, three times over. */
-at::Tensor taps_of_phase(const at::Tensor &weight, const side_of_phase &v, const side_of_phase &h,
-                         int64_t stride)
+/* Every stride-th tap from (row, column) on, turned around: [channels of the output, of x, v taps,
+ * h taps]. Plain loops: libtorch would copy two or three numbers at a time, three times over. */
+at::Tensor taps_of_phase(const at::Tensor &weight, int64_t row, int64_t column, int64_t stride)
 {
     enum : int64_t { TILE = 16 };
     const int64_t inputs = weight.size(0), outputs = weight.size(1), height = weight.size(2),
-                  width = weight.size(3), high = (height - v.first + stride - 1) / stride,
-                  wide = (width - h.first + stride - 1) / stride, count = high * wide;
+                  width = weight.size(3), high = (height - row + stride - 1) / stride,
+                  wide = (width - column + stride - 1) / stride, count = high * wide;
     std::vector<int64_t> places;
     for (int64_t y = high - 1; y >= 0; --y)
         for (int64_t x = wide - 1; x >= 0; --x)
-            places.push_back((v.first + y * stride) * width + h.first + x * stride);
+            places.push_back((row + y * stride) * width + column + x * stride);
     at::Tensor taps = at::empty({outputs, inputs, high, wide}, weight.options());
     const float *from = weight.data_ptr<float>();
     float *to = taps.data_ptr<float>();
@@ -285,28 +283,39 @@ at::Tensor taps_of_phase(const at::Tensor &weight, const side_of_phase &v, const
     return taps;
 }
 
-/* Phase by phase, and the phases put between one another. Not recorded. */
-at::Tensor transpose_by_phases(const at::Tensor &x, const at::Tensor &weight, const window &w,
-                               int64_t rows, int64_t columns)
+/* Of all phases, row by row. */
+std::vector<at::Tensor> taps_of_phases(const at::Tensor &weight, const window &w)
 {
-    int64_t s = w.stride, high = (rows + s - 1) / s, wide = (columns + s - 1) / s;
     const at::Tensor filters = weight.contiguous();
+    std::vector<at::Tensor> taps;
+    for (int64_t i = 0; i < w.stride; ++i)
+        for (int64_t j = 0; j < w.stride; ++j)
+            taps.push_back(taps_of_phase(filters, (i + w.padding) % w.stride,
+                                         (j + w.padding) % w.stride, w.stride));
+    return taps;
+}
+
+/* Phase by phase, and the phases put between one another. Not recorded. */
+at::Tensor transpose_by_phases(const at::Tensor &x, const std::vector<at::Tensor> &taps,
+                               const window &w, int64_t rows, int64_t columns)
+{
+    const int64_t s = w.stride, high = (rows + s - 1) / s, wide = (columns + s - 1) / s;
     std::vector<at::Tensor> phases;
     for (int64_t i = 0; i < s; ++i)
         for (int64_t j = 0; j < s; ++j) {
-            side_of_phase v = side(i, weight.size(2), w, high),
-                          h = side(j, weight.size(3), w, wide);
+            const at::Tensor &own = taps[static_cast<size_t>(i * s + j)];
+            side_of_phase v = side(i, own.size(2), w, high), h = side(j, own.size(3), w, wide);
             at::Tensor pixels =
                 at::constant_pad_nd(x, {-h.from, h.end - x.size(3), -v.from, v.end - x.size(2)});
-            phases.push_back(
-                convolve(pixels, taps_of_phase(filters, v, h, s), at::Tensor(), {1, 0, 1}, 1));
+            phases.push_back(convolve(pixels, own, at::Tensor(), {1, 0, 1}, 1));
         }
     if (s == 1)
         return phases[0];
+    const int64_t outputs = taps[0].size(0);
     return at::stack(phases)
-        .view({s, s, x.size(0), weight.size(1), high, wide})
+        .view({s, s, x.size(0), outputs, high, wide})
         .permute({2, 3, 4, 0, 5, 1})
-        .reshape({x.size(0), weight.size(1), high * s, wide * s})
+        .reshape({x.size(0), outputs, high * s, wide * s})
         .slice(2, 0, rows)
         .slice(3, 0, columns);
 }
@@ -323,7 +332,8 @@ struct recorded_transpose : torch::autograd::Function<recorded_transpose> {
         c->save_for_backward({x, weight});
         c->saved_data["stride"] = stride;
         c->saved_data["padding"] = padding;
-        return transpose_by_phases(x, weight, {stride, padding, 1}, rows, columns);
+        const window w = {stride, padding, 1};
+        return transpose_by_phases(x, taps_of_phases(weight, w), w, rows, columns);
     }
 
     static variables backward(context *c, variables gradients)
@@ -373,6 +383,26 @@ at::Tensor convolve_transposed(const at::Tensor &x, const at::Tensor &weight,
     else if (is_recorded(x, weight))
         out = recorded_transpose::apply(x, weight, w.stride, w.padding, rows, columns);
     else
-        out = transpose_by_phases(x, weight, w, rows, columns);
+        out = transpose_by_phases(x, taps_of_phases(weight, w), w, rows, columns);
+    return bias.defined() ? out + bias.view({-1, 1, 1}) : out;
+}
+
+at::Tensor turned_kernels(const at::Tensor &weight, const window &w)
+{
+    if (weight.dim() != 4 || weight.scalar_type() != at::kFloat || !weight.is_cpu() ||
+        w.stride < 1 || w.padding < 0 || weight.size(2) % w.stride || weight.size(3) % w.stride)
+        refuse(IMIAD_MISMATCH,
+               "only kernels of floats on the host whose sides are multiples of the "
+               "stride are turned");
+    return at::cat(taps_of_phases(weight, w));
+}
+
+at::Tensor convolve_turned(const at::Tensor &x, const at::Tensor &kernels, const at::Tensor &bias,
+                           const window &w)
+{
+    const int64_t s = w.stride, less = 2 * w.padding;
+    const std::vector<at::Tensor> taps = kernels.chunk(s * s);
+    at::Tensor out = transpose_by_phases(x, taps, w, (x.size(2) - 1 + taps[0].size(2)) * s - less,
+                                         (x.size(3) - 1 + taps[0].size(3)) * s - less);
     return bias.defined() ? out + bias.view({-1, 1, 1}) : out;
 }

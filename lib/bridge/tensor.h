@@ -251,6 +251,12 @@ tensor *t_conv2d(tensor *x, tensor *weight, tensor *bias_or_null, int stride, in
                  int dilation, int groups);
 tensor *t_conv_transpose2d(tensor *x, tensor *weight, tensor *bias_or_null, int stride, int padding,
                            int output_padding, int groups);
+/* A transposed convolution is `stride`^2 ordinary ones of smaller kernels, one for every phase of its
+ * output. These are the kernels, phase behind phase, for a weight that learns no more: turning them
+ * for every image would take as long as convolving. Floats on the host, their sides multiples of the
+ * stride; one group. Not recorded. */
+tensor *t_turned_kernels(tensor *weight, int stride, int padding);
+tensor *t_conv_turned2d(tensor *x, tensor *kernels, tensor *bias_or_null, int stride, int padding);
 /* running statistics change in place while training; momentum as PyTorch's */
 tensor *t_batch_norm(tensor *x, tensor *weight_or_null, tensor *bias_or_null, tensor *running_mean,
                      tensor *running_var, bool training, double momentum, double eps);

@@ -123,13 +123,26 @@ tensor *conv2d_run(const conv2d *c, tensor *x)
 {
     const conv2d_spec *s = &c->spec;
     if (s->turned)
-        return conv2d_run_turned(c, x);
+        return t_conv_turned2d(x, c->weight, c->bias, s->stride, s->padding);
     if (s->transposed)
         return t_conv_transpose2d(x, c->weight, c->bias, s->stride, s->padding, s->output_padding,
                                   s->groups);
     if (s->padding == PADDING_SAME)
         return run_same(c, x);
     return t_conv2d(x, c->weight, c->bias, s->stride, s->padding, s->dilation, s->groups);
+}
+
+void conv2d_turn(conv2d *c)
+{
+    const conv2d_spec *s = &c->spec;
+    bool can = s->transposed && !s->turned && s->groups == 1 && s->output_padding == 0 &&
+               s->kernel % s->stride == 0;
+    if (!can || t_type(c->weight) != F32 || t_device(c->weight).cuda)
+        return;
+    scope opened = scope_begin();
+    t_become_(c->weight, t_turned_kernels(c->weight, s->stride, s->padding));
+    c->spec.turned = true;
+    scope_return(&opened, NULL);
 }
 
 /* ---- blocks ---- */

@@ -91,11 +91,10 @@ tensor *batch_norm_run(const batch_norm *n, tensor *x, bool training);
  * store. Before params_to gives the store another type; optimisers made earlier must be gone. */
 void conv2d_fold(conv2d *c, batch_norm *n, params *store);
 void linear_fold(linear *l, batch_norm *n, params *store);
-/* Lays a transposed convolution's kernel out as the ordinary convolutions that it is, which no run
- * then does again; for what learns no more, after conv2d_fold. Others than those that make a map
- * exactly `stride` times larger stay as they are. Its parameter keeps its name, not its shape. */
+/* Turns a transposed convolution's kernel around, which no run then does again: for what learns no
+ * more, after conv2d_fold. Only those whose kernel is a multiple of the stride, of floats on the
+ * host; others stay as they are. Its parameter keeps its name, not its shape. */
 void conv2d_turn(conv2d *c);
-tensor *conv2d_run_turned(const conv2d *c, tensor *x); /* conv2d_run's, then */
 
 typedef struct layer_norm {
     tensor *weight, *bias;
